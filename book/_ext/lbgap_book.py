@@ -1,0 +1,122 @@
+"""What the book needs of Sphinx beyond its configuration.
+
+1. Formulas become MathML while the book is built: no script, nothing from another host, read by screen readers.
+   A formula that cannot be converted is a warning, so a strict build fails on it.
+2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them.
+3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
+4. sphinx-thebe's scripts are left out: no page uses them, and each page would log an error.
+"""
+
+import hashlib
+import html
+import os
+import re
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+logger = logging.getLogger(__name__)
+
+# ---------------------------------------------------------------------------------------------------- formulas
+
+to_mathml = LatexToMathML(fancy_error=False)
+
+
+def mathml(node: nodes.Element, latex: str, display: bool) -> str:
+    # \label is Sphinx's business, `split` is `aligned` with a number that Sphinx sets too.
+    source = re.sub(r"\\label\{[^}]*\}", "", latex).strip()
+    source = source.replace(r"{split}", "{aligned}")
+    if display and r"\\" in source and r"\begin" not in source:
+        source = rf"\begin{{aligned}}{source}\end{{aligned}}"
+    source = re.sub(r"(\\(?:begin|end)\{(?:align|alignat|equation|gather))\}", r"\1*}", source)
+    try:
+        return to_mathml.convert_with_local_state(source, displaystyle=display)
+    except LatexError as error:
+        logger.warning("formula not understood: %s in %r", error, latex, location=node)
+        return f"<code>{html.escape(source)}</code>"
+
+
+def visit_math(self, node):
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
+    self.body.append(mathml(node, node.astext(), display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def visit_math_block(self, node):
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    for part in node.astext().split("\n\n"):
+        if part.strip():
+            self.body.append(mathml(node, part, display=True))
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+# ------------------------------------------------------------------------------------------------------ outputs
+
+OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
+
+
+def fingerprint(root: Path) -> str:
+    """A hash of everything that can change a notebook's output, except the notebook's own code."""
+    digest = hashlib.sha256()
+    users_results = os.environ.get("LBGAP_RESULTS")  # laid over the packaged ones
+    for folder in [root / "lbgap"] + ([Path(users_results)] if users_results else []):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in OUTPUTS_DEPEND_ON and path.is_file():
+                content = path.read_bytes()
+                digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
+    if (root / "requirements.txt").is_file():
+        digest.update((root / "requirements.txt").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def key_the_cache(app, config):
+    """jupyter-cache follows a notebook's code only: give each state of the rest a cache of its own, and drop the others."""
+    config.lbgap_fingerprint = fingerprint(Path(app.srcdir))  # rebuild="env": another value reads every page again
+    caches = Path(app.outdir).parent / ".jupyter_cache"
+    config.nb_execution_cache_path = str(caches / config.lbgap_fingerprint)
+    for stale in caches.glob("*"):
+        if stale.is_dir() and stale.name != config.lbgap_fingerprint:
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+# --------------------------------------------------------------------------------------------------- repository
+
+
+def name_the_repository(app, config):
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    if repository:
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+        config.html_theme_options["repository_url"] = f"{server}/{repository}"
+        ref = os.environ.get("GITHUB_REF", "")
+        if ref.startswith("refs/heads/"):  # not a tag or a pull request, which Binder and Colab cannot open
+            config.html_theme_options["repository_branch"] = ref.removeprefix("refs/heads/")
+
+
+# -------------------------------------------------------------------------------------------------------- pages
+
+
+def without_thebe(app, pagename, templatename, context, doctree):
+    def is_thebe(script):
+        return "thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in str(
+            getattr(script, "attributes", {}).get("body", "")
+        )
+
+    context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.add_config_value("lbgap_fingerprint", "", "env", str)
+    app.connect("config-inited", name_the_repository)
+    app.connect("config-inited", key_the_cache)
+    app.connect("html-page-context", without_thebe, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
