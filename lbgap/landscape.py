@@ -1,0 +1,58 @@
+"""f and the accuracy along paths between two minimisers (Figs. 3 and 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+
+ALPHAS = tuple(round(-1 + 0.125 * k, 3) for k in range(25))  # the paper's range, -1 to 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """f along a path: alpha (P,), loss (P,), accuracy (P,) in percent, or None where f has none."""
+
+    alpha: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray | None
+
+
+def linear(f, x_small, x_large, alphas=ALPHAS) -> Path:
+    """f(alpha x_large + (1 - alpha) x_small): alpha 0 is the small-batch minimiser, 1 the large-batch one (Fig. 3).
+
+    f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. x_small, x_large: (n,).
+    alphas: 25 points in [-1, 2] by default. Raises ValueError when the two have different shapes.
+    """
+    return along(f, x_small, x_large, alphas, lambda a: (1 - a, a))
+
+
+def curvilinear(f, x_small, x_large, alphas=ALPHAS) -> Path:
+    """f(sin(alpha pi/2) x_large + cos(alpha pi/2) x_small), as `linear` otherwise (Fig. 7, Appendix D)."""
+    return along(f, x_small, x_large, alphas, _on_the_circle)
+
+
+def _on_the_circle(a):
+    return math.cos(a * math.pi / 2), math.sin(a * math.pi / 2)
+
+
+WEIGHTS = {"linear": linear, "curvilinear": curvilinear}
+
+
+def along(f, x_small, x_large, alphas, weights) -> Path:
+    """f at w_small x_small + w_large x_large, (w_small, w_large) = weights(alpha)."""
+    if x_small.shape != x_large.shape or x_small.ndim != 1:
+        raise ValueError(f"x_small has shape {tuple(x_small.shape)}, x_large {tuple(x_large.shape)}; expected one flat (n,)")
+    loss, accuracy = [], []
+    for a in alphas:
+        w_small, w_large = weights(a)
+        if 1.0 in (w_small, w_large) and abs(w_small * w_large) < 1e-12:  # an end point, without rounding
+            x = x_small if w_small == 1.0 else x_large
+        else:
+            x = w_small * x_small + w_large * x_large
+        value, percent = f.evaluate(x) if hasattr(f, "evaluate") else (f(x)[0], None)
+        loss.append(value)
+        accuracy.append(percent)
+    return Path(np.asarray(alphas, float), np.asarray(loss), None if None in accuracy else np.asarray(accuracy))

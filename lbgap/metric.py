@@ -1,0 +1,262 @@
+"""Sharpness: Metric 2.1, the largest rise of f inside a small box (Eqs. 3 and 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+
+STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
+COLUMNS = 8  # columns of A drawn at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharpness:
+    """The result of `sharpness`.
+
+    value: 100 (fmax - f0) / (1 + f0). f0: f(x). fmax: the largest f found in the box. epsilon: the box's size.
+    evaluations: of f and its gradient, all starts together, f(x) included.
+    first_order: what the gradient alone explains, 100 sum_i b_i |g_i| / (1 + f0), b the half-widths of the box.
+    by_start: value by start, so that the spread is seen. point, position: with keep_point, the maximiser, as x and as
+    its place in the box, each coordinate in [-1, 1].
+    """
+
+    value: float
+    f0: float
+    fmax: float
+    evaluations: int
+    first_order: float
+    epsilon: float
+    solver: str
+    by_start: dict[str, float]
+    point: torch.Tensor | np.ndarray | None = None
+    position: torch.Tensor | None = None
+
+
+def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None, solver: str = "best",
+              scale: float | str = 1.0, seed: int = 0, iterations: int = 10, random_starts: int = 1,
+              warm: dict | None = None, keep_point: bool = False) -> Sharpness:
+    """(C_epsilon, A)-sharpness of f at x: 100 (max f - f(x)) / (1 + f(x)) over a box (Metric 2.1, Eqs. 3-4).
+
+    f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or array.
+    epsilon: the box is |delta_i| <= epsilon (|x_i| + 1); in a subspace |z_i| <= epsilon (|(A+ x)_i| + 1) at x + A z.
+    subspace: p, the number of columns of a standard normal A drawn from `seed`; None is the full space.
+      A larger than a gigabyte is not stored but drawn again when needed. matrix: an explicit A (n, p) instead.
+    solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to it for
+      monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
+      "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: what the paper names.
+    scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
+    iterations: of each start (10, as in the paper). random_starts: for `best`, beside the centre and the corner that
+      the gradient points to. warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
+
+    Raises ValueError for epsilon <= 0, a wrong shape, NaN in x or in f(x), or an unknown solver; the message names the value.
+    Not in the paper: `best` and the starts. See the book's chapter *Measuring sharpness* for why both are needed.
+    """
+    box = Box(f, x, epsilon, subspace, matrix, seed)
+    if solver == "literal":
+        by_start, best = _literal(box, scale, iterations)
+    elif solver == "best":
+        by_start, best = _best(box, iterations, random_starts, seed, warm or {})
+    else:
+        raise ValueError(f'solver is {solver!r}; expected "best" or "literal"')
+    u, fmax = best
+    rise = lambda v: 100 * (v - box.f0) / (1 + box.f0)
+    first_order = 100 * box.g0.double().abs().sum().item() / (1 + box.f0)
+    kept = dict(point=box.outside(u), position=u) if keep_point else {}
+    return Sharpness(rise(fmax), box.f0, fmax, box.evaluations, first_order, float(epsilon), solver,
+                     {k: rise(v) for k, v in by_start.items()}, **kept)
+
+
+class Box:
+    """f inside the box round x, in positions u in [-1, 1]^p: phi(u) = f(x + A (b u)), b the half-widths."""
+
+    def __init__(self, f, x, epsilon, subspace=None, matrix=None, seed=0):
+        if not (epsilon > 0 and math.isfinite(epsilon)):
+            raise ValueError(f"epsilon is {epsilon}; expected a number greater than 0, the paper's are 1e-3 and 5e-4")
+        self.numpy = isinstance(x, np.ndarray)
+        self.x = (torch.from_numpy(x) if self.numpy else x).detach()
+        if self.x.ndim != 1 or not self.x.is_floating_point():
+            raise ValueError(f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)")
+        if not torch.isfinite(self.x).all():
+            raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
+        self.f, self.evaluations = f, 0
+        self.A = _matrix(self.x, subspace, matrix, seed)
+        centre = self.x if self.A is None else self.A.coordinates(self.x)  # (p,)
+        self.half = epsilon * (centre.abs() + 1)
+        self.f0, self.g0 = self(torch.zeros_like(self.half))
+        if not math.isfinite(self.f0):
+            raise ValueError(f"f(x) is {self.f0}; expected a finite loss (did the training diverge?)")
+
+    def outside(self, u):
+        """The point x + A (b u) that position u stands for, of the caller's type."""
+        delta = self.half * u.to(self.half)
+        point = self.x + (delta if self.A is None else self.A.times(delta))
+        return point.numpy() if self.numpy else point
+
+    def __call__(self, u) -> tuple[float, torch.Tensor]:
+        """phi(u) and its gradient with respect to u."""
+        value, gradient = self.f(self.outside(u))
+        self.evaluations += 1
+        gradient = torch.as_tensor(gradient)
+        if gradient.shape != self.x.shape:
+            raise ValueError(f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x")
+        if self.A is not None:
+            gradient = self.A.transposed_times(gradient)
+        return float(value), gradient * self.half
+
+
+# -- the random matrix ------------------------------------------------------------------------------------------------
+
+
+def _matrix(x, subspace, matrix, seed):
+    if matrix is not None:
+        matrix = torch.as_tensor(matrix).to(x)
+        if matrix.ndim != 2 or len(matrix) != len(x):
+            raise ValueError(f"matrix has shape {tuple(matrix.shape)}; expected ({len(x)}, p)")
+        return _Matrix(lambda: iter([matrix]))
+    if subspace is None:
+        return None
+    if not (isinstance(subspace, int) and subspace >= 1):
+        raise ValueError(f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper")
+    if subspace * x.numel() * x.element_size() < STORE_BELOW:
+        whole = torch.cat(list(normal_columns(x, subspace, seed)), 1)
+        return _Matrix(lambda: iter([whole]))
+    return _Matrix(lambda: normal_columns(x, subspace, seed))
+
+
+def normal_columns(x, p: int, seed: int):
+    """The columns of the standard normal A (n, p) for `seed`, a few (n, k) at a time; drawn on x's device."""
+    generator = torch.Generator(x.device).manual_seed(seed)
+    for start in range(0, p, COLUMNS):
+        # (k, n) drawn, then turned: a column is contiguous, and does not depend on how many are drawn with it
+        yield torch.randn(min(COLUMNS, p - start), x.numel(), generator=generator, dtype=x.dtype, device=x.device).T
+
+
+class _Matrix:
+    """A (n, p), given by a function that yields its columns in blocks (n, k)."""
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+
+    def times(self, z):
+        """A z (n,)."""
+        out, at = 0, 0
+        for block in self.blocks():
+            out, at = out + block @ z[at : at + block.shape[1]], at + block.shape[1]
+        return out
+
+    def transposed_times(self, v):
+        """A^T v (p,)."""
+        return torch.cat([block.T @ v for block in self.blocks()])
+
+    def coordinates(self, x):
+        """A+ x = (A^T A)^-1 A^T x (p,), solved in float64."""
+        gram = torch.cat([torch.cat([(a.T @ b) for b in self.blocks()], 1) for a in self.blocks()])
+        return torch.linalg.solve(gram.double(), self.transposed_times(x).double()).to(x)
+
+
+# -- the solvers ------------------------------------------------------------------------------------------------------
+
+
+def _literal(box: Box, scale, iterations):
+    from scipy.optimize import minimize
+
+    factor = 100 / (1 + box.f0) if scale == "metric" else scale
+    if isinstance(factor, str) or not factor > 0:
+        raise ValueError(f'scale is {scale!r}; expected a number greater than 0, or "metric"')
+    half = box.half.double().cpu()
+
+    def negative(delta):
+        value, gradient = box(torch.from_numpy(delta).to(half.device).div(half).to(box.half))
+        return -factor * value, -factor * (gradient.double().cpu() / half).numpy()
+
+    bounds = np.stack([-half.numpy(), half.numpy()], 1)
+    found = minimize(negative, np.zeros(len(half)), jac=True, method="L-BFGS-B", bounds=bounds,
+                     options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6))
+    u = torch.from_numpy(found.x).div(half).to(box.half)
+    fmax = max(-found.fun / factor, box.f0)
+    return {"zero": fmax}, (u, fmax)
+
+
+def _best(box: Box, iterations, random_starts, seed, warm):
+    origin = torch.zeros_like(box.half)
+    centre = origin, box.f0, box.g0
+    corner = torch.where(box.g0 < 0, -1.0, 1.0).to(origin)  # no gradient, no preference: +1
+    largest = box.g0.abs().max()
+    starts = {"zero": box.g0 / largest if largest > 0 else origin, "sign": corner}
+    # drawn on the CPU, so that a device does not change the start
+    generator = torch.Generator().manual_seed(seed)
+    for k in range(random_starts):
+        starts[f"random {k}"] = (2 * torch.rand(len(origin), generator=generator, dtype=origin.dtype) - 1).to(origin)
+    for name, position in warm.items():
+        if position.shape != origin.shape:
+            raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(origin.shape)}")
+        starts[name] = position.to(origin)
+    by_start, best = {}, (origin, box.f0)
+    for name, start in starts.items():
+        u, value = _climb(box, start, centre, iterations)
+        by_start[name] = value
+        if value > best[1]:
+            best = u, value
+    return by_start, best
+
+
+def _climb(box: Box, start, centre, iterations: int, tolerance: float = 1e-3):
+    """Ascend from `start`; every accepted step raises phi. Stops when a step gains less than `tolerance` of the rise.
+
+    Three candidates for the next position, the first that raises phi is taken:
+      corner  where every coordinate goes as far as its slope says: the maximum, if the slopes keep their signs;
+      secant  the maximum of the separable quadratic through the last two gradients: exact for a diagonal Hessian;
+      between the best point on the segment to the corner, by the parabola through what is known there.
+    """
+    u, value, g = centre
+    previous = None
+    new, h = box(start)
+    if not new > value:  # the start is no better than the centre: keep the centre, but learn the curvature from it
+        previous = start, h
+    else:
+        previous = u, g
+        u, value, g = start, new, h
+    if torch.equal(start, centre[0]):
+        return u, value
+    for _ in range(iterations - 1):
+        corner = torch.where(g == 0, u, g.sign())
+        step = corner - u
+        slope = (g.double() @ step.double()).item()
+        found = None
+        if slope > 0:
+            new, h = box(corner)
+            if new > value:
+                found = corner, new, h
+            learnt = corner, new, h
+        if found is None:
+            candidate = _secant(u, g, *previous)
+            if not torch.equal(candidate, u):
+                new, h = box(candidate)
+                if new > value:
+                    found = candidate, new, h
+        if found is None and slope > 0:
+            t = slope / (2 * (slope - (learnt[1] - value)))  # in (0, 1/2], since the corner is no higher
+            new, h = box(u + t * step)
+            if new > value:
+                found = u + t * step, new, h
+        if found is None:
+            break
+        gain = found[1] - value
+        previous = u, g
+        u, value, g = found
+        if gain < tolerance * (value - box.f0):
+            break
+    return u, value
+
+
+def _secant(u, g, u_before, g_before):
+    """Where the separable quadratic with gradients g at u and g_before at u_before is largest on [-1, 1]."""
+    moved = u - u_before
+    h = torch.where(moved != 0, (g - g_before) / torch.where(moved != 0, moved, 1), 0.0)
+    rise = lambda t: g * (t - u) + h * (t - u) ** 2 / 2
+    best = torch.where(rise(torch.ones_like(u)) >= rise(-torch.ones_like(u)), 1.0, -1.0).to(u)
+    inside = torch.where(h < 0, u - g / torch.where(h < 0, h, 1), u)
+    return torch.where((h < 0) & (inside.abs() <= 1), inside, torch.where((g == 0) & (h == 0), u, best))

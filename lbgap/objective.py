@@ -1,0 +1,158 @@
+"""f of Eq. 1: the mean cross-entropy over a whole data set, as a function of the flat parameters x."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from . import data, networks
+
+MODES = ("batch", "recalibrated", "frozen")
+
+
+class Objective:
+    """f(x) -> (value, gradient) over a whole split, with dropout off and no augmentation (Eq. 1).
+
+    minimizer: a `Minimizer`, or an nn.Module together with `dataset`. It is copied, never written to.
+    split: "train" (default) or "test".
+    batch_norm: which statistics the batch-norm layers use.
+      "batch"        those of each fixed, ordered batch of `batch_size` examples, as the authors' code (default);
+      "recalibrated" means over the training set at x, gathered in "batch" mode: a value only, no gradient;
+      "frozen"       the running statistics the minimiser was trained to.
+    batch_size: examples a batch, 5000 as in the authors' code; clipped to the data set.
+    dtype: torch.float32 (default) or torch.float64; the sum over examples is float64 in both.
+    x: flat float tensor (n,) of all trainable parameters in the network's order. Gradients have x's dtype and device.
+
+    Raises ValueError for an unknown split, mode or batch size, and for x of another shape or with NaN.
+    """
+
+    def __init__(self, minimizer, split="train", batch_norm="batch", batch_size=5000, *,
+                 dataset: data.Data | None = None, dtype=torch.float32, device=None):
+        if batch_norm not in MODES:
+            raise ValueError(f"batch_norm is {batch_norm!r}; expected one of {', '.join(MODES)}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        if isinstance(minimizer, nn.Module):
+            if dataset is None:
+                raise ValueError("dataset is missing; with a network, pass dataset=lbgap.load(name)")
+            network = copy.deepcopy(minimizer)
+        else:
+            network = minimizer.network()
+            dataset = dataset or data.load(minimizer.run.dataset, "cpu", *minimizer.run.noise)
+        device = device or next(network.parameters()).device
+        self.network = network.to(device=device, dtype=dtype).eval().requires_grad_(True)
+        if any(isinstance(m, nn.Conv2d) for m in self.network):
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.parameters = list(self.network.parameters())
+        self.n = sum(p.numel() for p in self.parameters)
+        self.split, self.batch_norm, self.batch_size, self.dtype = split, batch_norm, batch_size, dtype
+        self.inputs, self.labels = (t.to(device) for t in dataset.split(split))
+        self._train = dataset.x_train.to(device) if batch_norm == "recalibrated" else None
+        self._norms = networks.batch_norms(self.network)
+        if batch_norm == "batch":
+            for m in self._norms:  # without running statistics PyTorch normalises by the batch in eval mode too
+                m.running_mean = m.running_var = m.num_batches_tracked = None
+                m.track_running_stats = False
+        self.evaluations = 0
+
+    def __call__(self, x: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """f(x) and its gradient (n,)."""
+        if self.batch_norm == "recalibrated":
+            raise ValueError("batch_norm='recalibrated' has no gradient; use f.evaluate(x), or batch_norm='batch'")
+        self._set(x)
+        total, gradients = 0.0, [torch.zeros_like(p) for p in self.parameters]
+        for inputs, labels in self._batches():
+            loss = self._loss(inputs, labels)
+            for g, part in zip(gradients, torch.autograd.grad(loss, self.parameters)):
+                g += part
+            total += loss.item()
+        self.evaluations += 1
+        return total, flat(gradients).to(x)
+
+    @torch.no_grad()
+    def evaluate(self, x: torch.Tensor) -> tuple[float, float]:
+        """f(x) and the accuracy in percent, without a gradient: a third of the cost."""
+        self._set(x)
+        if self.batch_norm == "recalibrated":
+            recalibrate(self.network, self._train, self.batch_size)
+        total, right = 0.0, 0
+        for inputs, labels in self._batches():
+            logits = self.network(inputs)  # (B, classes)
+            total += F.cross_entropy(logits, labels, reduction="none").double().sum().item()
+            right += (logits.argmax(1) == labels).sum().item()
+        return total / len(self.labels), 100 * right / len(self.labels)
+
+    def accuracy(self, x: torch.Tensor) -> float:
+        """Share of examples classified right at x, in percent."""
+        return self.evaluate(x)[1]
+
+    def hvp(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """The Hessian of f at x times v (n,), by differentiating twice; not in "recalibrated" mode."""
+        if self.batch_norm == "recalibrated":
+            raise ValueError("batch_norm='recalibrated' has no Hessian; use batch_norm='batch'")
+        self._set(x)
+        parts = unflat(v.to(self.parameters[0]), self.parameters)
+        out = [torch.zeros_like(p) for p in self.parameters]
+        for inputs, labels in self._batches():
+            first = torch.autograd.grad(self._loss(inputs, labels), self.parameters, create_graph=True)
+            product = sum((g * p).sum() for g, p in zip(first, parts))
+            second = torch.autograd.grad(product, self.parameters, allow_unused=True)  # unused: f linear in it
+            for o, s in zip(out, second):
+                if s is not None:
+                    o += s
+        return flat(out).to(x)
+
+    def _loss(self, inputs, labels):
+        """The batch's share of f: its summed loss over the size of the whole set."""
+        return F.cross_entropy(self.network(inputs), labels, reduction="none").double().sum() / len(self.labels)
+
+    def _batches(self):
+        for inputs, labels in zip(self.inputs.split(self.batch_size), self.labels.split(self.batch_size)):
+            yield inputs.to(self.dtype), labels
+
+    @torch.no_grad()
+    def _set(self, x):
+        if tuple(x.shape) != (self.n,):
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected ({self.n},), all trainable parameters, flat")
+        if not torch.isfinite(x).all():
+            raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
+        for p, part in zip(self.parameters, unflat(x, self.parameters)):
+            p.copy_(part)
+
+
+def flat(tensors) -> torch.Tensor:
+    """Tensors, one after another, as one flat copy (n,)."""
+    return torch.cat([t.detach().reshape(-1) for t in tensors])
+
+
+def unflat(x: torch.Tensor, like) -> list[torch.Tensor]:
+    """The inverse of `flat`: views into x (n,) in the shapes of the tensors `like`."""
+    parts = x.split([t.numel() for t in like])
+    return [part.view(t.shape) for part, t in zip(parts, like)]
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000, visit=None) -> None:
+    """Set the running statistics of `network` to their mean over `inputs`, in fixed batches, dropout off.
+
+    visit(logits (B, classes), start), if given, sees each batch's output: the same pass then measures a loss.
+    A network without batch norm is only visited.
+    """
+    norms, training = networks.batch_norms(network), network.training
+    momenta = [m.momentum for m in norms]
+    network.eval()
+    for m in norms:
+        m.reset_running_stats()
+        m.train()
+        m.momentum = None  # a plain mean over the batches
+    dtype = next(network.parameters()).dtype
+    for start in range(0, len(inputs), batch_size) if norms or visit else ():
+        logits = network(inputs[start : start + batch_size].to(dtype))
+        if visit:
+            visit(logits, start)
+    for m, momentum in zip(norms, momenta):
+        m.momentum = momentum
+    network.train(training)

@@ -1,0 +1,149 @@
+"""The store: one JSON document a unit, found by the hash of its specification, any changed byte detected."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+import torch
+
+from .training import content_id
+
+PACKAGED = pathlib.Path(__file__).parent / "store"
+
+
+class Store:
+    """Documents in a folder, laid over the packaged ones.
+
+    folder: where new documents go; LBGAP_RESULTS, or ~/.cache/lbgap/results, by default. packaged: what lies under it.
+    A document is {"id", "spec", "result", "provenance", "sha256"}: id is the hash of spec, sha256 that of all the rest.
+    """
+
+    def __init__(self, folder=None, packaged=PACKAGED):
+        self.folder = pathlib.Path(folder or os.environ.get("LBGAP_RESULTS") or pathlib.Path.home() / ".cache/lbgap/results")
+        self.folders = [self.folder] + ([pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else [])
+
+    def get(self, spec: dict) -> dict | None:
+        """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged."""
+        for folder in self.folders:
+            path = folder / spec["kind"] / f"{content_id(spec)}.json"
+            if path.exists():
+                return read(path)
+        return None
+
+    def __contains__(self, spec: dict) -> bool:
+        return any((folder / spec["kind"] / f"{content_id(spec)}.json").exists() for folder in self.folders)
+
+    def put(self, spec: dict, result: dict, provenance: dict) -> pathlib.Path:
+        """Write a document atomically into the folder, and return its path. OSError if it cannot be written."""
+        document = {"id": content_id(spec), "spec": spec, "result": finite(result), "provenance": provenance}
+        document["sha256"] = _digest(document)
+        path = self.folder / spec["kind"] / f"{document['id']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with open(fresh, "wb") as file:
+                file.write(_bytes(document))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return path
+
+    def paths(self) -> list[pathlib.Path]:
+        """Every document's file, the folder's in place of the packaged ones that it covers."""
+        found = {}
+        for folder in reversed(self.folders):
+            for path in sorted(folder.glob("*/*.json")):
+                found[path.relative_to(folder)] = path
+        return [found[key] for key in sorted(found)]
+
+    def verify(self) -> list[str]:
+        """What is wrong with any document in any folder, one line each; an empty list when nothing is."""
+        wrong = []
+        for path in (p for folder in self.folders for p in sorted(folder.glob("*/*.json"))):
+            try:
+                read(path)
+            except ValueError as error:
+                wrong.append(str(error))
+        return wrong
+
+
+def read(path) -> dict:
+    """The document in a file. Raises ValueError if a byte of it was changed, or if it lies under another's name."""
+    content = pathlib.Path(path).read_bytes()
+    remedy = "restore it from its source, or delete it and let `lbgap run` compute it again"
+    try:
+        document = json.loads(content)
+        rest = {k: v for k, v in document.items() if k != "sha256"}
+        whole = document["sha256"] == _digest(rest) and content == _bytes(document)
+        named = document["id"] == content_id(document["spec"]) == pathlib.Path(path).stem
+        placed = document["spec"]["kind"] == pathlib.Path(path).parent.name
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); {remedy}") from error
+    if not (whole and named and placed):
+        raise ValueError(f"{path} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {remedy}")
+    return document
+
+
+def _bytes(document: dict) -> bytes:
+    return (json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
+def _digest(document: dict) -> str:
+    return hashlib.sha256(_bytes(document)).hexdigest()
+
+
+def finite(value):
+    """The same nested lists and dicts with None for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def provenance(device, seconds: float, checksum: str) -> dict:
+    """Where, when and with what a result was computed. seconds: wall time; checksum: the data set's."""
+    kind = torch.device(device).type
+    return {
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else _cpu(),
+        "threads": torch.get_num_threads(),
+        "seconds": round(seconds, 1),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": commit(),
+        "data": checksum,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                     **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")}},
+    }
+
+
+@functools.cache
+def _cpu() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def commit() -> str:
+    """The commit of this checkout, with "-dirty" if lbgap/ differs from it; else LBGAP_COMMIT; else the release."""
+    here = pathlib.Path(__file__).parent
+    git = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        changed = git("status", "--porcelain", "--", "*.py")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("LBGAP_COMMIT") or f"release {sys.modules['lbgap'].__version__}"
