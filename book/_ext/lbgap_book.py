@@ -4,7 +4,8 @@
    A formula that cannot be converted is a warning, so a strict build fails on it.
 2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them.
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
-4. sphinx-thebe's scripts are left out: no page uses them, and each page would log an error.
+4. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
+   icons come from its web fonts). So is a second search field.
 """
 
 import hashlib
@@ -52,10 +53,9 @@ def visit_math_block(self, node):
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
-    for part in node.astext().split("\n\n"):
-        if part.strip():
-            self.body.append(mathml(node, part, display=True))
-    self.body.append("</div>\n")
+    parts = [part for part in node.astext().split("\n\n") if part.strip()]
+    formulas = "".join(mathml(node, part, display=True) for part in parts)
+    self.body.append(f'<div class="formula" tabindex="0">{formulas}</div></div>\n')
     raise nodes.SkipNode
 
 
@@ -66,9 +66,9 @@ OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
 
 def fingerprint(root: Path) -> str:
     """A hash of everything that can change a notebook's output, except the notebook's own code."""
-    digest = hashlib.sha256()
-    users_results = os.environ.get("LBGAP_RESULTS")  # laid over the packaged ones
-    for folder in [root / "lbgap"] + ([Path(users_results)] if users_results else []):
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")  # as in lbgap.results
+    for folder in (root / "lbgap", users_results):
         for path in sorted(folder.rglob("*")):
             if path.suffix in OUTPUTS_DEPEND_ON and path.is_file():
                 content = path.read_bytes()
@@ -104,6 +104,11 @@ def name_the_repository(app, config):
 # -------------------------------------------------------------------------------------------------------- pages
 
 
+def one_search_field(app, config):
+    # The parent theme would add a second one, in a bar of its own over every page.
+    config.html_theme_options.setdefault("navbar_persistent", [])
+
+
 def without_thebe(app, pagename, templatename, context, doctree):
     def is_thebe(script):
         return "thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in str(
@@ -113,10 +118,22 @@ def without_thebe(app, pagename, templatename, context, doctree):
     context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
 
 
+def without_fontawesome_script(app, exception):
+    # The theme's template names it in the middle of a generated macro: taking it out of the pages outlives a new theme.
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            lighter = re.sub(r'<script[^>]*/fontawesome\.js[^>]*></script>\n?', "", text)
+            if lighter != text:
+                page.write_text(lighter, encoding="utf-8")
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_config_value("lbgap_fingerprint", "", "env", str)
     app.connect("config-inited", name_the_repository)
     app.connect("config-inited", key_the_cache)
+    app.connect("config-inited", one_search_field)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("build-finished", without_fontawesome_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
