@@ -1,0 +1,7 @@
+"""Sliders over the stored results that work in Jupyter, in Colab and in the published page, which has no kernel."""
+
+from lbgap.explorers.batch_size import BatchSizeExplorer
+from lbgap.explorers.epsilon import EpsilonExplorer
+from lbgap.explorers.path import PathExplorer
+
+__all__ = ["BatchSizeExplorer", "EpsilonExplorer", "PathExplorer"]

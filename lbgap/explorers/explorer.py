@@ -1,0 +1,143 @@
+"""What the explorers share: the module they send to the browser, arrays as bytes, the picture for pages without JavaScript."""
+
+import base64
+import io
+import re
+from importlib.resources import files
+
+import anywidget
+import numpy as np
+import traitlets
+
+
+def source(name):
+    """The chart kit and the module `name` as one ES module, without indentation and comments (it travels once a widget)."""
+    text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", name))
+    lines = (re.sub(r"(^|\s)// .*", "", line).strip() for line in text.splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def array(name, values, shape, *, percent=False):
+    """`values` as a float64 array of `shape`; NaN means missing.
+
+    shape: a tuple of sizes, or of a word where any size of at least 1 will do, such as `("arms", 6, "trials")`.
+    percent: also require numbers from 0 to 100, and not all of them below 1.
+    Raises ValueError naming the value, what was expected and the remedy.
+    """
+    expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+    try:
+        out = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} is not an array of numbers of shape {expected}: {error}; pad missing values with NaN"
+        ) from None
+    fits = out.ndim == len(shape) and all(
+        size == want if isinstance(want, int) else size > 0 for size, want in zip(out.shape, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} has shape {out.shape}; expected {expected}: give every axis, also those of length 1, "
+            "and pad missing values with NaN"
+        )
+    if np.isinf(out).any():
+        raise ValueError(f"{name} holds an infinite value; expected finite numbers, or NaN where a value is missing")
+    if percent and not np.isnan(out).all():
+        low, high = np.nanmin(out), np.nanmax(out)
+        if low < 0 or high > 100:
+            raise ValueError(f"{name} runs from {low:g} to {high:g}; expected percent, from 0 to 100")
+        if 0 < high <= 1:
+            raise ValueError(f"{name} runs from {low:g} to {high:g}; expected percent: multiply fractions by 100")
+    return out
+
+
+def axis(name, values, *, positive=False):
+    """`values` as a float64 array (K,) of strictly rising finite numbers, all above zero if `positive`; else ValueError."""
+    out = array(name, values, ("K",))
+    if np.isnan(out).any() or (np.diff(out) <= 0).any():
+        raise ValueError(f"{name} is {out.tolist()}; expected strictly rising numbers without NaN: sort them and drop repeats")
+    if positive and out[0] <= 0:
+        raise ValueError(f"{name} starts at {out[0]:g}; expected positive numbers, since the axis is logarithmic")
+    return out
+
+
+def keys(name, given, wanted):
+    """Raise ValueError unless the mapping `given` has exactly the keys `wanted`."""
+    if not isinstance(given, dict) or set(given) != set(wanted):
+        found = sorted(map(str, given)) if isinstance(given, dict) else type(given).__name__
+        raise ValueError(f"{name} has {found}; expected a dict with exactly the keys {', '.join(wanted)}")
+
+
+def human(x):
+    """Three significant digits with thousands separators, as in the browser."""
+    if not np.isfinite(x):
+        return "not measured"
+    size = abs(x)
+    if x and not 1e-4 * 0.9995 <= size < 1e6:
+        return f"{x:.3g}"
+    rounded = float(f"{x:.3g}")
+    return f"{rounded:,.0f}" if size >= 100 else np.format_float_positional(rounded, trim="-")
+
+
+def mean(values, axis=0):
+    """Mean over the trials that are there, NaN where there is none, without a warning."""
+    known = np.isfinite(values)
+    total, n = np.where(known, values, 0).sum(axis), known.sum(axis)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
+class Explorer(anywidget.AnyWidget):
+    """Base of the explorers: `position` is the slider's place, counted from 0; `png()` is the picture, `summary` its words."""
+
+    _css = (files(__package__) / "kit.css").read_text(encoding="utf-8")
+    _ipython_display_ = None  # ipywidgets 7 would show itself by this and leave the picture out
+
+    values = traitlets.Bytes(help="all arrays, float32, little endian, one after the other").tag(sync=True)
+    meta = traitlets.Dict(help="labels, and where each array lies in `values`").tag(sync=True)
+    position = traitlets.Int(0, min=0, help="the slider's place, counted from 0").tag(sync=True)
+
+    def __init__(self, arrays, meta, summary, **state):
+        """arrays: name -> array of any shape; meta: JSON; summary: one or two sentences that stand for the picture."""
+        where, chunks, start = {}, [], 0
+        for name, value in arrays.items():
+            where[name] = [start, *value.shape]
+            chunks.append(np.ascontiguousarray(value, dtype="<f4").tobytes())
+            start += value.size
+        self.summary = summary
+        self._png = None
+        super().__init__(values=b"".join(chunks), meta={**meta, "arrays": where}, **state)
+
+    def arrays(self):
+        """The arrays as the browser gets them: name -> float32 array."""
+        flat = np.frombuffer(self.values, dtype="<f4")
+        return {
+            name: flat[start : start + int(np.prod(shape))].reshape(shape)
+            for name, (start, *shape) in self.meta["arrays"].items()
+        }
+
+    def png(self):
+        """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked for."""
+        if self._png is None:
+            from matplotlib.figure import Figure
+
+            figure = Figure(figsize=(6.6, 4.6), dpi=100, facecolor="white", layout="constrained")
+            self._draw(figure)
+            if self.meta["title"]:
+                figure.suptitle(self.meta["title"], fontsize="large")
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", metadata={"Software": None})
+            self._png = buffer.getvalue()
+        return self._png
+
+    def _draw(self, figure):
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:  # the widget is closed
+            return None
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data = {**data, "image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.summary}
+        return data, metadata
+
+    def __repr__(self):
+        return self.summary

@@ -1,0 +1,29 @@
+"""Sphinx extension: under each widget of the book, the picture of its output for readers whose browser runs no JavaScript.
+
+A notebook output that holds a widget and a PNG shows only the widget in HTML. Here the picture goes into a <noscript> below the
+widget's script, where a browser with JavaScript neither shows nor loads it; its alternative text is the output's plain text.
+"""
+
+from docutils import nodes
+
+
+def add_pictures(app, doctree):
+    if app.builder.format != "html":
+        return
+    for bundle in list(doctree.findall(nodes.container)):
+        if bundle.get("nb_element") != "mime_bundle":
+            continue
+        parts = {part.get("mime_type"): part for part in bundle.children}
+        widget, picture = parts.get("application/vnd.jupyter.widget-view+json"), parts.get("image/png")
+        image = next(picture.findall(nodes.image), None) if picture is not None else None
+        if widget is None or image is None:
+            continue
+        words = parts.get("text/plain")
+        image = image.deepcopy()
+        image["alt"] = " ".join(words.astext().split()) if words is not None else "The interactive figure as a picture."
+        widget += [nodes.raw("", "<noscript>", format="html"), image, nodes.raw("", "</noscript>", format="html")]
+
+
+def setup(app):
+    app.connect("doctree-read", add_pictures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

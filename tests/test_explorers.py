@@ -1,0 +1,411 @@
+"""The explorers: what they refuse, what travels, and what a reader with a keyboard sees in a page without a kernel."""
+
+import base64
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import complaints, open_browser, serve, size
+
+anywidget = pytest.importorskip("anywidget")
+import traitlets  # noqa: E402
+
+from lbgap.explorers import BatchSizeExplorer, EpsilonExplorer, PathExplorer  # noqa: E402
+
+RUNTIME = Path(__file__).parent.parent / "book/live/anywidget-static.js"
+STATE, VIEW = "application/vnd.jupyter.widget-state+json", "application/vnd.jupyter.widget-view+json"
+NAN = np.nan
+
+SIZES = [32, 256, 6000]
+ACCURACY = np.array([[[90.0, 91.0], [98.2, 98.4], [88.0, NAN]], [[95.0, 95.0], [NAN, NAN], [94.0, 94.5]]])
+SHARPNESS = np.array([[[2.0, 4.0], [11.0, 13.0], [1234.0, NAN]], [[1.0, 1.0], [NAN, NAN], [2.0, 2.5]]])
+ARMS = ("without batch norm", "with batch norm")
+ALPHA, OTHER_ALPHA = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0], [0.0, 0.5, 1.0]
+EPSILONS = [1e-4, 5e-4, 1e-3, 1e-2]
+
+
+def along(alpha, trials=2):
+    """Values that say where they come from: trial t, point i."""
+    t, i = np.meshgrid(np.arange(trials), np.arange(len(alpha)), indexing="ij")
+    loss = 0.1 + i + 10 * t
+    return {
+        "alpha": alpha,
+        "train_loss": loss,
+        "test_loss": 2 * loss,
+        "train_accuracy": 90.0 - i - 10 * t,
+        "test_accuracy": 80.0 - i - 10 * t,
+    }
+
+
+def batch_sizes(**change):
+    return BatchSizeExplorer(**{"batch_sizes": SIZES, "accuracy": ACCURACY, "sharpness": SHARPNESS, "arms": ARMS, **change})
+
+
+def paths(**change):
+    linear = along(ALPHA)
+    linear["train_loss"][1, 3] = 0.0
+    return PathExplorer({"linear": {**linear, **change}, "curvilinear": along(OTHER_ALPHA)}, title="Between two minimisers")
+
+
+def epsilons(**change):
+    curves = {
+        "full space, best": {"small": [[1.0, 4.0, 10.0, 30.0], [1.0, 6.0, 14.0, 50.0]], "large": [[NAN, 100.0, 3000.0, 9000.0]]},
+        "full space, literal": {"small": [[1.0, 2.0, 3.0, 4.0]], "large": [[0.0, 0.5, -0.25, 0.0]]},
+    }
+    curves["full space, best"].update(change)
+    return EpsilonExplorer(EPSILONS, curves)
+
+
+# -------------------------------------------------------------------------------------------------- in Python
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: batch_sizes(accuracy=ACCURACY[0]), r"accuracy has shape \(3, 2\); expected \(2, 3, trials\).*every axis"),
+        (lambda: batch_sizes(accuracy=ACCURACY / 100), r"accuracy runs from 0.88 to 0.984; expected percent.*by 100"),
+        (lambda: batch_sizes(accuracy=ACCURACY + 9), r"accuracy runs from .* to 107.4; expected percent"),
+        (lambda: batch_sizes(sharpness=SHARPNESS * np.inf), r"sharpness holds an infinite value.*NaN"),
+        (lambda: batch_sizes(sharpness=[[[1, 2], [3]]]), r"sharpness is not an array.*pad missing values with NaN"),
+        (lambda: batch_sizes(batch_sizes=[256, 32, 6000]), r"batch_sizes is \[256.0, 32.0, 6000.0\]; expected strictly rising"),
+        (lambda: batch_sizes(batch_sizes=[0, 32, 6000]), r"batch_sizes starts at 0; expected positive"),
+        (lambda: batch_sizes(arms="one"), r"arms is 'one'; expected a sequence.*arms=\('one',\)"),
+        (lambda: batch_sizes(epsilon=0), r"epsilon is 0; expected a positive number"),
+        (lambda: batch_sizes(paper={"accuracy": [1]}), r"paper is .* expected dict\(batch_sizes"),
+        (lambda: batch_sizes(paper={"batch_sizes": [256], "accuracy": [98, 97]}), r"paper\['accuracy'\] has shape \(2,\); expected \(1,\)"),
+        (lambda: PathExplorer({}), r"paths is {}; expected a dict with at least one path"),
+        (lambda: PathExplorer({"linear": {"alpha": ALPHA}}), r"paths\['linear'\] has \['alpha'\]; expected a dict with exactly the keys"),
+        (lambda: paths(test_loss=np.ones((3, 7))), r"paths\['linear'\]\['test_loss'\] has shape \(3, 7\); expected \(2, 7\)"),
+        (lambda: paths(test_accuracy=np.full((2, 7), 0.5)), r"\['test_accuracy'\] runs from 0.5 to 0.5; expected percent"),
+        (lambda: EpsilonExplorer([1e-3], {}), r"curves is {}; expected a dict with at least one curve"),
+        (lambda: EpsilonExplorer([0, 1e-3], {"a": {}}), r"epsilons starts at 0; expected positive"),
+        (lambda: epsilons(large=[1.0, 2.0, 3.0, 4.0]), r"\['large'\] has shape \(4,\); expected \(trials, 4\)"),
+    ],
+)
+def test_wrong_input_is_named_with_expectation_and_remedy(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_arrays_travel_as_float32_with_nan():
+    explorer = batch_sizes(paper={"batch_sizes": [256], "sharpness": [12]})
+    assert len(explorer.values) == 4 * (12 + 12 + 1)
+    back = explorer.arrays()
+    np.testing.assert_array_equal(back["accuracy"], ACCURACY.astype(np.float32))
+    np.testing.assert_array_equal(back["sharpness"], SHARPNESS.astype(np.float32))
+    np.testing.assert_array_equal(back["paper_sharpness"], [12])
+    json.dumps(explorer.meta, allow_nan=False)  # NaN is no JSON, and a browser would refuse the whole page's state
+
+
+@pytest.mark.parametrize("make", [batch_sizes, paths, epsilons])
+def test_travels_light_and_brings_a_picture(make):
+    explorer = make()
+    assert len(explorer._esm.encode()) < 15_000
+    assert "</script" not in explorer._esm + explorer._css
+    assert explorer._png is None, "the picture is drawn only when it is asked for"
+    data, _ = explorer._repr_mimebundle_()
+    assert data[VIEW]["model_id"] == explorer.model_id
+    assert data["text/plain"] == repr(explorer) == explorer.summary
+    png = base64.b64decode(data["image/png"])
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 150_000
+
+
+def test_all_missing_is_shown_and_not_an_error():
+    explorer = batch_sizes(accuracy=ACCURACY * NAN, sharpness=SHARPNESS * NAN)
+    assert "not measured" in explorer.summary
+    assert explorer.png()
+
+
+# ---------------------------------------------------------------------------------------------- in the browser
+
+
+def page(*widgets, views=None):
+    """A page as the book's: the widgets' state, buffers apart, and a script for each view."""
+    state = {}
+    for widget in widgets:
+        values = widget.get_state()
+        buffer = {"path": ["values"], "encoding": "base64", "data": base64.b64encode(values.pop("values")).decode()}
+        state[widget.model_id] = {"model_name": "AnyModel", "state": {k: v for k, v in values.items() if k != "layout"}, "buffers": [buffer]}
+    scripts = [f'<script type="{VIEW}">{json.dumps({"model_id": name})}</script>' for name in views or state]
+    scripts.append(f'<script type="{STATE}">{json.dumps({"state": state})}</script>')
+    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title><script src="anywidget-static.js"></script></head>'
+    return f"{head}<body style='margin: 8px'>{''.join(scripts)}</body></html>"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(RUNTIME, folder)
+    with serve(folder) as url, open_browser(width=800) as driver:
+        yield folder, url, driver
+
+
+@pytest.fixture
+def show(site):
+    """show(widgets...) opens them in a page and returns the driver once they are drawn."""
+    folder, url, driver = site
+    size(driver, 800, 900)
+    complaints(driver)  # those of the test before
+
+    def open_page(*widgets, views=None):
+        (folder / "page.html").write_text(page(*widgets, views=views), encoding="utf-8")
+        driver.get(f"{url}/page.html")
+        wait(driver, "return document.querySelectorAll('[data-ready]').length === document.querySelectorAll('script[type*=view]').length")
+        wait(driver, "return [...document.querySelectorAll('.lbg-caption')].every((p) => p.textContent)")
+        return driver
+
+    return open_page
+
+
+def wait(driver, condition):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(driver, 5, poll_frequency=0.02).until(lambda d: d.execute_script(condition))
+
+
+def keys(driver, *names, view=0):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    slider = driver.find_elements(By.CSS_SELECTOR, ".lbg input[type=range]")[view]
+    slider.send_keys(*(getattr(Keys, name) for name in names))
+    return slider
+
+
+def pick(driver, name):
+    """Press the radio button, or choose the option, of this name."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    for label in driver.find_elements(By.CSS_SELECTOR, "fieldset label"):
+        if label.text.strip() == name:
+            return label.click()
+    for select in map(Select, driver.find_elements(By.CSS_SELECTOR, ".lbg select")):
+        if name in [option.text for option in select.options]:
+            return select.select_by_visible_text(name)
+    raise AssertionError(f"nothing to choose is called {name!r}")
+
+
+def caption(driver, view=0):
+    return driver.execute_script("return document.querySelectorAll('.lbg-caption')[arguments[0]].textContent", view)
+
+
+def reads(driver):
+    """The numbers beside the marker, in the order of charts and series."""
+    return driver.execute_script("return [...document.querySelectorAll('.read')].map((t) => t.textContent)")
+
+
+def hand(driver):
+    return driver.execute_script("return [...document.querySelectorAll('.hand')].map((line) => +line.getAttribute('x1'))")
+
+
+def test_batch_size_follows_the_arrow_keys(show):
+    driver = show(batch_sizes(paper={"batch_sizes": [256, 1024], "accuracy": [98.05, 97.0]}))
+    # 6,000: one trial; against 32: 90.5 -> 88, 3 -> 1234
+    assert reads(driver) == ["88 %", "", "1,230"]
+    assert caption(driver) == (
+        "Without batch norm, batch size 6,000: test accuracy 88 %, sharpness 1,230 (1 trial). "
+        "Against batch size 32: accuracy 2.5 percentage points lower, sharpness 411 times as large."
+    )
+    before = hand(driver)
+    slider = keys(driver, "ARROW_LEFT")
+    assert slider.get_attribute("aria-valuetext") == "256"
+    assert reads(driver) == ["98.3 %", "", "12"]
+    assert caption(driver) == (
+        "Without batch norm, batch size 256: test accuracy 98.3 ± 0.14 %, sharpness 12 ± 1.4 "
+        "(mean ± standard deviation of 2 trials). Against batch size 32: accuracy 7.8 percentage points higher, "
+        "sharpness 4 times as large. The paper: test accuracy 98.1 %."
+    )
+    assert all(now < then for now, then in zip(hand(driver), before, strict=True))
+    keys(driver, "HOME")
+    assert "batch size 32: test accuracy 90.5 ± 0.71 %, sharpness 3 ± 1.4" in caption(driver)
+    assert complaints(driver) == []
+
+
+def test_batch_size_changes_arm_and_says_what_is_missing(show):
+    driver = show(batch_sizes())
+    line = "return document.querySelector('.line[d]:not(.lbg-legend *)').getAttribute('d')"
+    before = driver.execute_script(line)
+    pick(driver, "with batch norm")
+    after = driver.execute_script(line)
+    assert after != before
+    assert after.count("M") == 2, "the missing batch size is a gap in the line"
+    assert "With batch norm, batch size 6,000: test accuracy 94.3 ± 0.35 %" in caption(driver)
+    keys(driver, "ARROW_LEFT")
+    assert caption(driver) == "With batch norm, batch size 256: not measured."
+    assert reads(driver) == ["", ""]
+    assert complaints(driver) == []
+
+
+def test_path_follows_slider_path_and_trial(show):
+    driver = show(paths())
+    # alpha = 0 is point 2; the mean of 2.1 and 12.1
+    assert caption(driver) == (
+        "α = 0 on the linear path, at the small batch (256) minimiser, mean of 2 trials: training loss 7.1, test loss 14.2; "
+        "training accuracy 83 %, test accuracy 73 %."
+    )
+    keys(driver, "ARROW_RIGHT")
+    pick(driver, "2")
+    assert reads(driver) == ["train 0", "test 26.2", "train 77 %", "test 67 %"]
+    assert caption(driver).startswith("α = 0.5 on the linear path, trial 2: training loss 0, test loss 26.2;")
+    assert "grey floor line" in caption(driver)
+    assert driver.execute_script("return document.querySelectorAll('.floor').length") == 1
+    pick(driver, "linear")  # the path, already chosen: nothing changes
+    driver.execute_script("document.querySelectorAll('fieldset')[1].querySelectorAll('input')[1].click()")  # linear loss axis
+    assert driver.execute_script("return document.querySelectorAll('.floor').length") == 0
+    assert "floor" not in caption(driver)
+    pick(driver, "curvilinear")  # has points 0, 0.5, 1: stays at 0.5
+    assert caption(driver).startswith("α = 0.5 on the curvilinear path, trial 2: training loss 11.1")
+    slider = keys(driver, "ARROW_RIGHT", "ARROW_RIGHT")
+    assert slider.get_attribute("aria-valuetext") == "1"
+    assert "at the large batch (6,000) minimiser" in caption(driver)
+    assert complaints(driver) == []
+
+
+def test_epsilon_gives_ratio_floor_and_gap(show):
+    driver = show(epsilons())
+    assert reads(driver) == ["small 12", "large 3,000"]
+    assert caption(driver) == (
+        "ε = 0.001, full space, best: sharpness 12 ± 2.8 (mean ± standard deviation of 2 trials) for the small batch, "
+        "3,000 (1 trial) for the large batch. The large batch is 250 times as sharp as the small one."
+    )
+    keys(driver, "HOME")
+    assert reads(driver) == ["small 1", ""]
+    assert "not measured for the large batch" in caption(driver)
+    pick(driver, "full space, literal")
+    assert reads(driver) == ["small 1", "large 0"]
+    assert "A ratio cannot be formed" in caption(driver)
+    assert "1 of 1 large-batch values is zero or negative and lies on the grey floor line" in caption(driver)
+    keys(driver, "ARROW_RIGHT")
+    assert caption(driver).endswith("The small batch is 4 times as sharp as the large one.")
+    assert complaints(driver) == []
+
+
+def test_controls_have_names_and_pictures_have_words(show):
+    driver = show(batch_sizes(), paths(), epsilons())
+    nameless = "return [...document.querySelectorAll('.lbg input, .lbg select')].filter((c) => !c.labels.length).length"
+    assert driver.execute_script(nameless) == 0
+    charts = driver.execute_script("return [...document.querySelectorAll('.lbg-plots svg')].map((s) => [s.getAttribute('role'), s.getAttribute('aria-label')])")
+    assert len(charts) == 5
+    assert all(role == "img" and len(words) > 20 for role, words in charts)
+    ids = driver.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    live = driver.execute_script("return [...document.querySelectorAll('[aria-live=polite]')].map((p) => p.className)")
+    assert live == ["lbg-caption"] * 3
+    # not by colour alone: dashes and shapes differ
+    dashes = driver.execute_script("return [...document.querySelectorAll('.lbg-legend .line')].map((p) => getComputedStyle(p).strokeDasharray)")
+    assert len(set(dashes[-2:])) == 2
+
+
+@pytest.mark.parametrize("make", [batch_sizes, paths, epsilons])
+def test_fits_a_phone(show, make):
+    driver = show(make())
+    size(driver, 360, 800)
+    wait(driver, "return document.querySelector('.lbg-plots svg').clientWidth < 360")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
+    outside = """return [...document.querySelectorAll('.lbg, .lbg *')].filter((e) => {
+        const r = e.getBoundingClientRect(); return r.width && (r.right > 360.5 || r.left < -0.5) }).map((e) => e.outerHTML.slice(0, 90))"""
+    assert driver.execute_script(outside) == []
+    keys(driver, "END")
+    assert driver.execute_script(outside) == [], "the value at the right edge is written to its left"
+
+
+def test_a_tap_in_the_chart_moves_the_slider(show):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    driver = show(batch_sizes())
+    chart = driver.find_element(By.CSS_SELECTOR, ".lbg-plots svg")
+    ActionChains(driver).move_to_element_with_offset(chart, -chart.size["width"] // 2 + 70, 0).click().perform()
+    assert "batch size 32:" in caption(driver)
+    assert driver.execute_script("return document.querySelector('input[type=range]').value") == "0"
+
+
+def test_two_views_of_one_model_share_its_state(show):
+    explorer = batch_sizes()
+    driver = show(explorer, views=[explorer.model_id] * 2)
+    keys(driver, "HOME", view=1)
+    assert "batch size 32:" in caption(driver, 0)
+    assert caption(driver, 0) == caption(driver, 1)
+
+
+def test_dark_readers_see_the_themes_colour(show):
+    driver = show(batch_sizes())
+    driver.execute_script("document.body.style.setProperty('--pst-color-text-base', 'rgb(206, 214, 221)')")
+    colours = "return [getComputedStyle(document.querySelector('.lbg svg text')).fill, getComputedStyle(document.querySelector('.hand')).stroke]"
+    assert driver.execute_script(colours) == ["rgb(206, 214, 221)"] * 2
+
+
+def test_failures_are_visible_in_the_page(show):
+    broken, unknown = batch_sizes(), epsilons()
+    broken._esm = "export default { render() { throw new Error('no such chart') } }"
+    unknown._esm = ""
+    driver = show(broken, unknown, views=[broken.model_id, "nowhere"])
+    alerts = driver.execute_script("return [...document.querySelectorAll('[role=alert]')].map((p) => p.textContent)")
+    assert alerts[0] == "This interactive figure could not be shown: no such chart"
+    assert "no state for the model nowhere: run the notebook again" in alerts[1]
+    assert len(complaints(driver)) == 2
+
+
+class Promises(anywidget.AnyWidget):
+    values = traitlets.Bytes().tag(sync=True)
+    _css = ".lbg-caption { color: rgb(1, 2, 3); }"
+    _esm = """
+    const said = [];
+    export default async () => ({
+      initialize({ model }) { said.push("initialize"); model.set("n", 1); },
+      render({ model, el }) {
+        const f = () => said.push("n is " + model.get("n"));
+        model.on("change:n", f); model.set("n", 2); model.set("n", 2); model.save_changes();
+        model.off("change:n", f); model.set("n", 3);
+        el.className = "lbg-caption"; el.textContent = said.join("; ");
+      } });"""
+
+
+def test_runtime_keeps_anywidgets_promises(show):
+    driver = show(Promises())
+    assert caption(driver) == "initialize; n is 2"
+    assert driver.execute_script("return getComputedStyle(document.querySelector('.lbg-caption')).color") == "rgb(1, 2, 3)"
+
+
+def test_arrays_may_lie_at_an_odd_place_in_a_message(show):
+    # Jupyter hands out views into the whole message, which need not start at a multiple of four bytes
+    explorer = batch_sizes()
+    driver = show(explorer)
+    script = """
+        const [source, meta, bytes, done] = arguments;
+        const buffer = new ArrayBuffer(bytes.length + 3), all = new Uint8Array(buffer);
+        all.set(bytes, 3);
+        const model = { get: (key) => ({ meta, values: new DataView(buffer, 3, bytes.length) })[key] };
+        const module = import(URL.createObjectURL(new Blob([source + "\\nexport { arrays };"], { type: "text/javascript" })));
+        module.then(({ arrays }) => done(arrays(model).sharpness[0]), (error) => done(String(error)));"""
+    got = driver.execute_async_script(script, explorer._esm, explorer.meta, list(explorer.values))
+    assert got == [[2, 4], [11, 13], [1234, None]]  # NaN is null in JSON
+
+
+# ------------------------------------------------------------------------------------------ without JavaScript
+
+
+def test_book_keeps_the_picture_for_readers_without_javascript():
+    nodes = pytest.importorskip("docutils.nodes")
+    from docutils.frontend import get_default_settings
+    from docutils.parsers.rst import Parser
+    from docutils.utils import new_document
+
+    from lbgap.explorers.noscript import add_pictures
+
+    def part(mime, child):
+        return nodes.container("", child, mime_type=mime)
+
+    document = new_document("page", get_default_settings(Parser))
+    widget = part(VIEW, nodes.raw("", "<script></script>", format="html"))
+    words = part("text/plain", nodes.literal_block("", "From 8\nto 32."))
+    document += nodes.container("", widget, part("image/png", nodes.image(uri="a.png")), words, nb_element="mime_bundle")
+    builder = type("Builder", (), {"format": "html"})
+    add_pictures(type("App", (), {"builder": builder}), document)
+    text = re.sub(r"\s+", " ", widget.pformat())
+    assert re.search(r'<noscript> <image alt="From 8 to 32." uri="a.png"> .*</noscript>', text)
