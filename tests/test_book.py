@@ -25,6 +25,8 @@ def tiny(tmp_path):
             (source / "book" / "live").mkdir(parents=True)
             shutil.copy(ROOT / "_config.yml", source)
             shutil.copytree(ROOT / "book" / "_ext", source / "book" / "_ext")
+            (source / "lbgap" / "explorers").mkdir(parents=True)
+            shutil.copy(ROOT / "lbgap" / "explorers" / "noscript.py", source / "lbgap" / "explorers")
             shutil.copy(ROOT / "book" / "references.bib", source / "book")
             (source / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
         notebook = {
@@ -140,6 +142,13 @@ def test_every_view_is_an_anywidget(book):
             if kind == "application/vnd.jupyter.widget-view+json":
                 model = state[json.loads(text)["model_id"]]
                 assert model["state"].get("_model_module") == "anywidget", f"{path.name}: {model['state'].get('_model_name')}"
+
+
+def test_every_explorer_has_a_picture_for_pages_without_javascript(book):
+    for path in pages(book):
+        text = path.read_text(encoding="utf-8")
+        pictures = re.findall(r"<noscript>\s*<img\b[^>]*>", text)
+        assert len(pictures) == text.count("application/vnd.jupyter.widget-view+json"), path.name
 
 
 def test_every_image_of_a_page_has_alt_text(book):
