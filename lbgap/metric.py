@@ -182,74 +182,85 @@ def _literal(box: Box, scale, iterations):
 
 def _best(box: Box, iterations, random_starts, seed, warm):
     origin = torch.zeros_like(box.half)
-    centre = origin, box.f0, box.g0
-    corner = torch.where(box.g0 < 0, -1.0, 1.0).to(origin)  # no gradient, no preference: +1
     largest = box.g0.abs().max()
-    starts = {"zero": box.g0 / largest if largest > 0 else origin, "sign": corner}
-    # drawn on the CPU, so that a device does not change the start
-    generator = torch.Generator().manual_seed(seed)
+    starts = {
+        "zero": box.g0 / largest if largest > 0 else origin,  # the first step from the centre: along the gradient
+        "sign": torch.where(box.g0 < 0, -1.0, 1.0).to(origin),  # no gradient, no preference: +1
+    }
+    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that a device does not change the start
     for k in range(random_starts):
         starts[f"random {k}"] = (2 * torch.rand(len(origin), generator=generator, dtype=origin.dtype) - 1).to(origin)
     for name, position in warm.items():
         if position.shape != origin.shape:
             raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(origin.shape)}")
         starts[name] = position.to(origin)
-    by_start, best = {}, (origin, box.f0)
+    by_start, best = {}, _Ascent(box, origin)
     for name, start in starts.items():
-        u, value = _climb(box, start, centre, iterations)
-        by_start[name] = value
-        if value > best[1]:
-            best = u, value
-    return by_start, best
+        ascent = _Ascent(box, start)
+        ascent.climb(iterations)
+        by_start[name] = ascent.value
+        if ascent.value > best.value:
+            best = ascent
+    best.climb(iterations)  # the best of them goes on
+    return by_start, (best.u, best.value)
 
 
-def _climb(box: Box, start, centre, iterations: int, tolerance: float = 1e-3):
-    """Ascend from `start`; every accepted step raises phi. Stops when a step gains less than `tolerance` of the rise.
+class _Ascent:
+    """An ascent of phi in the box; every accepted step raises phi.
 
     Three candidates for the next position, the first that raises phi is taken:
-      corner  where every coordinate goes as far as its slope says: the maximum, if the slopes keep their signs;
+      corner  where every coordinate goes as far as its slope says (slopes smoothed over the last steps, or else two
+              corners can alternate): the maximum, if the slopes keep their signs;
       secant  the maximum of the separable quadratic through the last two gradients: exact for a diagonal Hessian;
       between the best point on the segment to the corner, by the parabola through what is known there.
     """
-    u, value, g = centre
-    previous = None
-    new, h = box(start)
-    if not new > value:  # the start is no better than the centre: keep the centre, but learn the curvature from it
-        previous = start, h
-    else:
-        previous = u, g
-        u, value, g = start, new, h
-    if torch.equal(start, centre[0]):
-        return u, value
-    for _ in range(iterations - 1):
-        corner = torch.where(g == 0, u, g.sign())
-        step = corner - u
-        slope = (g.double() @ step.double()).item()
-        found = None
-        if slope > 0:
-            new, h = box(corner)
-            if new > value:
-                found = corner, new, h
-            learnt = corner, new, h
-        if found is None:
-            candidate = _secant(u, g, *previous)
-            if not torch.equal(candidate, u):
-                new, h = box(candidate)
-                if new > value:
-                    found = candidate, new, h
-        if found is None and slope > 0:
-            t = slope / (2 * (slope - (learnt[1] - value)))  # in (0, 1/2], since the corner is no higher
-            new, h = box(u + t * step)
-            if new > value:
-                found = u + t * step, new, h
-        if found is None:
-            break
-        gain = found[1] - value
-        previous = u, g
-        u, value, g = found
-        if gain < tolerance * (value - box.f0):
-            break
-    return u, value
+
+    MEMORY = 0.3  # of the smoothing
+    TOLERANCE = 1e-3  # stop when a step gains less than this share of the rise so far
+
+    def __init__(self, box: Box, start: torch.Tensor):
+        self.box, self.u, self.value, self.g = box, torch.zeros_like(box.half), box.f0, box.g0
+        self.before, self.memory, self.over = (self.u, self.g), torch.zeros_like(self.u), False
+        if not torch.equal(start, self.u):
+            value, g = box(start)
+            if value > self.value:
+                self._accept(start, value, g)
+            else:  # stay at the centre, but learn the curvature
+                self.before = start, g
+
+    def climb(self, iterations: int) -> None:
+        """At most `iterations` accepted steps more."""
+        for _ in range(iterations):
+            if self.over:
+                return
+            before = self.value
+            found = next((c for c in self._candidates() if c[1] > before), None)
+            if found is None:
+                self.over = True
+                return
+            self._accept(*found)
+            self.over = self.value - before < self.TOLERANCE * (self.value - self.box.f0)
+
+    def _accept(self, u, value, g):
+        self.before = self.u, self.g
+        self.u, self.value, self.g = u, value, g
+
+    def _candidates(self):
+        mean = self.g.abs().mean()
+        self.memory = self.MEMORY * self.memory + (self.g / mean if mean > 0 else 0)
+        corner = torch.where(self.memory == 0, self.u, self.memory.sign())
+        step = corner - self.u
+        at_corner = self._try(corner)
+        yield from at_corner
+        self.memory = torch.zeros_like(self.u)
+        yield from self._try(_secant(self.u, self.g, *self.before))
+        slope = (self.g.double() @ step.double()).item()
+        if at_corner and slope > 0:  # the corner is no higher, so t is in (0, 1/2]
+            t = slope / (2 * (slope - (at_corner[0][1] - self.value)))
+            yield from self._try(self.u + t * step)
+
+    def _try(self, u):
+        return [] if torch.equal(u, self.u) else [(u, *self.box(u))]
 
 
 def _secant(u, g, u_before, g_before):
