@@ -114,6 +114,19 @@ def test_travels_light_and_brings_a_picture(make):
     assert len(png) < 150_000
 
 
+def test_displays_with_ipywidgets_7(monkeypatch):
+    import ipywidgets
+    from IPython.core.formatters import IPythonDisplayFormatter
+
+    explorer = batch_sizes()
+    for parent in (anywidget.AnyWidget, ipywidgets.Widget):
+        monkeypatch.delattr(parent, "_repr_mimebundle_", raising=False)
+    monkeypatch.setattr(ipywidgets.Widget, "_ipython_display_", lambda self: pytest.fail("without a picture"), raising=False)
+    data, _ = explorer._repr_mimebundle_()
+    assert data[VIEW]["model_id"] == explorer.model_id and data["image/png"]
+    assert not IPythonDisplayFormatter()(explorer), "IPython must go on to the bundle"
+
+
 def test_all_missing_is_shown_and_not_an_error():
     explorer = batch_sizes(accuracy=ACCURACY * NAN, sharpness=SHARPNESS * NAN)
     assert "not measured" in explorer.summary
@@ -305,7 +318,7 @@ def test_controls_have_names_and_pictures_have_words(show):
 def test_fits_a_phone(show, make):
     driver = show(make())
     size(driver, 360, 800)
-    wait(driver, "return document.querySelector('.lbg-plots svg').clientWidth < 360")
+    wait(driver, "return document.querySelector('.lbg-plots svg').getAttribute('width') < 360")  # drawn anew, not only squeezed
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
     outside = """return [...document.querySelectorAll('.lbg, .lbg *')].filter((e) => {
         const r = e.getBoundingClientRect(); return r.width && (r.right > 360.5 || r.left < -0.5) }).map((e) => e.outerHTML.slice(0, 90))"""

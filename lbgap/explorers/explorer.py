@@ -9,6 +9,8 @@ import anywidget
 import numpy as np
 import traitlets
 
+VIEW = "application/vnd.jupyter.widget-view+json"
+
 
 def source(name):
     """The chart kit and the module `name` as one ES module, without indentation and comments (it travels once a widget)."""
@@ -132,8 +134,9 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:  # the widget is closed
+        inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7, as in Colab, may have none
+        bundle = inherited(**kwargs) if inherited else {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data = {**data, "image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.summary}
