@@ -47,7 +47,8 @@ def main(arguments=None) -> int:
 
 def _selection(parser):
     parser.add_argument("experiments", nargs="*", help="table2, table3, fig3, ...; all by default")
-    parser.add_argument("--networks", nargs="+", default=["F1"], help="F1 (default), C1, ...")
+    parser.add_argument("--networks", nargs="+", default=["F1", "mlp", "mlp-bn"],
+                        help="F1, C1, ...; F1 and the laboratory's mlp, mlp-bn by default")
     parser.add_argument("--trials", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="0 1 2 3 4 by default")
 
 

@@ -11,9 +11,11 @@ from .training import Run
 EPSILONS = (1e-3, 5e-4)  # section 2.2.2
 SMALL = 256
 LARGE = {"F1": 6000, "F2": 72133, "C1": 5000, "C2": 5000, "C3": 5000, "C4": 5000}  # 10 % of the training set
-DATASET = {"F1": "mnist", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100"}
+DATASET = {"F1": "mnist", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
+           "mlp": "mnist-1k", "mlp-bn": "mnist-1k"}
 TRIALS = range(5)
 SWEEP = (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000)  # beside 256 and 6000, for MNIST
+LABORATORY = (8, 16, 32, 64, 128, 256, 512, 1000)  # batch sizes; all stop at one training loss
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 
 
@@ -43,6 +45,17 @@ def path(small: Run, large: Run, kind: str) -> dict:
     return {"kind": "path", "runs": [small.spec, large.spec], "path": kind}
 
 
+def laboratory(network: str, batch_size: int, trial: int) -> Run:
+    """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, to a mean running loss of 5e-3."""
+    return run(network, batch_size, trial, stop_loss=5e-3, epochs=600)
+
+
+def _laboratory(network, trial):
+    runs = [laboratory(network, b, trial) for b in LABORATORY]
+    return [unit for of in runs for unit in (train(of), sharpness(of))] + [
+        path(runs[0], runs[-1], kind) for kind in ("linear", "curvilinear")]
+
+
 def _each(units):
     return lambda network, trial: [unit for of in pair(network, trial) for unit in units(of)]
 
@@ -53,6 +66,7 @@ def _grid(of):
 
 # For each experiment: (network, trial) -> units. The order is the order of value.
 TABLES = {
+    "laboratory": _laboratory,
     "table2": _each(lambda of: [train(of)]),
     "table3": _each(lambda of: [sharpness(of)]),
     "fig3": lambda network, trial: [path(*pair(network, trial), "linear")],
@@ -73,11 +87,13 @@ TABLES = {
         unit for of in pair(network, trial, epochs=300, patience=10) if trial == 0
         for unit in (train(of), sharpness(of))],
 }
-CORE = ("table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
-NETWORKS = {name: ("F1",) if name in ("sweep", "evaluation_batch") else tuple(DATASET) for name in TABLES}
+CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
+LABS = ("mlp", "mlp-bn")
+NETWORKS = {name: tuple(n for n in DATASET if n not in LABS) for name in TABLES} | {
+    "laboratory": LABS, "sweep": ("F1",), "evaluation_batch": ("F1",)}  # which networks an experiment is for
 
 
-def units(names=None, networks=("F1",), trials=TRIALS) -> list[dict]:
+def units(names=None, networks=("F1", *LABS), trials=TRIALS) -> list[dict]:
     """The units of the named experiments (all by default), most valuable first, none twice.
 
     First the experiments of CORE, trial by trial, then the others, each trial by trial. Raises ValueError for an unknown experiment or network.
