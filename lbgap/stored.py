@@ -1,0 +1,89 @@
+"""What the store holds, as arrays: one entry a run, NaN where a result is missing or the run diverged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import experiments, results
+
+
+def result(unit: dict) -> dict | None:
+    """The stored result of a unit, or None when it is missing or its run diverged."""
+    document = results.Store().get(unit)
+    return None if document is None or document["result"]["diverged"] else document["result"]
+
+
+def pairs(network: str, trials=experiments.TRIALS) -> dict[str, list]:
+    """{"SB": runs, "LB": runs} of a network's trials."""
+    both = [experiments.pair(network, trial) for trial in trials]
+    return {"SB": [small for small, _ in both], "LB": [large for _, large in both]}
+
+
+def final(runs, split="test", mode="recalibrated", what="accuracy") -> np.ndarray:
+    """Accuracy (percent) or "loss" where each run ended (R,), in a batch-norm mode."""
+    found = [result(experiments.train(of)) for of in runs]
+    return np.array([np.nan if r is None else r["final"][mode][split][what] for r in found])
+
+
+def history(runs, key: str) -> list[np.ndarray]:
+    """A history by epoch for each run that has one; the keys are those of `Minimizer.history`."""
+    found = [result(experiments.train(of)) for of in runs]
+    return [np.array(r["history"][key], float) for r in found if r is not None]
+
+
+def distance(runs) -> np.ndarray:
+    """||x - x0|| at the end of each run (R,)."""
+    found = [result(experiments.train(of)) for of in runs]
+    return np.array([np.nan if r is None else r["distance"] for r in found])
+
+
+def sharpness(runs, epsilon: float, what="value", **settings) -> np.ndarray:
+    """Metric 2.1 (or another entry stored beside it, `what`) of each run at epsilon (R,).
+
+    settings: those of the unit, solver="literal", subspace=100, ...; from the paper's two epsilons or from the grid.
+    """
+    units = lambda of: [experiments.sharpness(of, **settings), experiments.grid(of, **settings)]
+    out = np.full(len(runs), np.nan)
+    for i, of in enumerate(runs):
+        for r in filter(None, map(result, units(of))):
+            for value in r["values"]:
+                if value["epsilon"] == epsilon and what in value and np.isnan(out[i]):
+                    out[i] = value[what]
+    return out
+
+
+def paths(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
+    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both."""
+    out = {}
+    for kind in ("linear", "curvilinear"):
+        found = [r for pair in zip(small_runs, large_runs) if (r := result(experiments.path(*pair, kind)))]
+        if found:
+            keys = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+            out[kind] = {"alpha": np.array(found[0]["alpha"]), **{k: np.array([r[k] for r in found], float) for k in keys}}
+    return out
+
+
+def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
+    """Sharpness over experiments.GRID by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
+    out = {}
+    for label, settings in (("full space, best", {}), ("full space, literal", {"solver": "literal"}),
+                            ("subspace p = 100, best", {"subspace": 100})):
+        found = {side: np.stack([sharpness(runs, e, **settings) for e in experiments.GRID], 1)
+                 for side, runs in (("small", small_runs), ("large", large_runs))}
+        if not np.isnan(found["small"] * found["large"]).all():
+            out[label] = found
+    return out
+
+
+def laboratory(what, networks=experiments.LABS) -> np.ndarray:
+    """what(runs) -> (T,) for every network and batch size of the one-minute laboratory: (networks, K, T)."""
+    return np.array([[what([experiments.laboratory(name, b, t) for t in experiments.TRIALS])
+                      for b in experiments.LABORATORY] for name in networks])
+
+
+def sweep(what, trial: int = 0) -> tuple[list[int], np.ndarray]:
+    """F1's batch sizes that are measured, ascending (K,), and what(runs) there (K, 1)."""
+    sizes = sorted({*experiments.SWEEP, experiments.SMALL, experiments.LARGE["F1"]})
+    values = np.array([what([experiments.run("F1", b, trial)]) for b in sizes])
+    there = ~np.isnan(values[:, 0])
+    return [b for b, t in zip(sizes, there) if t], values[there]
