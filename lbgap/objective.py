@@ -44,7 +44,7 @@ class Objective:
             dataset = dataset or data.load(minimizer.run.dataset, "cpu", *minimizer.run.noise)
         device = device or next(network.parameters()).device
         self.network = network.to(device=device, dtype=dtype).eval().requires_grad_(True)
-        if any(isinstance(m, nn.Conv2d) for m in self.network):
+        if any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
             self.network = self.network.to(memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
         self.n = sum(p.numel() for p in self.parameters)
@@ -110,8 +110,8 @@ class Objective:
         return F.cross_entropy(self.network(inputs), labels, reduction="none").double().sum() / len(self.labels)
 
     def _batches(self):
-        for inputs, labels in zip(self.inputs.split(self.batch_size), self.labels.split(self.batch_size)):
-            yield inputs.to(self.dtype), labels
+        for part in spans(len(self.labels), self.batch_size):
+            yield self.inputs[part].to(self.dtype), self.labels[part]
 
     @torch.no_grad()
     def _set(self, x):
@@ -134,6 +134,17 @@ def unflat(x: torch.Tensor, like) -> list[torch.Tensor]:
     return [part.view(t.shape) for part, t in zip(parts, like)]
 
 
+def spans(count: int, size: int) -> list[slice]:
+    """Slices of `size` examples that cover `count`; the last is partial, and a rest of one joins the batch before it.
+
+    Batch norm cannot normalise a single example.
+    """
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], count])]
+
+
 @torch.no_grad()
 def recalibrate(network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000, visit=None) -> None:
     """Set the running statistics of `network` to their mean over `inputs`, in fixed batches, dropout off.
@@ -149,10 +160,10 @@ def recalibrate(network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000
         m.train()
         m.momentum = None  # a plain mean over the batches
     dtype = next(network.parameters()).dtype
-    for start in range(0, len(inputs), batch_size) if norms or visit else ():
-        logits = network(inputs[start : start + batch_size].to(dtype))
+    for part in spans(len(inputs), batch_size) if norms or visit else ():
+        logits = network(inputs[part].to(dtype))
         if visit:
-            visit(logits, start)
+            visit(logits, part.start)
     for m, momentum in zip(norms, momenta):
         m.momentum = momentum
     network.train(training)

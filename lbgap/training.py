@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import data, networks
-from .objective import flat, recalibrate, unflat
+from .objective import flat, recalibrate, spans, unflat
 
 EVALUATION_BATCH = 5000  # as in the authors' code
 
@@ -138,7 +138,8 @@ class Minimizer:
         """Write x, buffers, history and run as one safetensors file."""
         from safetensors.torch import save_file
 
-        meta = {"run": json.dumps(self.run.spec), "history": json.dumps(self.history)}
+        meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
+        meta = {k: json.dumps(v) for k, v in meta.items()}
         save_file({"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}, str(path), meta)
 
     @classmethod
@@ -149,9 +150,10 @@ class Minimizer:
         if not pathlib.Path(path).exists():
             raise FileNotFoundError(f"{path} does not exist; expected a minimiser saved as safetensors")
         with safe_open(str(path), "pt") as f:
-            run, history = Run(**json.loads(f.metadata()["run"])), json.loads(f.metadata()["history"])
+            meta = {k: json.loads(v) for k, v in f.metadata().items()}
+            meta["run"] = Run(**meta["run"])
             buffers = {k[7:]: f.get_tensor(k) for k in f.keys() if k.startswith("buffer.")}
-            return cls(run, f.get_tensor("x"), buffers, history)
+            return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
 
 
 class OutOfTime(Exception):
@@ -261,14 +263,8 @@ def _epoch(run, network, optimizer, inputs, labels, order, autocast) -> float:
 
 
 def batches(permutation: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Split a permutation (N,) into batches; the last is partial, and a rest of one joins the batch before it.
-
-    Batch norm cannot normalise a single example.
-    """
-    parts = list(permutation.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+    """Split a permutation (N,) into batches, as `objective.spans` says."""
+    return [permutation[part] for part in spans(len(permutation), size)]
 
 
 def make_optimizer(run: Run, parameters) -> torch.optim.Optimizer:
