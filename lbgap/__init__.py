@@ -8,8 +8,8 @@ from . import data, landscape, metric, networks, objective, results, training
 from .data import load
 from .metric import sharpness
 from .objective import Objective
-from .training import Minimizer, Run, train
+from .training import Minimizer, Run, minimizer, train
 
 __version__ = "0.1.0"
-__all__ = ["Minimizer", "Objective", "Run", "data", "landscape", "load", "metric", "networks", "objective", "results",
-           "sharpness", "train", "training"]
+__all__ = ["Minimizer", "Objective", "Run", "data", "landscape", "load", "metric", "minimizer", "networks", "objective",
+           "results", "sharpness", "train", "training"]

@@ -25,8 +25,9 @@ def main(arguments=None) -> int:
     run.add_argument("--forget-weights", action="store_true", help="delete checkpoints that nothing needs any more")
     run.add_argument("--quiet", action="store_true", help="no progress bars")
 
-    show = commands.add_parser("show", help="print the stored documents")
-    show.add_argument("id", nargs="?", help="the beginning of a document's id; without it, a line for each")
+    show = commands.add_parser("show", help="print a table, or the stored documents")
+    show.add_argument("what", nargs="?", help="table2, table3, table4, or the beginning of a document's id; "
+                      "without it, a line for each document")
 
     commands.add_parser("verify", help="check every stored document against its checksum")
 
@@ -93,12 +94,17 @@ def _run(options) -> int:
 def _show(options) -> int:
     from . import campaign, results
 
+    if options.what in ("table2", "table3", "table4"):
+        from . import figures
+
+        print(getattr(figures, options.what)())
+        return 0
     store = results.Store()
     for path in store.paths():
-        if options.id is None:
+        if options.what is None:
             document = results.read(path)
             print(document["id"], document["provenance"]["date"], campaign.describe(document["spec"]))
-        elif path.stem.startswith(options.id):
+        elif path.stem.startswith(options.what):
             print(json.dumps(results.read(path), indent=1))
     return 0
 

@@ -47,6 +47,11 @@ def spread(values, digits=2) -> str:
     return number(values.mean(), digits) + deviation
 
 
+def percent(values) -> str:
+    """`spread` with a percent sign, where there is a value."""
+    return spread(values) + (" %" if len(known(values)) else "")
+
+
 def number(value: float, digits: int = 2) -> str:
     """A number with so many decimals, or three significant digits where that would show none."""
     return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or value == 0 else f"{value:.2g}"
@@ -96,7 +101,7 @@ def table2(networks=("F1",)) -> Text:
             cells = []
             for arm in ARMS:
                 mean, sd = paper.numbers()["table2"][network][split][arm]
-                cells += [f"{spread(stored.final(runs[arm], split))} %", f"{mean} ± {sd} %"]
+                cells += [percent(stored.final(runs[arm], split)), f"{mean} ± {sd} %"]
             rows.append([network, split, *cells])
     return Text(_table(["network", "accuracy", "SB, ours", "SB, paper", "LB, ours", "LB, paper"], rows))
 
@@ -133,7 +138,7 @@ def modes2(network="F1") -> Text:
                         ("frozen", "running averages from training")):
         small, large = (stored.final(runs[arm], "test", mode) for arm in ARMS)
         gap = difference(small, large)[0]
-        rows.append([words, f"{spread(small)} %", f"{spread(large)} %", "pending" if np.isnan(gap) else number(gap)])
+        rows.append([words, percent(small), percent(large), "pending" if np.isnan(gap) else number(gap)])
     return Text(_table(["batch norm in evaluation", "SB", "LB", "gap, points"], rows))
 
 
@@ -319,3 +324,43 @@ def path_verdict(network="F1", step=0.5) -> Text:
                      f"(mean of both sides, {step:g} away; {len(rise['SB'])} pair{'' if len(rise['SB']) == 1 else 's'})")
     word = "reproduced" if all(sharper) else "not reproduced on every path" if any(sharper) else "not reproduced"
     return Text(f"**Verdict: {word}.** " + "; ".join(lines) + ".")
+
+
+# -- the laboratory, and what is done ---------------------------------------------------------------------------------
+
+
+def laboratory_verdict(network: str) -> Text:
+    """Smallest against largest batch of the one-minute laboratory, accuracy and sharpness, with intervals."""
+    small, large = ([experiments.laboratory(network, b, t) for t in experiments.TRIALS]
+                    for b in (experiments.LABORATORY[0], experiments.LABORATORY[-1]))
+    gap, interval = difference(stored.final(small), stored.final(large))
+    log, log_interval = difference(*(np.log(stored.sharpness(runs, 1e-3)) for runs in (large, small)))
+    if interval is None or log_interval is None:
+        return Text(f"**Verdict: pending** for {network}.")
+    low, high = interval
+    gap_word = "a gap" if low > 0 else "a gap the other way" if high < 0 else "no gap that five trials can tell"
+    sharp_word = "sharper" if log_interval[0] > 0 else "flatter" if log_interval[1] < 0 else "no sharper, as far as five trials tell"
+    return Text(
+        f"**Verdict, `{network}`: {gap_word}; the large batch is {sharp_word}.** Batch {small[0].batch_size:,} is ahead of batch "
+        f"{large[0].batch_size:,} by {number(gap)} points ({_interval(low, high)}), and the large batch is {number(np.exp(log), 1)} times as "
+        f"sharp ({_interval(*np.exp(log_interval), 1)}); {_trials(stored.final(small), stored.final(large))}.")
+
+
+TITLES = {
+    "laboratory": "the one-minute laboratory", "table2": "Table 2", "table3": "Table 3", "fig3": "Fig. 3", "fig7": "Fig. 7",
+    "literal": "Table 3 as SciPy finds it", "table4": "Table 4", "sweep": "further batch sizes", "epsilon_grid": "every epsilon",
+    "scales": "SciPy at other scalings", "table4_matrices": "Table 4, two more matrices", "float64": "in double precision",
+    "evaluation_batch": "other evaluation batches", "patience": "patience in place of 100 epochs",
+}
+
+
+def progress(networks=("F1", *experiments.LABS)) -> Text:
+    """Which experiments are done, and which are pending."""
+    from .results import Store
+
+    store, rows = Store(), []
+    for name, title in TITLES.items():
+        units = experiments.units([name], networks)
+        done = sum(unit in store for unit in units)
+        rows.append([title, f"{done} of {len(units)}", "done" if done == len(units) else "pending"])
+    return Text(_table(["experiment, F1 and laboratory", "measurements", ""], rows))

@@ -156,6 +156,15 @@ class Minimizer:
             return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
 
 
+def minimizer(name: str) -> Minimizer:
+    """A packaged minimiser: "F1-SB" or "F1-LB", trial 0 of Table 2. Raises ValueError for another name."""
+    folder = pathlib.Path(__file__).parent / "minimizers"
+    known = sorted(path.stem for path in folder.glob("*.safetensors"))
+    if name not in known:
+        raise ValueError(f"minimizer {name!r} is unknown; expected one of {', '.join(known)}")
+    return Minimizer.open(folder / f"{name}.safetensors")
+
+
 class OutOfTime(Exception):
     """The deadline came; what was done so far is in the checkpoint."""
 

@@ -129,6 +129,7 @@ def without_fontawesome_script(app, exception):
 
 
 def setup(app):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the kernels: two threads on a busy machine wait for each other
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_config_value("lbgap_fingerprint", "", "env", str)
     app.connect("config-inited", name_the_repository)
