@@ -10,7 +10,7 @@ import torch
 
 from . import data, landscape, metric, results
 from .objective import Objective
-from .training import OutOfTime, Run, content_id, train
+from .training import OutOfTime, Run, train
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
 
@@ -67,7 +67,7 @@ def _attempt(unit, store, work, device, deadline, progress) -> str:
     except OutOfTime:
         return "left"
     except (ArithmeticError, ValueError, RuntimeError) as error:
-        (work / f"{content_id(unit)}.error").write_text(f"{describe(unit)}\n{error!r}\n")
+        (work / f"{results.content_id(unit)}.error").write_text(f"{describe(unit)}\n{error!r}\n")
         print(f"failed: {describe(unit)}: {error}", flush=True)
         return "failed"
 

@@ -16,8 +16,6 @@ import sys
 
 import torch
 
-from .training import content_id
-
 PACKAGED = pathlib.Path(__file__).parent / "store"
 
 
@@ -79,6 +77,12 @@ class Store:
         return wrong
 
 
+def content_id(spec: dict) -> str:
+    """The id of a specification: 24 hex digits of the sha256 of its canonical JSON."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
 def read(path) -> dict:
     """The document in a file. Raises ValueError if a byte of it was changed, or if it lies under another's name."""
     content = pathlib.Path(path).read_bytes()
@@ -89,7 +93,7 @@ def read(path) -> dict:
         whole = document["sha256"] == _digest(rest) and content == _bytes(document)
         named = document["id"] == content_id(document["spec"]) == pathlib.Path(path).stem
         placed = document["spec"]["kind"] == pathlib.Path(path).parent.name
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); {remedy}") from error
     if not (whole and named and placed):
         raise ValueError(f"{path} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {remedy}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import os
 import pathlib
 import time
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import nn
 
 from . import data, networks
 from .objective import flat, recalibrate, spans, unflat
+from .results import content_id
 
 EVALUATION_BATCH = 5000  # as in the authors' code
 
@@ -99,12 +100,6 @@ class Run:
     def noise(self) -> tuple[float, int]:
         """(label_noise, noise_seed), as `data.load` takes them."""
         return self.label_noise, self.noise_seed
-
-
-def content_id(spec: dict) -> str:
-    """The id of a specification: 24 hex digits of the sha256 of its canonical JSON."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @dataclasses.dataclass
@@ -215,8 +210,9 @@ def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 
         saved = started = time.monotonic()
         earlier = state["seconds"] if state else 0.0
         diverged = bool(state and state["diverged"])
+        forward = _graphed(network, inputs[: run.batch_size], autocast) if cuda else network
         while not diverged and not _finished(run, history):
-            running = _epoch(run, network, optimizer, inputs, labels, order, autocast)
+            running = _epoch(run, network, forward, optimizer, inputs, labels, order, autocast)
             measured = {"running_loss": running, **measure(network, dataset),
                         "distance": (flat(parameters) - x0).double().norm().item()}
             for key, value in measured.items():
@@ -256,19 +252,49 @@ def _finished(run: Run, history: dict) -> bool:
     return run.patience is not None and len(f) > run.patience and min(f[-run.patience:]) >= min(f[:-run.patience])
 
 
-def _epoch(run, network, optimizer, inputs, labels, order, autocast) -> float:
-    """One pass over the shuffled training set; the mean running loss."""
+def _epoch(run, network, forward, optimizer, inputs, labels, order, autocast) -> float:
+    """One pass over the shuffled training set; the mean running loss. `forward` serves batches of the full size."""
     network.train()
     total = torch.zeros((), dtype=torch.float64, device=inputs.device)
     permutation = torch.randperm(len(inputs), generator=order).to(inputs.device)
     for chosen in batches(permutation, run.batch_size):
         with autocast():
-            loss = F.cross_entropy(network(inputs[chosen]), labels[chosen])
+            logits = (forward if len(chosen) == run.batch_size else network)(inputs[chosen])  # (B, classes)
+            loss = F.cross_entropy(logits, labels[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         total += loss.detach() * len(chosen)
     return total.item() / len(inputs)
+
+
+class _Forward(nn.Module):
+    """A network's forward pass under autocast, so that the network itself keeps its own."""
+
+    def __init__(self, network, autocast):
+        super().__init__()
+        self.network, self.autocast = network, autocast
+
+    def forward(self, inputs):
+        with self.autocast():
+            return self.network(inputs)
+
+
+def _graphed(network, sample, autocast):
+    """The forward and backward pass for batches like `sample` as one CUDA graph: F1 at 256 is bound by launches.
+
+    Capturing runs the network, so its buffers are put back. Where a graph cannot be captured, a warning says so.
+    """
+    buffers = {name: b.clone() for name, b in network.named_buffers()}
+    try:
+        return torch.cuda.make_graphed_callables(_Forward(network.train(), autocast), (sample.clone(),))
+    except RuntimeError as error:
+        warnings.warn(f"no CUDA graph could be captured ({error}); training goes on without it, more slowly")
+        return network
+    finally:
+        with torch.no_grad():
+            for name, b in network.named_buffers():
+                b.copy_(buffers[name])
 
 
 def batches(permutation: torch.Tensor, size: int) -> list[torch.Tensor]:
@@ -326,7 +352,7 @@ def _precision(precision: str, device):
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     kind = torch.device(device).type
     try:
-        yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16")
+        yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
