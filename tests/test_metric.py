@@ -1,0 +1,376 @@
+"""Metric 2.1 against maxima known in closed form, brute force, SciPy called by hand and a long solve."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+
+import lbgap
+from lbgap import metric
+from lbgap.metric import sharpness
+
+torch.set_num_threads(1)
+EPS = 1e-3
+
+
+def half_widths(x, epsilon):
+    return epsilon * (x.abs() + 1)
+
+
+def value_of(f, x, fmax):
+    f0 = f(x)[0]
+    return 100 * (fmax - f0) / (1 + f0)
+
+
+class Quadratic:
+    """c + g.(x - m) + (x - m) H (x - m) / 2; `calls` counts."""
+
+    def __init__(self, hessian, centre, slope=None, constant=0.5):  # a loss is never negative: choose it so
+        self.H, self.m, self.c, self.calls = hessian, centre, constant, 0
+        self.slope = torch.zeros_like(centre) if slope is None else slope
+
+    def __call__(self, x):
+        self.calls += 1
+        d = x.to(self.m) - self.m
+        Hd = self.H @ d if self.H.ndim == 2 else self.H * d
+        return (self.c + self.slope @ d + d @ Hd / 2).item(), (self.slope + Hd).to(x)
+
+
+def diagonal_maximum(f, x, half):
+    """The greatest value of a quadratic with a diagonal Hessian in the box: each coordinate by itself, in NumPy."""
+    h, g, b = f.H.numpy(), f(x)[1].double().numpy(), half.double().numpy()
+    inside = np.where(h < 0, -g / np.where(h < 0, h, 1), np.inf)
+    candidates = [b, -b, np.where(np.abs(inside) <= b, inside, b)]
+    return f(x)[0] + np.max([g * t + h * t * t / 2 for t in candidates], axis=0).sum()
+
+
+def draw(n=40, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(*(shape or (n,)), generator=g, dtype=torch.float64)
+
+
+# ---------------------------------------------------------------------------------------------- closed-form maxima
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-3, 0.1])
+def test_a_monotone_function_is_greatest_in_a_corner(epsilon):
+    a, x = draw()(), draw(seed=1)()
+    f = lambda x: ((a * x).exp().sum().item(), a * (a * x).exp())
+    s = sharpness(f, x, epsilon, keep_point=True)
+    corner = x + a.sign() * half_widths(x, epsilon)
+    assert s.value == pytest.approx(value_of(f, x, f(corner)[0]), rel=1e-9)
+    assert s.fmax == pytest.approx(f(corner)[0], rel=1e-12) and s.f0 == f(x)[0]
+    torch.testing.assert_close(s.point, corner)
+    torch.testing.assert_close(s.position, a.sign())
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("epsilon", [1e-3, 0.3])
+def test_a_diagonal_quadratic_of_mixed_signs(seed, epsilon):
+    new = draw(seed=seed)
+    f, x = Quadratic(30 * new(), new(), new()), new()
+    best = diagonal_maximum(f, x, half_widths(x, epsilon))
+    assert sharpness(f, x, epsilon).value == pytest.approx(value_of(f, x, best), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_minimum_of_a_quadratic_without_a_negative_entry(seed):
+    new = draw(seed=seed)
+    root = new(40, 40).abs()
+    x = new()
+    f, b = Quadratic(root @ root.T, x), half_widths(x, EPS)
+    s = sharpness(f, x, EPS)
+    assert s.value == pytest.approx(100 * (b @ f.H @ b).item() / 2 / 1.5, rel=1e-9)
+    assert s.first_order == 0 and s.by_start.keys() == {"zero", "sign", "random 0"}
+
+
+def test_the_type_of_x_is_that_of_the_gradient_and_the_point():
+    new = draw()
+    f, x = Quadratic(new(), new(), new()), new()
+    expected = sharpness(f, x, EPS).value
+    for y in (x, x.numpy(), x.float(), x.float().numpy()):
+        seen = []
+
+        def g(z):
+            seen.append(z)
+            value, gradient = f(torch.as_tensor(z))
+            return value, gradient.numpy() if isinstance(z, np.ndarray) else gradient
+
+        s = sharpness(g, y, EPS, keep_point=True)
+        assert all(type(z) is type(y) and z.dtype == y.dtype and z.shape == y.shape for z in [*seen, s.point])
+        assert s.value == pytest.approx(expected, rel=1e-9 if "64" in str(y.dtype) else 1e-4)
+        assert isinstance(s.value, float)
+
+
+# ------------------------------------------------------------------------------------------------------- subspaces
+
+
+def test_a_given_matrix_against_a_brute_force_grid():
+    new = draw()
+    for p, points in ((1, 1001), (2, 61)):
+        A, x = new(40, p), new()
+        f = Quadratic(new(), new(), new(), 100)
+        z0 = torch.linalg.pinv(A) @ x
+        half = half_widths(z0, 0.05)
+        axis = torch.linspace(-1, 1, points, dtype=torch.float64)
+        grid = torch.cartesian_prod(*p * [axis]).reshape(-1, p) * half
+        fmax = max(f(x + A @ z)[0] for z in grid)
+        s = sharpness(f, x, 0.05, matrix=A, keep_point=True)
+        reached = value_of(f, x, fmax)
+        assert reached * (1 - 1e-9) <= s.value <= reached * 1.001
+        z = torch.linalg.lstsq(A, (s.point - x)[:, None]).solution[:, 0]
+        assert (A @ z - (s.point - x)).abs().max() < 1e-12 and (z.abs() <= half * (1 + 1e-9)).all()
+        assert sharpness(f, x, 0.05, matrix=A.numpy()).value == s.value
+
+
+def test_the_identity_as_matrix_is_the_full_space():
+    new = draw()
+    f, x = Quadratic(new(), new(), new()), new()
+    full, matrix = sharpness(f, x, EPS), sharpness(f, x, EPS, matrix=torch.eye(40))
+    assert matrix.value == pytest.approx(full.value, rel=1e-9)
+    assert matrix.first_order == pytest.approx(full.first_order, rel=1e-9)
+
+
+def columns(x, p, seed):
+    return torch.cat(list(metric.normal_columns(x, p, seed)), 1)
+
+
+def test_the_seeded_matrix_is_standard_normal_and_its_own_seeds():
+    x = torch.zeros(5000, dtype=torch.float64)
+    A = columns(x, 20, 3)
+    assert A.shape == (5000, 20) and A.dtype == x.dtype
+    assert torch.equal(A, columns(x, 20, 3)) and not torch.equal(A, columns(x, 20, 4))
+    assert A.mean().abs() < 4 / math.sqrt(1e5) and A.var().item() == pytest.approx(1, abs=0.02)
+    assert (A.T @ A / 5000 - torch.eye(20)).abs().max() < 0.08  # columns are independent
+
+
+def test_a_seeded_subspace_is_that_matrix_given():
+    new = draw()
+    f, x = Quadratic(new(), new(), new()), new()
+    rng = torch.get_rng_state()
+    a, b = sharpness(f, x, EPS, subspace=12, seed=5), sharpness(f, x, EPS, matrix=columns(x, 12, 5), seed=5)
+    assert a.value == b.value and a.by_start == b.by_start
+    assert a.value != sharpness(f, x, EPS, subspace=12, seed=6).value
+    assert torch.equal(rng, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+def test_the_pseudo_inverse(dtype, tolerance):
+    x = torch.randn(300, dtype=dtype)
+    matrix = metric._matrix(x, 20, None, 0)
+    expected = torch.linalg.pinv(columns(x, 20, 0).double()) @ x.double()
+    torch.testing.assert_close(matrix.coordinates(x).double(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("solver", ["best", "literal"])
+def test_a_matrix_drawn_anew_gives_what_the_stored_one_gives(monkeypatch, solver):
+    new = draw()
+    f, x = Quadratic(new(), new(), new()), new()
+    stored = sharpness(f, x, EPS, subspace=20, solver=solver)
+    drawn, draw_columns = [], metric.normal_columns
+    monkeypatch.setattr(metric, "normal_columns", lambda *a: drawn.append(a) or draw_columns(*a))
+    monkeypatch.setattr(metric, "STORE_BELOW", 0)
+    again = sharpness(f, x, EPS, subspace=20, solver=solver)
+    assert len(drawn) > 10
+    assert again.value == pytest.approx(stored.value, rel=1e-9) and again.evaluations == stored.evaluations
+
+
+# --------------------------------------------------------------------------------------------- the literal solver
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0, "metric"])
+@pytest.mark.parametrize("space", ["full", "matrix"])
+def test_literal_is_scipy_called_by_hand(scale, space):
+    new = draw()
+    f, x, A = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), new(), 100), new(), new(40, 3)
+    if space == "full":
+        A = torch.eye(40, dtype=torch.float64)
+    factor = 100 / (1 + f(x)[0]) if scale == "metric" else scale
+
+    def objective(z):
+        value, gradient = f(x + A @ torch.from_numpy(z))
+        return -factor * value, -factor * (A.T @ gradient).numpy()
+
+    b = half_widths(torch.linalg.pinv(A) @ x, 0.1).numpy()
+    found = scipy.optimize.minimize(objective, np.zeros(len(b)), jac=True, method="L-BFGS-B", bounds=list(zip(-b, b)),
+                                    options=dict(maxiter=10, maxcor=10, ftol=0, gtol=0))
+    s = sharpness(f, x, 0.1, solver="literal", scale=scale, matrix=None if space == "full" else A, keep_point=True)
+    assert s.value == pytest.approx(value_of(f, x, -found.fun / factor), rel=1e-6)
+    torch.testing.assert_close(s.point, x + A @ torch.from_numpy(found.x), rtol=1e-6, atol=1e-9)
+    assert s.solver == "literal" and list(s.by_start) == ["zero"]
+
+
+def test_literal_stops_at_an_exact_minimum_and_best_does_not():
+    """The trap: a gradient of nothing reads as a sharpness of nothing."""
+    new = draw()
+    x = new()
+    f = Quadratic(100 * new().abs(), x)
+    assert sharpness(f, x, EPS, solver="literal").value == 0
+    expected = 100 * (f.H @ half_widths(x, EPS) ** 2).item() / 2 / 1.5
+    assert sharpness(f, x, EPS).value == pytest.approx(expected, rel=1e-9)
+
+
+def test_literals_answer_depends_on_the_units_of_f_where_the_gradient_is_small():
+    new = draw()
+    x = new()
+    f = Quadratic(1e-3 * new().abs(), x + 1e-6 * new())
+    low, high = (sharpness(f, x, EPS, solver="literal", scale=s).value for s in (1.0, 1e4))
+    best = sharpness(f, x, EPS).value
+    assert 0 <= low < 0.1 * high and high <= best * (1 + 1e-9)
+
+
+# -------------------------------------------------------------------------------------------- what any answer obeys
+
+
+@pytest.mark.parametrize("solver", ["best", "literal"])
+@pytest.mark.parametrize("space", [{}, {"subspace": 5}])
+def test_the_sign_is_right(solver, space):
+    """On a convex function the metric is positive and grows with the box; a solver of the wrong sign goes down."""
+    new = draw()
+    root = new(40, 40)
+    f, x = Quadratic(root @ root.T, new()), new()
+    values = [sharpness(f, x, e, solver=solver, **space).value for e in (1e-4, 5e-4, 1e-3, 1e-2)]
+    assert values[0] > 0 and values == sorted(values) and values[-1] > 50 * values[0]
+    down = sharpness(lambda x: tuple(-v for v in f(x)), x, 1e-3, solver=solver, **space)
+    assert 100 * (down.fmax - down.f0) >= 0  # never below f(x), whichever way f goes
+
+
+def test_a_point_found_lies_in_the_box_and_has_the_value_told():
+    new = draw()
+    f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), new(), 1000), new()
+    for solver in ("best", "literal"):
+        s = sharpness(f, x, 0.01, solver=solver, keep_point=True)
+        assert ((s.point - x).abs() <= half_widths(x, 0.01) * (1 + 1e-9)).all()
+        assert f(s.point)[0] == pytest.approx(s.fmax, rel=1e-12)
+        assert s.value == pytest.approx(value_of(f, x, s.fmax), rel=1e-9)
+        assert s.value >= max(s.by_start.values()) - 1e-9
+    assert sharpness(f, x, 0.01).point is None
+
+
+@pytest.mark.parametrize("solver", ["best", "literal"])
+@pytest.mark.parametrize("space", [{}, {"subspace": 5}])
+def test_every_evaluation_is_counted(solver, space):
+    new = draw()
+    f, x = Quadratic(new(40, 40), new(), new()), new()
+    for iterations in (1, 10):
+        f.calls = 0
+        assert sharpness(f, x, EPS, solver=solver, iterations=iterations, **space).evaluations == f.calls > 1
+
+
+def test_the_first_order_part_is_the_gradients_and_does_not_grow_with_the_number_of_copies():
+    new = draw()
+    f, x = Quadratic(new(), new(), new()), new()
+    s = sharpness(f, x, EPS)
+    expected = 100 * (half_widths(x, EPS) @ f(x)[1].abs()).item() / (1 + f(x)[0])
+    assert s.first_order == pytest.approx(expected, rel=1e-12)
+
+    def mean_of_copies(y):
+        parts = [f(part) for part in y.split(40)]
+        return sum(v for v, _ in parts) / len(parts), torch.cat([g for _, g in parts]) / len(parts)
+
+    copies = sharpness(mean_of_copies, x.repeat(7), EPS)
+    assert copies.first_order == pytest.approx(s.first_order, rel=1e-12)
+    assert copies.value == pytest.approx(s.value, rel=1e-9)
+
+
+def test_for_a_linear_function_it_is_all_first_order():
+    x, a = draw()(), draw(seed=1)()
+    s = sharpness(lambda x: (2 + 1e-3 * (a @ x).item(), 1e-3 * a), x, EPS)
+    assert s.value == pytest.approx(s.first_order, rel=1e-9)
+
+
+def test_more_starts_and_warm_starts_can_only_help_and_are_named():
+    new = draw()
+    f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
+    few = sharpness(f, x, 0.01, random_starts=0)
+    many = sharpness(f, x, 0.01, random_starts=3, warm={"from a": torch.ones(40)})
+    assert list(few.by_start) == ["zero", "sign"]
+    assert list(many.by_start) == ["zero", "sign", "random 0", "random 1", "random 2", "from a"]
+    assert many.value >= few.value
+    known = sharpness(f, x, 0.01, keep_point=True)
+    warm = sharpness(f, x, 0.01, iterations=1, random_starts=0, warm={"known": known.position})
+    assert warm.value >= known.value * (1 - 1e-12)
+
+
+def test_x_is_left_as_it_was_and_the_same_seed_gives_the_same_bits():
+    new = draw()
+    f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
+    before = x.clone()
+    a, b = sharpness(f, x, EPS), sharpness(f, x, EPS)
+    assert a == b and torch.equal(x, before)
+
+
+# -------------------------------------------------------------------------------------------------- a real network
+
+
+def long_solve(f, x, epsilon):
+    """The greatest f in the box that much work finds: long sign-gradient ascents, and long L-BFGS-B solves in the
+    units of the box, with f scaled so that the first step is of order 1."""
+    half, greatest = half_widths(x, epsilon), -math.inf
+    f0, g0 = f(x)
+    scale = 1 / max((g0 * half).abs().sum().item(), 1e-12)
+
+    def negative(u):
+        value, gradient = f(x + half * torch.from_numpy(u).to(x))
+        return -scale * (value - f0), -scale * (gradient * half).double().numpy()
+
+    corner = torch.where(g0 < 0, -1.0, 1.0)
+    rng = np.random.default_rng(0)
+    for u in (corner.double().numpy(), rng.uniform(-1, 1, len(x))):
+        found = scipy.optimize.minimize(negative, u, jac=True, method="L-BFGS-B", bounds=len(u) * [(-1, 1)],
+                                        options=dict(maxiter=25, ftol=0, gtol=0))
+        greatest = max(greatest, f0 - found.fun / scale)
+    for u in (torch.zeros_like(x), torch.from_numpy(rng.uniform(-1, 1, len(x))).to(x)):
+        for step in 20 * [2.0] + 15 * [0.1]:
+            value, gradient = f(x + half * u)
+            greatest = max(greatest, value)
+            u = (u + step * gradient.sign()).clamp(-1, 1)
+    return greatest
+
+
+@pytest.mark.parametrize("batch_size", [50, 1000], ids=["SB", "LB"])
+def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
+    m = lbgap.train(lbgap.Run("mlp-bn", "mnist-1k", batch_size, epochs=150, stop_loss=0.02), progress=False)
+    assert m.history["running_loss"][-1] < 0.02  # well trained
+    f = lbgap.Objective(m)
+    before = m.x.clone()
+    s = sharpness(f, m.x, EPS)
+    assert s.value > 0.99 * value_of(f, m.x, long_solve(f, m.x, EPS))
+    assert s.value > sharpness(f, m.x, EPS, solver="literal").value
+    assert s.evaluations < 80
+    assert torch.equal(m.x, before)
+
+
+# ------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("words, settings", {
+    "epsilon is 0": dict(epsilon=0), "epsilon is -0.001": dict(epsilon=-1e-3), "epsilon is nan": dict(epsilon=math.nan),
+    "epsilon is inf": dict(epsilon=math.inf), "solver is 'sam'.*literal": dict(solver="sam"),
+    "subspace is 0": dict(subspace=0), "subspace is 2.5": dict(subspace=2.5),
+    r"matrix has shape \(3, 40\).*\(40, p\)": dict(matrix=torch.ones(3, 40)),
+    r"matrix has shape \(40,\)": dict(matrix=torch.ones(40)),
+    "scale is -1": dict(solver="literal", scale=-1), "scale is 'big'.*metric": dict(solver="literal", scale="big"),
+    r"warm start 'w' has shape \(3,\).*\(40,\)": dict(warm={"w": torch.ones(3)}),
+}.items())
+def test_bad_settings_are_refused_by_name(words, settings):
+    new = draw()
+    with pytest.raises(ValueError, match=words):
+        sharpness(Quadratic(new(), new()), new(), **{"epsilon": EPS, **settings})
+
+
+def test_a_bad_point_value_or_gradient_is_refused_by_name():
+    new = draw()
+    f, x = Quadratic(new(), new()), new()
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="x has NaN"):
+            sharpness(f, torch.full_like(x, bad), EPS)
+        with pytest.raises(ValueError, match=f"is {bad}.*finite loss"):
+            sharpness(lambda x: (bad, x), x, EPS)
+    for wrong in (x[None], torch.arange(40)):
+        with pytest.raises(ValueError, match=r"shape \(.*dtype.*expected a flat float tensor"):
+            sharpness(f, wrong, EPS)
+    with pytest.raises(ValueError, match=r"gradient has shape \(3,\); expected \(40,\)"):
+        sharpness(lambda x: (1.0, x[:3]), x, EPS)
