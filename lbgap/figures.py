@@ -266,10 +266,10 @@ def fig1():
     for arm, at, name in (("SB", -2.0, "flat minimum"), ("LB", 2.6, "sharp minimum")):
         ax.plot([at, at], [f(at), f(at - shift)], color=COLOR[arm], lw=3)
         ax.plot(at, f(at), MARK[arm], color=COLOR[arm])
-        ax.annotate(f"{name}\nrises by {f(at - shift) - f(at):.2f}", (at, f(at - shift)), (at - 0.3, f(at - shift) + 0.05),
-                    ha="right", color=COLOR[arm])
-    ax.set(xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices")
-    ax.legend(loc="upper left", fontsize=8)
+        ax.text(at, -0.08, f"{name}: rises by {f(at - shift) - f(at):.2f}", ha="center", va="top", color=COLOR[arm])
+    ax.set(xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices",
+           ylim=(-0.25, 1.3))
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
     return figure
 
 

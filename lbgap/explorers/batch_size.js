@@ -2,12 +2,12 @@ function render({ model, el }) {
   const meta = model.get("meta"), { accuracy, sharpness, paper_accuracy, paper_sharpness } = arrays(model);
   const sizes = meta.batch_sizes, paper = meta.paper ?? [], n = sizes.length, view = page(el, model, meta.title);
   const showArm = choice(view, "arm", "Networks", meta.arms), show = slider(view, "Batch size");
-  const charts = [new Chart(view.plots, "Test accuracy in percent against batch size"), new Chart(view.plots, "Sharpness, logarithmic, against batch size")];
+  const charts = [new Chart(view.plots, "Test accuracy in percent against batch size"), new Chart(view.plots, `Sharpness${meta.log ? ", logarithmic," : ""} against batch size`)];
   const x = { log: true, domain: extent([sizes, paper], true) };
   const all = [[accuracy, paper_accuracy ?? []], [sharpness, paper_sharpness ?? []]];
   const y = [
     { label: "Test accuracy (%)", unit: " %", domain: extent(all[0]) },
-    { label: `Sharpness at ε = ${human(meta.epsilon)}`, log: true, domain: extent(all[1], true) },
+    { label: `Sharpness at ε = ${human(meta.epsilon)}`, log: meta.log, domain: extent(meta.log ? all[1] : [all[1], 0], meta.log) },
   ];
   const arm = () => clamp(model.get("arm"), meta.arms.length), at = () => clamp(model.get("position"), n);
   // (K, trials) -> a row for each trial

@@ -17,12 +17,15 @@ class BatchSizeExplorer(Explorer):
     _esm = source("batch_size.js")
     arm = traitlets.Int(0, min=0, help="which arm is shown, counted from 0").tag(sync=True)
 
-    def __init__(self, batch_sizes, accuracy, sharpness, *, title="", epsilon=1e-3, arms=("",), paper=None):
+    def __init__(self, batch_sizes, accuracy, sharpness, *, title="", epsilon=1e-3, arms=("",), paper=None,
+                 sharpness_axis="log"):
         sizes = axis("batch_sizes", batch_sizes, positive=True)
         if isinstance(arms, str) or not len(arms):
             raise ValueError(f"arms is {arms!r}; expected a sequence of at least one name: arms=({arms!r},)")
         if not epsilon > 0:
             raise ValueError(f"epsilon is {epsilon!r}; expected a positive number, such as 1e-3")
+        if sharpness_axis not in ("log", "linear"):
+            raise ValueError(f'sharpness_axis is {sharpness_axis!r}; expected "log" or "linear"')
         shape = (len(arms), len(sizes), "trials")
         arrays = {
             "accuracy": array("accuracy", accuracy, shape, percent=True),
@@ -32,6 +35,7 @@ class BatchSizeExplorer(Explorer):
             "title": title,
             "batch_sizes": sizes.tolist(),
             "epsilon": float(epsilon),
+            "log": sharpness_axis == "log",
             "arms": [str(name) for name in arms],
         }
         if paper is not None:
@@ -65,6 +69,6 @@ class BatchSizeExplorer(Explorer):
                 panel.plot(self.meta["paper"], data["paper_" + name], "D", color="black", fillstyle="none", label="the paper")
             panel.set(ylabel=label, xscale="log")
             panel.grid(alpha=0.3)
-        bottom.set(xlabel="Batch size", yscale="log" if (data["sharpness"] > 0).any() else "linear")
+        bottom.set(xlabel="Batch size", yscale="log" if self.meta["log"] and (data["sharpness"] > 0).any() else "linear")
         if any(self.meta["arms"]) or "paper" in self.meta:
             top.legend()
