@@ -99,13 +99,14 @@ def _show(options) -> int:
 
         print(getattr(figures, options.what)())
         return 0
-    store = results.Store()
-    for path in store.paths():
-        if options.what is None:
-            document = results.read(path)
+    found = [path for path in results.Store().paths() if path.stem.startswith(options.what or "")]
+    if options.what and not found:
+        raise ValueError(f"no document's id begins with {options.what!r}; `lbgap show` lists them all")
+    for document in map(results.read, found):
+        if options.what:
+            print(json.dumps(document, indent=1))
+        else:
             print(document["id"], document["provenance"]["date"], campaign.describe(document["spec"]))
-        elif path.stem.startswith(options.what):
-            print(json.dumps(results.read(path), indent=1))
     return 0
 
 
