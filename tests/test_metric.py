@@ -306,24 +306,13 @@ def test_x_is_left_as_it_was_and_the_same_seed_gives_the_same_bits():
 
 
 def long_solve(f, x, epsilon):
-    """The greatest f in the box that much work finds: long sign-gradient ascents, and long L-BFGS-B solves in the
-    units of the box, with f scaled so that the first step is of order 1."""
+    """The greatest f that long sign-gradient ascents find, from the centre and at random, with ever smaller steps.
+
+    (SciPy's L-BFGS-B in the units of the box, f scaled, finds half of it in sixty iterations.)"""
     half, greatest = half_widths(x, epsilon), -math.inf
-    f0, g0 = f(x)
-    scale = 1 / max((g0 * half).abs().sum().item(), 1e-12)
-
-    def negative(u):
-        value, gradient = f(x + half * torch.from_numpy(u).to(x))
-        return -scale * (value - f0), -scale * (gradient * half).double().numpy()
-
-    corner = torch.where(g0 < 0, -1.0, 1.0)
-    rng = np.random.default_rng(0)
-    for u in (corner.double().numpy(), rng.uniform(-1, 1, len(x))):
-        found = scipy.optimize.minimize(negative, u, jac=True, method="L-BFGS-B", bounds=len(u) * [(-1, 1)],
-                                        options=dict(maxiter=25, ftol=0, gtol=0))
-        greatest = max(greatest, f0 - found.fun / scale)
-    for u in (torch.zeros_like(x), torch.from_numpy(rng.uniform(-1, 1, len(x))).to(x)):
-        for step in 20 * [2.0] + 15 * [0.1]:
+    generator = torch.Generator().manual_seed(1)
+    for u in (torch.zeros_like(x), 2 * torch.rand(len(x), generator=generator) - 1):
+        for step in 20 * [2.0] + 40 * [0.1] + 20 * [0.02]:
             value, gradient = f(x + half * u)
             greatest = max(greatest, value)
             u = (u + step * gradient.sign()).clamp(-1, 1)

@@ -1,0 +1,306 @@
+"""The campaign at tiny scale: nothing twice, goes on after its budget, survives neighbours and failures."""
+
+import inspect
+import itertools
+import json
+import math
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from conftest import ROOT
+
+from lbgap import campaign, data, experiments, metric, networks, results, training
+from lbgap.objective import Objective
+from lbgap.training import Run
+
+torch.set_num_threads(1)
+
+
+def tiny():
+    """A data set of random images."""
+    g = torch.Generator().manual_seed(0)
+    draw = lambda k: (torch.rand(k, 1, 28, 28, generator=g), torch.arange(k) % 10)
+    return data.Data("tiny", *draw(60), *draw(20), 10, "no checksum")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    dataset = tiny()
+    monkeypatch.setattr(data, "load", lambda *a: dataset)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return results.Store(tmp_path, packaged=None)
+
+
+SB, LB = (Run("mlp-bn", "mnist-1k", b, epochs=3) for b in (8, 60))
+DIVERGES = Run("mlp", "mnist-1k", 8, epochs=3, optimizer="sgd", lr=1e30)
+
+
+def go(units, store, **settings):
+    return campaign.run(units, store, progress=False, **settings)
+
+
+def result(store, unit):
+    return store.get(unit)["result"]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Counts the epochs that are trained."""
+    epochs, epoch = [], training._epoch
+    monkeypatch.setattr(training, "_epoch", lambda run, *a: epochs.append(run.id) or epoch(run, *a))
+    return epochs
+
+
+# ------------------------------------------------------------------------------------------------------- once only
+
+
+def test_units_that_are_done_are_not_repeated_and_a_run_is_trained_once(store, trained):
+    units = [experiments.train(SB), experiments.sharpness(SB), experiments.path(SB, LB, "linear"), experiments.train(LB)]
+    assert go(units, store) == {"done": 4, "failed": 0, "left": 0}
+    assert trained == 3 * [SB.id] + 3 * [LB.id]
+    before = {p: p.read_bytes() for p in store.paths()}
+    assert len(before) == 4 and store.verify() == []
+    assert go(units, store) == {"done": 0, "failed": 0, "left": 0}
+    assert len(trained) == 6 and {p: p.read_bytes() for p in store.paths()} == before
+
+
+def test_a_unit_that_is_packaged_is_not_computed(tmp_path, trained):
+    go([experiments.train(SB)], results.Store(tmp_path / "packaged", packaged=None))
+    trained.clear()
+    user = results.Store(tmp_path / "user", packaged=tmp_path / "packaged")
+    assert go([experiments.train(SB)], user) == {"done": 0, "failed": 0, "left": 0} and not trained
+
+
+def test_weights_that_nothing_needs_are_deleted_on_request(store):
+    broken = experiments.sharpness(LB, solver="no such solver")
+    go([experiments.train(SB)], store)
+    assert (store.folder / "work" / f"{SB.id}.pt").exists()
+    go([experiments.train(SB), experiments.train(LB), broken], store, keep_weights=False)
+    assert [p.stem for p in (store.folder / "work").glob("*.pt")] == [LB.id]  # the broken unit needs it still
+
+
+def test_the_provenance_names_the_data_the_time_and_the_commit(store):
+    unit = experiments.train(SB)
+    go([unit], store)
+    p = store.get(unit)["provenance"]
+    assert p["data"] == "no checksum" and p["threads"] == 1 and p["seconds"] >= 0 and p["commit"]
+
+
+# ----------------------------------------------------------------------------------------------------- budget, kill
+
+
+def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    """The clock goes on by a second each time that it is read, so that it stops within training and measurement."""
+    units = [experiments.train(SB), experiments.sharpness(SB), experiments.path(SB, LB, "linear")]
+    whole, pieces = (results.Store(tmp_path / name, packaged=None) for name in ("whole", "pieces"))
+    go(units, whole)
+    counts = []
+    with monkeypatch.context() as m:
+        m.setattr(campaign.time, "monotonic", itertools.count().__next__)
+        for budget in itertools.chain([1, 5, 5, 5, 8, 20], itertools.count(40, 20)):
+            counts.append(go(units, pieces, budget=budget))
+            if not counts[-1]["left"]:
+                break
+    assert len(counts) > 4 and counts[0] == {"done": 0, "failed": 0, "left": 3}
+    assert sum(c["done"] for c in counts) == 3 and all(c["failed"] == 0 for c in counts)
+    for unit in units:
+        assert result(pieces, unit) == result(whole, unit)
+
+
+def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
+    runs = [Run("mlp", "mnist-1k", 8, seed=s, epochs=4) for s in range(3)]
+    units = [u for r in runs for u in (experiments.train(r), experiments.sharpness(r, [1e-3]))]
+    script = inspect.getsource(tiny) + textwrap.dedent(f"""
+        import json, sys, time, torch
+        from lbgap import campaign, data, results
+        torch.set_num_threads(1)
+        dataset = tiny()
+        data.load = lambda *a: dataset
+        sleep = time.sleep
+        campaign.time.sleep = lambda seconds: sleep(0.05)
+        print("ready", flush=True)
+        input()
+        print(campaign.run(json.loads({json.dumps(json.dumps(units))}), results.Store({str(store.folder)!r}, None), progress=False))
+    """)
+    both = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120) for process in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    computed = sum(out.count("done: ") for out, _ in said)
+    assert computed == len(units) == len(store.paths()) and store.verify() == []
+    assert not [p for p in store.folder.rglob("*.json.*")]
+    alone = results.Store(store.folder / "alone", packaged=None)
+    go(units, alone)
+    for unit in units[1::2]:
+        assert result(alone, unit) == result(store, unit)
+
+
+def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monkeypatch):
+    units = [experiments.train(SB), experiments.train(LB)]
+    (store.folder / "work").mkdir()
+    other = campaign._Claims(store.folder / "work", [SB])
+    assert other.__enter__()
+    done = []
+
+    def wait(_):
+        done.append([unit in store for unit in units])
+        other.__exit__()
+
+    monkeypatch.setattr(campaign.time, "sleep", wait)
+    assert go(units, store) == {"done": 2, "failed": 0, "left": 0}
+    assert done == [[False, True]]
+
+
+def test_the_locks_are_all_or_none(tmp_path):
+    with campaign._Claims(tmp_path, [SB]) as first, campaign._Claims(tmp_path, [SB, LB]) as second:
+        assert first and not second
+        with campaign._Claims(tmp_path, [LB]) as third:
+            assert third
+    with campaign._Claims(tmp_path, [LB, SB, SB]) as free:
+        assert free
+
+
+# --------------------------------------------------------------------------------------------------- what goes wrong
+
+
+def test_a_unit_that_fails_is_recorded_and_the_others_go_on(store, capsys):
+    bad = experiments.sharpness(SB, solver="guess")
+    large = experiments.train(Run("mlp", "mnist-1k", 61, epochs=1))
+    good = experiments.train(SB)
+    assert go([bad, large, good], store) == {"done": 1, "failed": 2, "left": 0}
+    assert good in store and bad not in store and large not in store
+    errors = {p.stem: p.read_text() for p in (store.folder / "work").glob("*.error")}
+    assert errors.keys() == {results.content_id(bad), results.content_id(large)}
+    assert "guess" in errors[results.content_id(bad)] and "batch_size is 61" in errors[results.content_id(large)]
+    assert capsys.readouterr().out.count("failed: ") == 2
+
+
+def test_a_diverged_run_is_recorded_as_diverged_whatever_was_to_be_measured(store):
+    units = [experiments.train(DIVERGES), experiments.sharpness(DIVERGES), experiments.path(DIVERGES, DIVERGES, "linear")]
+    assert go(units, store)["done"] == 3
+    train, *others = (result(store, unit) for unit in units)
+    assert others == 2 * [{"diverged": True}]
+    assert train["diverged"] is True and train["history"]["train_loss"][-1] is None
+    assert store.verify() == []
+
+
+# ------------------------------------------------------------------------------------------------- what is measured
+
+
+@pytest.fixture(scope="module")
+def minimizers():
+    with pytest.MonkeyPatch.context() as m:
+        dataset = tiny()
+        m.setattr(data, "load", lambda *a: dataset)
+        yield [training.train(run, progress=False) for run in (SB, LB)]
+
+
+def test_a_trained_document_has_all_modes_and_the_history(store, minimizers):
+    unit = experiments.train(SB)
+    go([unit], store)
+    r, m = result(store, unit), minimizers[0]
+    assert r["history"] == m.history and r["epochs"] == 3 and r["distance"] == m.history["distance"][-1] and not r["diverged"]
+    assert r["final"].keys() == {"batch", "recalibrated", "frozen"}
+    for mode, splits in r["final"].items():
+        for split in ("train", "test"):
+            loss, accuracy = Objective(m, split, mode).evaluate(m.x)
+            assert splits[split] == {"loss": loss, "accuracy": accuracy}
+    assert r["final"]["batch"]["train"]["loss"] == r["history"]["train_loss"][-1]
+    assert r["final"]["recalibrated"]["test"]["accuracy"] == r["history"]["test_accuracy"][-1]
+
+
+@pytest.mark.parametrize("kind", ["linear", "curvilinear"])
+def test_a_path_ends_at_the_losses_of_the_trained_documents(store, kind):
+    unit = experiments.path(SB, LB, kind)
+    go([unit, experiments.train(SB), experiments.train(LB)], store)
+    p = result(store, unit)
+    assert len(p["alpha"]) >= 25 and all(len(v) == len(p["alpha"]) for k, v in p.items() if k != "diverged")
+    for alpha, run in ((0, SB), (1, LB)):
+        final = result(store, experiments.train(run))["final"]["batch"]
+        for split in ("train", "test"):
+            assert p[f"{split}_loss"][p["alpha"].index(alpha)] == final[split]["loss"]
+            assert p[f"{split}_accuracy"][p["alpha"].index(alpha)] == final[split]["accuracy"]
+    assert max(p["train_loss"]) > max(p["train_loss"][p["alpha"].index(a)] for a in (0, 1))
+
+
+def test_a_sharpness_document_is_the_metric_with_its_controls(store, minimizers):
+    unit = experiments.sharpness(SB, [1e-3, 5e-4])
+    go([unit], store)
+    m, (one, half) = minimizers[0], result(store, unit)["values"]
+    f = Objective(m)
+    for record, epsilon in ((one, 1e-3), (half, 5e-4)):
+        s = metric.sharpness(f, m.x, epsilon, keep_point=True)
+        assert {k: record[k] for k in ("value", "f0", "fmax", "evaluations", "first_order", "epsilon", "solver", "by_start")} == {
+            "value": s.value, "f0": s.f0, "fmax": s.fmax, "evaluations": s.evaluations, "first_order": s.first_order,
+            "epsilon": epsilon, "solver": "best", "by_start": s.by_start}
+        assert record["accuracy_at_maximizer"] == f.accuracy(s.point)
+        for mode in ("recalibrated", "frozen"):
+            other = Objective(m, batch_norm=mode)
+            f0, fmax = other.evaluate(m.x)[0], other.evaluate(s.point)[0]
+            assert record[mode] == {"f0": f0, "fmax": fmax, "value": 100 * (fmax - f0) / (1 + f0)}
+    assert half["exponent"] == pytest.approx(math.log2(one["value"] / half["value"]), rel=1e-6)
+    assert "exponent" not in one  # nothing was measured at 2e-3
+    assert one["f0"] == pytest.approx(m.history["train_loss"][-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("settings, objective, solver", [
+    ({}, {}, {}),
+    ({"dtype": "float64"}, {"dtype": torch.float64}, {}),
+    ({"batch_size": 30}, {"batch_size": 30}, {}),
+    ({"split": "test"}, {"split": "test"}, {}),
+    ({"subspace": 7, "seed": 2}, {}, {"subspace": 7, "seed": 2}),
+    ({"solver": "literal", "scale": "metric"}, {}, {"solver": "literal", "scale": "metric"}),
+    ({"iterations": 2, "random_starts": 0}, {}, {"iterations": 2, "random_starts": 0}),
+], ids=lambda v: " ".join(v) if isinstance(v, dict) else str(v))
+def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, settings, objective, solver):
+    m = minimizers[0]
+    unit = experiments.sharpness(SB, [1e-3], **settings)
+    go([unit], store)
+    f = Objective(m, **objective)
+    expected = metric.sharpness(f, m.x.to(f.dtype), 1e-3, **solver)
+    (found,) = result(store, unit)["values"]
+    assert found["value"] == expected.value and found["evaluations"] == expected.evaluations and found["f0"] == expected.f0
+    plain = metric.sharpness(Objective(m), m.x, 1e-3)
+    assert not settings or (expected.value, expected.evaluations) != (plain.value, plain.evaluations)
+
+
+def test_with_neighbours_sharpness_grows_with_epsilon(store):
+    grid = [float(f"{a}e{k}") for k in (-4, -3, -2) for a in (1, 2, 5)]
+    for run in (SB, LB):
+        unit = experiments.sharpness(run, grid[::-1], neighbours=True, iterations=1, random_starts=0)
+        go([unit], store)
+        values = result(store, unit)["values"]
+        assert [v["epsilon"] for v in values] == grid[::-1]
+        by_size = [v["value"] for v in values[::-1]]
+        assert all(b >= a * (1 - 1e-6) for a, b in zip(by_size, by_size[1:])) and by_size[0] > 0
+        assert "from 0.0001" in values[-2]["by_start"] and not any(k.startswith("from") for k in values[-1]["by_start"])
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def test_a_unit_in_words():
+    assert campaign.describe(experiments.train(SB)) == "train mlp-bn batch 8 seed 0"
+    assert campaign.describe(experiments.sharpness(SB, subspace=100)) == "sharpness mlp-bn batch 8 seed 0 subspace=100"
+    assert campaign.describe(experiments.path(SB, LB, "linear")) == "path mlp-bn batch 8 and 60 seed 0 path=linear"
+
+
+def test_every_experiment_makes_units_that_can_be_run_once_each():
+    units = experiments.units(networks=list(experiments.DATASET))
+    ids = [results.content_id(unit) for unit in units]
+    assert len(set(ids)) == len(ids) > 100
+    for unit in units:
+        assert unit["kind"] in ("train", "sharpness", "path") and campaign.describe(unit)
+        assert all(run.network in networks.NETWORKS for run in campaign.runs_of(unit))
+        assert json.loads(json.dumps(unit)) == unit  # what is stored is what was asked

@@ -1,0 +1,150 @@
+"""The command `lbgap`, as a reader types it, on a tiny experiment."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from lbgap import __main__, data, experiments, results
+from lbgap.training import Run
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    """One experiment of two short runs on random images, and no packaged documents."""
+    g = torch.Generator().manual_seed(0)
+    draw = lambda k: (torch.rand(k, 1, 28, 28, generator=g), torch.arange(k) % 10)
+    dataset = data.Data("tiny", *draw(40), *draw(20), 10, "no checksum")
+    monkeypatch.setattr(data, "load", lambda *a: dataset)
+    run = lambda trial: Run("mlp", "mnist-1k", 10, seed=trial, epochs=2)
+    monkeypatch.setattr(experiments, "TABLES", {
+        "one": lambda network, trial: [experiments.train(run(trial))],
+        "two": lambda network, trial: [experiments.sharpness(run(trial), [1e-3])],
+    })
+    monkeypatch.setattr(experiments, "NETWORKS", {"one": ("F1",), "two": ("F1",)})
+    monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
+    monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "results"))
+
+
+@pytest.fixture
+def lbgap(capsys):
+    def call(*words):
+        code = __main__.main(list(words))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+SELECTION = "--networks", "F1", "--trials", "0", "1"
+
+
+def rows(text):
+    return {m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"^(\w+) +(\d+) +(\d+)$", text, re.M)}
+
+
+def test_status_run_status(lbgap, tmp_path):
+    code, out, _ = lbgap("status", *SELECTION)
+    assert code == 0 and rows(out) == {"one": (0, 2), "two": (0, 2)} and str(tmp_path / "results") in out
+    code, out, _ = lbgap("run", "one", "--quiet", *SELECTION)
+    assert code == 0 and "2 done, 0 failed, 0 left" in out and "done: train mlp batch 10 seed 1" in out
+    assert rows(lbgap("status", *SELECTION)[1]) == {"one": (2, 0), "two": (0, 2)}
+    assert rows(lbgap("status", "two", *SELECTION)[1]) == {"two": (0, 2)}
+    code, out, _ = lbgap("run", "--quiet", *SELECTION)
+    assert code == 0 and "2 done" in out
+    assert "0 done, 0 failed, 0 left" in lbgap("run", "--quiet", *SELECTION)[1]
+
+
+def test_run_writes_where_it_is_told(lbgap, tmp_path):
+    code, _, err = lbgap("run", "one", "--trials", "0", "--networks", "F1", "--out", str(tmp_path / "elsewhere"), "--forget-weights")
+    assert code == 0 and not (tmp_path / "results").exists()
+    assert len(list((tmp_path / "elsewhere").glob("train/*.json"))) == 1
+    assert not list((tmp_path / "elsewhere").glob("work/*.pt"))
+    assert "epoch" in err  # a bar, as --quiet was not said
+
+
+def test_run_leaves_what_its_budget_does_not_allow(lbgap):
+    code, out, _ = lbgap("run", "--quiet", "--budget", "0.000001s", *SELECTION)
+    assert code == 0 and "0 done, 0 failed, 4 left" in out
+
+
+def test_a_unit_that_fails_makes_the_exit_code(lbgap, monkeypatch):
+    monkeypatch.setitem(experiments.TABLES, "one", lambda *a: [experiments.train(Run("mlp", "mnist-1k", 41))])
+    code, out, _ = lbgap("run", "one", "--quiet", *SELECTION)
+    assert code == 1 and "1 failed" in out and "batch_size is 41" in out
+
+
+def test_show_lists_the_documents_and_prints_one(lbgap):
+    lbgap("run", "--quiet", *SELECTION)
+    lines = lbgap("show")[1].splitlines()
+    assert len(lines) == 4 and sum("train mlp batch 10 seed 0" in line for line in lines) == 1
+    name = lines[0].split()[0]
+    code, out, _ = lbgap("show", name[:10])
+    assert code == 0 and json.loads(out)["id"] == name
+    code, out, err = lbgap("show", "no-such-id")
+    assert code == 1 and "no-such-id" in err and not out
+
+
+def test_verify_names_the_damaged_file(lbgap, tmp_path):
+    lbgap("run", "--quiet", *SELECTION)
+    code, out, _ = lbgap("verify")
+    assert code == 0 and out.startswith("4 documents")
+    path = sorted((tmp_path / "results").glob("*/*.json"))[2]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, out, _ = lbgap("verify")
+    assert code == 1 and str(path) in out and len(out.splitlines()) == 1
+    code, _, err = lbgap("show")
+    assert code == 1 and str(path) in err
+
+
+@pytest.mark.parametrize("text, expected", [("90s", 90), ("9m", 540), ("2h", 7200), ("1.5m", 90), ("30", 30)])
+def test_a_time(text, expected):
+    assert __main__._seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["soon", "-3m", "0s", "", "m", "nan", "5d"])
+def test_a_bad_budget_is_refused_by_name(lbgap, capsys, text):
+    with pytest.raises(SystemExit) as stop:
+        lbgap("run", f"--budget={text}")
+    assert stop.value.code == 2 and repr(text) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, expected", [
+    (("run", "table9"), "'table9'.*one, two"), (("status", "table9"), "'table9'"),
+    (("run", "one", "--networks", "F9"), "'F9'.*F1"), (("status", "--networks", "F9"), "'F9'"),
+])
+def test_an_unknown_experiment_or_network_is_refused_by_name(lbgap, words, expected):
+    code, _, err = lbgap(*words)
+    assert code == 1 and re.search(expected, err) and err.startswith("lbgap: ")
+
+
+def test_an_interrupted_run_says_that_it_goes_on(lbgap, monkeypatch):
+    from lbgap import campaign
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign, "run", interrupt)
+    code, _, err = lbgap("run", "--quiet")
+    assert code == 130 and "goes on" in err
+
+
+def test_data_packs_a_set_for_a_machine_without_torchvision(lbgap, tmp_path, monkeypatch):
+    arrays = np.zeros((4, 1, 28, 28), np.uint8), np.arange(4), np.ones((2, 1, 28, 28), np.uint8), np.arange(2)
+    monkeypatch.setattr(data, "raw", lambda name, folder: arrays)
+    code, out, _ = lbgap("data", "mnist", "--out", str(tmp_path))
+    path = tmp_path / "lbgap-mnist.npz"
+    assert code == 0 and out.strip() == str(path)
+    monkeypatch.undo()
+    monkeypatch.setenv("LBGAP_DATA", str(tmp_path))
+    assert all(map(np.array_equal, data.raw("mnist", str(tmp_path)), arrays))
+    code, _, err = lbgap("data", "mnist", "--out", str(tmp_path / "nowhere"))
+    assert code == 1 and err
+    code, _, err = lbgap("data", "mnits")
+    assert code == 1 and "'mnits'" in err
