@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
+WIDER = (8, 4, 2)  # times epsilon: the boxes through which the "wide" start comes down
 COLUMNS = 8  # columns of A drawn at a time
 
 
@@ -48,8 +50,10 @@ def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None,
       monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
       "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: what the paper names.
     scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
-    iterations: of each start (10, as in the paper). random_starts: for `best`, beside the centre and the corner that
-      the gradient points to. warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
+    iterations: of `literal` (10, as in the paper). `best` takes half as many from each start and up to twice as many from
+      the best of them. Its starts: the centre ("zero"), the corner that the gradient points to ("sign"), `random_starts`
+      random positions, and "wide", which comes down from boxes 8, 4 and 2 times as wide. warm: {name: position} of
+      further starts, positions (n,) or (p,) as in `Sharpness`.
 
     Raises ValueError for epsilon <= 0, a wrong shape, NaN in x or in f(x), or an unknown solver; the message names the value.
     Not in the paper: `best` and the starts. See the book's chapter *Measuring sharpness* for why both are needed.
@@ -81,13 +85,24 @@ class Box:
             raise ValueError(f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)")
         if not torch.isfinite(self.x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
-        self.f, self.evaluations = f, 0
+        self.f, self.calls = f, []
         self.A = _matrix(self.x, subspace, matrix, seed)
         centre = self.x if self.A is None else self.A.coordinates(self.x)  # (p,)
         self.half = epsilon * (centre.abs() + 1)
         self.f0, self.g0 = self(torch.zeros_like(self.half))
         if not math.isfinite(self.f0):
             raise ValueError(f"f(x) is {self.f0}; expected a finite loss (did the training diverge?)")
+
+    @property
+    def evaluations(self) -> int:
+        """How often f was called, in this box and the wider ones."""
+        return len(self.calls)
+
+    def wider(self, factor: float) -> "Box":
+        """The same box with sides `factor` times as long."""
+        box = copy.copy(self)
+        box.half, box.g0 = factor * self.half, factor * self.g0
+        return box
 
     def outside(self, u):
         """The point x + A (b u) that position u stands for, of the caller's type."""
@@ -97,8 +112,8 @@ class Box:
 
     def __call__(self, u) -> tuple[float, torch.Tensor]:
         """phi(u) and its gradient with respect to u."""
+        self.calls.append(None)  # one list, also for the wider boxes
         value, gradient = self.f(self.outside(u))
-        self.evaluations += 1
         gradient = torch.as_tensor(gradient)
         if gradient.shape != self.x.shape:
             raise ValueError(f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x")
@@ -194,14 +209,21 @@ def _best(box: Box, iterations, random_starts, seed, warm):
         if position.shape != origin.shape:
             raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(origin.shape)}")
         starts[name] = position.to(origin)
+    starts["wide"] = starts["sign"]
     by_start, best = {}, _Ascent(box, origin)
     for name, start in starts.items():
+        if name == "wide":
+            # A narrow box hides where f rises further out, and steps inside it settle on a lesser hill.
+            for factor in WIDER:
+                wide = _Ascent(box.wider(factor), start)
+                wide.climb(iterations // 2)
+                start = wide.u
         ascent = _Ascent(box, start)
-        ascent.climb(iterations)
+        ascent.climb(iterations // 2)
         by_start[name] = ascent.value
         if ascent.value > best.value:
             best = ascent
-    best.climb(iterations)  # the best of them goes on
+    best.climb(2 * iterations)  # the best of them goes on
     return by_start, (best.u, best.value)
 
 
@@ -215,8 +237,8 @@ class _Ascent:
       between the best point on the segment to the corner, by the parabola through what is known there.
     """
 
-    MEMORY = 0.3  # of the smoothing
-    TOLERANCE = 1e-3  # stop when a step gains less than this share of the rise so far
+    MEMORY = 0.5  # of the smoothing
+    TOLERANCE = 3e-4  # stop when a step gains less than this share of the rise so far
 
     def __init__(self, box: Box, start: torch.Tensor):
         self.box, self.u, self.value, self.g = box, torch.zeros_like(box.half), box.f0, box.g0

@@ -64,6 +64,9 @@ def test_a_monotone_function_is_greatest_in_a_corner(epsilon):
     assert s.fmax == pytest.approx(f(corner)[0], rel=1e-12) and s.f0 == f(x)[0]
     torch.testing.assert_close(s.point, corner)
     torch.testing.assert_close(s.position, a.sign())
+    corners = sharpness(f, x, epsilon, iterations=0)  # the starts alone: the sign of the gradient is that corner
+    assert corners.by_start["sign"] == pytest.approx(s.value, rel=1e-9)
+    assert 0 < corners.by_start["zero"] < s.value
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -83,7 +86,7 @@ def test_the_minimum_of_a_quadratic_without_a_negative_entry(seed):
     f, b = Quadratic(root @ root.T, x), half_widths(x, EPS)
     s = sharpness(f, x, EPS)
     assert s.value == pytest.approx(100 * (b @ f.H @ b).item() / 2 / 1.5, rel=1e-9)
-    assert s.first_order == 0 and s.by_start.keys() == {"zero", "sign", "random 0"}
+    assert s.first_order == 0 and s.by_start.keys() == {"zero", "sign", "random 0", "wide"}
 
 
 def test_the_type_of_x_is_that_of_the_gradient_and_the_point():
@@ -286,8 +289,8 @@ def test_more_starts_and_warm_starts_can_only_help_and_are_named():
     f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
     few = sharpness(f, x, 0.01, random_starts=0)
     many = sharpness(f, x, 0.01, random_starts=3, warm={"from a": torch.ones(40)})
-    assert list(few.by_start) == ["zero", "sign"]
-    assert list(many.by_start) == ["zero", "sign", "random 0", "random 1", "random 2", "from a"]
+    assert list(few.by_start) == ["zero", "sign", "wide"]
+    assert list(many.by_start) == ["zero", "sign", "random 0", "random 1", "random 2", "from a", "wide"]
     assert many.value >= few.value
     known = sharpness(f, x, 0.01, keep_point=True)
     warm = sharpness(f, x, 0.01, iterations=1, random_starts=0, warm={"known": known.position})
