@@ -225,6 +225,18 @@ def solvers(network="F1", epsilon=1e-3) -> Text:
     return Text(_table(["solver", "SB", "LB", "LB / SB", "trials"], rows))
 
 
+def starts(network="F1", epsilon=1e-3) -> Text:
+    """How far `best` comes from each of its starts, before the best one goes on; mean over the trials."""
+    runs, rows = stored.pairs(network), []
+    found = {arm: [e["by_start"] for of in runs[arm] if (e := stored.entry(of, epsilon))] for arm in ARMS}
+    for name, words in (("zero", "the centre, along the gradient"), ("sign", "the corner the gradient points to"),
+                        ("random 0", "a random position"), ("wide", "down from boxes 8, 4 and 2 times as wide")):
+        rows.append([words, *(spread([by[name] for by in found[arm]]) for arm in ARMS)])
+    best = {arm: stored.sharpness(runs[arm], epsilon) for arm in ARMS}
+    rows.append(["**the best of them, gone on**", *(spread(best[arm]) for arm in ARMS)])
+    return Text(_table(["start", "SB", "LB"], rows))
+
+
 def solver_verdict(network="F1", epsilon=1e-3) -> Text:
     """How much of the converged sharpness SciPy's ten iterations reach, and whether the ranking survives."""
     runs = stored.pairs(network)

@@ -38,18 +38,21 @@ def distance(runs) -> np.ndarray:
 
 
 def sharpness(runs, epsilon: float, what="value", **settings) -> np.ndarray:
-    """Metric 2.1 (or another entry stored beside it, `what`) of each run at epsilon (R,).
+    """Metric 2.1 (or another number stored beside it, `what`) of each run at epsilon (R,).
 
     settings: those of the unit, solver="literal", subspace=100, ...; from the paper's two epsilons or from the grid.
     """
-    units = lambda of: [experiments.sharpness(of, **settings), experiments.grid(of, **settings)]
-    out = np.full(len(runs), np.nan)
-    for i, of in enumerate(runs):
-        for r in filter(None, map(result, units(of))):
-            for value in r["values"]:
-                if value["epsilon"] == epsilon and what in value and np.isnan(out[i]):
-                    out[i] = value[what]
-    return out
+    found = [entry(of, epsilon, **settings) for of in runs]
+    return np.array([np.nan if e is None else e.get(what, np.nan) for e in found], float)
+
+
+def entry(of, epsilon: float, **settings) -> dict | None:
+    """All that is stored of one run's sharpness at epsilon, or None."""
+    for unit in (experiments.sharpness(of, **settings), experiments.grid(of, **settings)):
+        for value in (result(unit) or {"values": []})["values"]:
+            if value["epsilon"] == epsilon:
+                return value
+    return None
 
 
 def paths(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
