@@ -1,0 +1,76 @@
+"""Metric 2.1: what the solver itself costs, and how near its ten iterations come to a long solve.
+
+    python benchmarks/sharpness.py           a minute: F1 over 3,000 random images; mlp-bn trained on 1,000 of MNIST
+    python benchmarks/sharpness.py --full    F1 over 60,000 random images; F1 trained on 4,000 of MNIST
+
+share is the CPU time of a solve outside f, one thread, over the whole, and the same with f over 60,000 examples (f costs in
+proportion; --full has the subspace of Table 4 too). quality is the value over that of two long sign-gradient ascents with falling steps, where the greater of the two is 1;
+literal is SciPy's ten iterations over the same. Aims: `best` has a share of at most 2 % at 60,000, and a quality of at least 0.99
+for SB and LB alike.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent / part) for part in ("", "tests")]
+
+import torch
+from test_metric import long_solve
+
+import lbgap
+from lbgap import data, networks
+from lbgap.objective import flat
+
+EPSILON = 1e-3
+CASES = {"best": {}, "literal": {"solver": "literal"}}
+SUBSPACE = {"best, p = 100": {"subspace": 100}}
+
+
+class Timed:
+    """f, and the CPU time inside it."""
+
+    def __init__(self, f):
+        self.f, self.inside = f, 0.0
+
+    def __call__(self, x):
+        start = time.process_time()
+        out = self.f(x)
+        self.inside += time.process_time() - start
+        return out
+
+
+def cost(count, full):
+    """Print the solvers' own share of a solve over `count` random images."""
+    network = networks.build("F1")
+    dataset = data.Data("random", torch.rand(count, 1, 28, 28), torch.arange(count) % 10, torch.rand(1, 1, 28, 28),
+                        torch.zeros(1, dtype=torch.int64), 10, "")
+    f, x = Timed(lbgap.Objective(network, dataset=dataset)), flat(network.parameters())
+    f(x)
+    for name, settings in (CASES | SUBSPACE if full else CASES).items():
+        f.inside, start = 0.0, time.process_time()
+        found = lbgap.sharpness(f, x, EPSILON, **settings)
+        whole = time.process_time() - start
+        own, scaled = whole - f.inside, f.inside * 60_000 / count
+        print(f"{name:<16}{found.evaluations:>4} evaluations, own {own:6.2f} CPU-s, share {100 * own / whole:5.1f} %, "
+              f"over 60,000 examples {100 * own / (own + scaled):5.1f} %", flush=True)
+
+
+def quality(network, dataset, batch_sizes):
+    """Print the values of `best` and `literal` beside a long solve, for a small and a large batch."""
+    for name, batch_size in zip(("SB", "LB"), batch_sizes):
+        m = lbgap.train(lbgap.Run(network, dataset, batch_size, epochs=150, stop_loss=0.02), progress=False)
+        f = lbgap.Objective(m)
+        best, literal = (lbgap.sharpness(f, m.x, EPSILON, solver=s) for s in ("best", "literal"))
+        longest = max(100 * (long_solve(f, m.x, EPSILON) - best.f0) / (1 + best.f0), best.value)
+        print(f"{name} {network} batch {batch_size:<6} best {best.value:9.3f}, quality {best.value / longest:.4f}, "
+              f"{best.evaluations} evaluations; literal {literal.value:9.3f}, quality {literal.value / longest:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    full = "--full" in sys.argv[1:]
+    cost(60_000 if full else 3_000, full)
+    quality(*(("F1", "mnist-5k", (32, 400)) if full else ("mlp-bn", "mnist-1k", (50, 1000))))
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
