@@ -221,7 +221,7 @@ def test_literals_answer_depends_on_the_units_of_f_where_the_gradient_is_small()
     f = Quadratic(1e-3 * new().abs(), x + 1e-6 * new())
     low, high = (sharpness(f, x, EPS, solver="literal", scale=s).value for s in (1.0, 1e4))
     best = sharpness(f, x, EPS).value
-    assert 0 <= low < 0.1 * high and high <= best * (1 + 1e-9)
+    assert 0 < low < 0.1 * high and high <= best * (1 + 1e-9)
 
 
 # -------------------------------------------------------------------------------------------- what any answer obeys
