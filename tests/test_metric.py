@@ -221,7 +221,16 @@ def test_literals_answer_depends_on_the_units_of_f_where_the_gradient_is_small()
     f = Quadratic(1e-3 * new().abs(), x + 1e-6 * new())
     low, high = (sharpness(f, x, EPS, solver="literal", scale=s).value for s in (1.0, 1e4))
     best = sharpness(f, x, EPS).value
-    assert 0 < low < 0.1 * high and high <= best * (1 + 1e-9)
+    assert 0 <= low < 0.1 * high and high <= best * (1 + 1e-9)
+
+
+def test_literal_has_no_tolerances():
+    """SciPy's own would stop at once where no entry of the gradient is over 1e-5."""
+    new = draw()
+    x = new()
+    f = Quadratic(0.01 * new().abs(), x + 1e-6 * new())
+    assert f(x)[1].abs().max() < 1e-7
+    assert sharpness(f, x, EPS, solver="literal").value > 0.3 * sharpness(f, x, EPS).value
 
 
 # -------------------------------------------------------------------------------------------- what any answer obeys
