@@ -18,7 +18,6 @@ import torch
 CHECKSUMS = {
     "mnist": "592cc3dfd12010e1780bf15de97185b42372bda3e511f1523c3af39f8b6df78b",
     "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
-    "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
     "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
