@@ -66,7 +66,7 @@ def _attempt(unit, store, work, device, deadline, progress) -> str:
             return "done"
     except OutOfTime:
         return "left"
-    except (ArithmeticError, ValueError, RuntimeError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         (work / f"{results.content_id(unit)}.error").write_text(f"{describe(unit)}\n{error!r}\n")
         print(f"failed: {describe(unit)}: {error}", flush=True)
         return "failed"

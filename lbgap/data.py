@@ -63,7 +63,7 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
         raise ValueError(f"data set {name!r} is unknown; expected one of {', '.join(CLASSES)}")
     if not 0 <= label_noise < 1:
         raise ValueError(f"label_noise is {label_noise}; expected a share in [0, 1), for example 0.2")
-    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA"))
+    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA") or None)
 
 
 @functools.lru_cache(maxsize=4)

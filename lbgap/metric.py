@@ -145,7 +145,7 @@ def normal_columns(x, p: int, seed: int):
     """The columns of the standard normal A (n, p) for `seed`, a few (n, k) at a time; drawn on x's device."""
     generator = torch.Generator(x.device).manual_seed(seed)
     for start in range(0, p, COLUMNS):
-        # (k, n) drawn, then turned: a column is contiguous, and does not depend on how many are drawn with it
+        # (k, n) drawn, then turned, so that a column is contiguous
         yield torch.randn(min(COLUMNS, p - start), x.numel(), generator=generator, dtype=x.dtype, device=x.device).T
 
 

@@ -77,7 +77,7 @@ def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot")
         if value not in known:
             raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(known)}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU too
         network = nn.Sequential(*NETWORKS[name](variant))
         for module in network:
             if isinstance(module, (nn.Linear, nn.Conv2d)):

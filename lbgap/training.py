@@ -62,6 +62,9 @@ class Run:
     order_seed: int | None = None
 
     def __post_init__(self, seed):
+        if seed and seed not in (self.init_seed, self.order_seed) and None not in (self.init_seed, self.order_seed):
+            raise ValueError(f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
+                             "do nothing; expected seed alone, or these two")
         for name in ("init_seed", "order_seed"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, seed)

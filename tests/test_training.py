@@ -398,3 +398,9 @@ def test_a_saved_minimiser_is_opened_as_it_was(tmp_path, run):
 def test_a_minimiser_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing.safetensors does not exist"):
         Minimizer.open(tmp_path / "nothing.safetensors")
+
+
+def test_a_seed_that_would_do_nothing_is_refused():
+    run = Run("mlp", "mnist-1k", 8, seed=3)
+    with pytest.raises(ValueError, match="seed is 5.*init_seed is 3"):
+        dataclasses.replace(run, seed=5)
