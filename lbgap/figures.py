@@ -341,10 +341,10 @@ def path_verdict(network="F1", step=0.5) -> Text:
 # -- the laboratory, and what is done ---------------------------------------------------------------------------------
 
 
-def laboratory_verdict(network: str) -> Text:
-    """Smallest against largest batch of the one-minute laboratory, accuracy and sharpness, with intervals."""
+def laboratory_verdict(network: str, small_batch: int = experiments.LABORATORY[0]) -> Text:
+    """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and epochs."""
     small, large = ([experiments.laboratory(network, b, t) for t in experiments.TRIALS]
-                    for b in (experiments.LABORATORY[0], experiments.LABORATORY[-1]))
+                    for b in (small_batch, experiments.LABORATORY[-1]))
     gap, interval = difference(stored.final(small), stored.final(large))
     log, log_interval = difference(*(np.log(stored.sharpness(runs, 1e-3)) for runs in (large, small)))
     if interval is None or log_interval is None:
@@ -355,7 +355,9 @@ def laboratory_verdict(network: str) -> Text:
     return Text(
         f"**Verdict, `{network}`: {gap_word}; the large batch is {sharp_word}.** Batch {small[0].batch_size:,} is ahead of batch "
         f"{large[0].batch_size:,} by {number(gap)} points ({_interval(low, high)}), and the large batch is {number(np.exp(log), 1)} times as "
-        f"sharp ({_interval(*np.exp(log_interval), 1)}); {_trials(stored.final(small), stored.final(large))}.")
+        f"sharp ({_interval(*np.exp(log_interval), 1)}); {_trials(stored.final(small), stored.final(large))}. To reach the same loss "
+        f"they took {spread(list(map(len, stored.history(small, 'distance'))), 0)} and "
+        f"{spread(list(map(len, stored.history(large, 'distance'))), 0)} epochs.")
 
 
 TITLES = {
