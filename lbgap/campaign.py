@@ -166,7 +166,7 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
 def walked(unit, minimizers, dataset, deadline) -> dict:
     """Loss and accuracy along a path, on both splits."""
     small, large = minimizers
-    along = {"linear": landscape.linear, "curvilinear": landscape.curvilinear}[unit["path"]]
+    along = landscape.KINDS[unit["path"]]
     out = {"diverged": False}
     for split in ("train", "test"):
         p = along(_Punctual(Objective(small, split, dataset=dataset), deadline), small.x, large.x)

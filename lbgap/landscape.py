@@ -38,7 +38,7 @@ def _on_the_circle(a):
     return math.cos(a * math.pi / 2), math.sin(a * math.pi / 2)
 
 
-WEIGHTS = {"linear": linear, "curvilinear": curvilinear}
+KINDS = {"linear": linear, "curvilinear": curvilinear}
 
 
 def along(f, x_small, x_large, alphas, weights) -> Path:
