@@ -80,9 +80,8 @@ class Objective:
             recalibrate(self.network, self._train, self.batch_size)
         total, right = 0.0, 0
         for inputs, labels in self._batches():
-            logits = self.network(inputs)  # (B, classes)
-            total += F.cross_entropy(logits, labels, reduction="none").double().sum().item()
-            right += (logits.argmax(1) == labels).sum().item()
+            loss, hits = tally(self.network(inputs), labels)
+            total, right = total + loss, right + hits
         return total / len(self.labels), 100 * right / len(self.labels)
 
     def accuracy(self, x: torch.Tensor) -> float:
@@ -121,6 +120,12 @@ class Objective:
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         for p, part in zip(self.parameters, unflat(x, self.parameters)):
             p.copy_(part)
+
+
+def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
+    """The summed cross-entropy (in float64) of logits (B, classes), and how many labels (B,) they hit."""
+    loss = F.cross_entropy(logits, labels, reduction="none").double().sum().item()
+    return loss, (logits.argmax(1) == labels).sum().item()
 
 
 def flat(tensors) -> torch.Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import data, networks
-from .objective import flat, recalibrate, spans, unflat
+from .objective import flat, recalibrate, spans, tally, unflat
 from .results import content_id
 
 EVALUATION_BATCH = 5000  # as in the authors' code
@@ -324,27 +324,21 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     """
     was_training = network.training
     buffers = {name: b.clone() for name, b in network.named_buffers()}
-    loss, right = 0.0, 0
-
-    def visit(logits, start):
-        nonlocal loss, right
-        labels = dataset.y_train[start : start + len(logits)]
-        loss += F.cross_entropy(logits, labels, reduction="none").double().sum().item()
-        right += (logits.argmax(1) == labels).sum().item()
-
-    recalibrate(network, dataset.x_train, EVALUATION_BATCH, visit)
-    size = len(dataset.y_train)
-    out = {"train_loss": loss / size, "train_accuracy": 100 * right / size}
-    loss, right, network = 0.0, 0, network.eval()
+    tallies = {"train": [], "test": []}
+    recalibrate(network, dataset.x_train, EVALUATION_BATCH, lambda logits, start: tallies["train"].append(
+        tally(logits, dataset.y_train[start : start + len(logits)])))
+    network.eval()
     for inputs, labels in zip(dataset.x_test.split(EVALUATION_BATCH), dataset.y_test.split(EVALUATION_BATCH)):
-        logits = network(inputs)
-        loss += F.cross_entropy(logits, labels, reduction="none").double().sum().item()
-        right += (logits.argmax(1) == labels).sum().item()
-    size = len(dataset.y_test)
+        tallies["test"].append(tally(network(inputs), labels))
     for name, b in network.named_buffers():
         b.copy_(buffers[name])
     network.train(was_training)
-    return {**out, "test_loss": loss / size, "test_accuracy": 100 * right / size}
+    out = {}
+    for split, parts in tallies.items():
+        size = len(dataset.split(split)[1])
+        out |= {f"{split}_loss": sum(loss for loss, _ in parts) / size,
+                f"{split}_accuracy": 100 * sum(right for _, right in parts) / size}
+    return out
 
 
 @contextlib.contextmanager
