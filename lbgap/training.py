@@ -33,6 +33,10 @@ class Run:
       beta1 0.9, beta2 0.999 and adam_epsilon 1e-8, the defaults of the authors' Keras; weight_decay is L2.
     epochs: how many, 100 by default; a cap when a stopping rule is given:
       patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this.
+    lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
+    start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is its
+      own. carry: take over the optimiser's state from there too (Adam's moments); False resets it.
+    activation, dropout, shrink: as in `networks.build`.
     precision: "float32", or "tf32" and "bf16", which round inside matrix products of the training only.
     label_noise, noise_seed: share of training labels replaced, and the seed of the draw.
 
@@ -58,6 +62,12 @@ class Run:
     precision: str = "float32"
     label_noise: float = 0.0
     noise_seed: int = 0
+    activation: str = "relu"
+    dropout: bool = True
+    shrink: int = 1
+    lr_end: float | None = None
+    start: Run | None = None
+    carry: bool = False
     init_seed: int | None = None
     order_seed: int | None = None
 
@@ -71,16 +81,27 @@ class Run:
         known = {
             "network": networks.NETWORKS, "dataset": data.CLASSES, "variant": ("code", "text"),
             "init": networks.INITS, "optimizer": ("adam", "sgd", "adagrad"), "precision": ("float32", "tf32", "bf16"),
+            "activation": networks.ACTIVATIONS, "shrink": (1, 2, 4, 8),
         }
         for name, values in known.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(values)}")
+                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}")
         for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0)):
             value = getattr(self, name)
             if value is not None and not (value >= low and value > 0):
                 raise ValueError(f"{name} is {value}; expected a number greater than 0")
         if not 0 <= self.label_noise < 1:
             raise ValueError(f"label_noise is {self.label_noise}; expected a share in [0, 1)")
+        if self.lr_end is not None and not 0 <= self.lr_end:
+            raise ValueError(f"lr_end is {self.lr_end}; expected 0 or more")
+        if isinstance(self.start, dict):
+            object.__setattr__(self, "start", Run(**self.start))
+        for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
+            if getattr(self, name) != getattr(self.start, name) and (name != "optimizer" or self.carry):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but the run it starts from has {getattr(self.start, name)!r}; "
+                                 "expected the same")
+        if self.carry and not self.start:
+            raise ValueError("carry is True, but there is no start; expected start=, the run whose optimiser state to take over")
 
     @property
     def spec(self) -> dict:
@@ -89,10 +110,11 @@ class Run:
         A field added later, with a default that means "as before", therefore leaves every id as it was.
         """
         always = ("network", "dataset", "batch_size", "init_seed", "order_seed")
-        return {
+        told = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self)
             if f.name in always or getattr(self, f.name) != f.default
         }
+        return told | ({"start": self.start.spec} if self.start else {})
 
     @property
     def id(self) -> str:
@@ -100,9 +122,24 @@ class Run:
         return content_id(self.spec)
 
     @property
+    def trajectory(self) -> str:
+        """The same for runs that differ in `epochs` only: they share their way, as far as it goes."""
+        return content_id({k: v for k, v in self.spec.items() if k != "epochs"})
+
+    @property
     def noise(self) -> tuple[float, int]:
         """(label_noise, noise_seed), as `data.load` takes them."""
         return self.label_noise, self.noise_seed
+
+    def build(self) -> nn.Module:
+        """The network at its seeded start (`start` is not looked at)."""
+        return networks.build(self.network, self.variant, self.init_seed, self.init, self.activation, self.dropout, self.shrink)
+
+    def until(self, epoch: int) -> Run:
+        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the way."""
+        if self.lr_end is not None:
+            raise ValueError(f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate")
+        return dataclasses.replace(self, epochs=epoch)
 
 
 @dataclasses.dataclass
@@ -124,7 +161,7 @@ class Minimizer:
 
     def network(self) -> nn.Module:
         """A fresh network at x, in eval mode."""
-        network = networks.build(self.run.network, self.run.variant, self.run.init_seed, self.run.init).to(self.x.device)
+        network = self.run.build().to(self.x.device)
         with torch.no_grad():
             for p, part in zip(network.parameters(), unflat(self.x, list(network.parameters()))):
                 p.copy_(part)
@@ -173,77 +210,166 @@ def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 
 
     device: where; on CPU the same run on the same machine with the same number of threads gives the same bits.
     checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
-      writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end.
+      writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
+      files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from there.
     deadline: a time.monotonic() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
 
-    Raises ValueError if the batch is larger than the training set.
+    Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
     """
-    dataset = data.load(run.dataset, device, *run.noise)
-    inputs, labels = dataset.x_train, dataset.y_train
-    if run.batch_size > len(inputs):
-        raise ValueError(f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
-                         f"expected at most {len(inputs)}")
-    network = networks.build(run.network, run.variant, run.init_seed, run.init).to(device)
-    if any(isinstance(m, nn.Conv2d) for m in network):
-        network, inputs = (t.to(memory_format=torch.channels_last) for t in (network, inputs))
-    parameters = list(network.parameters())
-    x0 = flat(parameters)
-    optimizer = make_optimizer(run, parameters)
-    order = torch.Generator().manual_seed(run.order_seed)
-    history: dict[str, list[float]] = {}
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch).minimizer()
 
-    with torch.random.fork_rng(devices=cuda), _precision(run.precision, device) as autocast:
-        torch.manual_seed(run.order_seed)  # dropout
-        state = None
-        if checkpoint and pathlib.Path(checkpoint).exists():
-            state = torch.load(checkpoint, map_location=device, weights_only=True)
-            if state["run"] != run.spec:
-                raise ValueError(f"{checkpoint} belongs to another run ({state['run']}); delete it or name another file")
-            network.load_state_dict(state["network"])
-            optimizer.load_state_dict(state["optimizer"])
-            order.set_state(state["order"].cpu())
-            torch.set_rng_state(state["cpu_rng"].cpu())
-            for d, s in zip(cuda, state["cuda_rng"]):
-                torch.cuda.set_rng_state(s.cpu(), d)
-            history = state["history"]
+
+class _Training:
+    """One sitting of `train`: the state that a checkpoint holds, and the loop over epochs."""
+
+    def __init__(self, run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch):
+        self.run, self.device, self.deadline, self.on_epoch = run, device, deadline, on_epoch
+        self.checkpoint, self.checkpoint_every = checkpoint and pathlib.Path(checkpoint), checkpoint_every
+        self.dataset = data.load(run.dataset, device, *run.noise)
+        inputs = self.dataset.x_train
+        if run.batch_size > len(inputs):
+            raise ValueError(f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
+                             f"expected at most {len(inputs)}")
+        network = run.build().to(device)
+        if any(isinstance(m, nn.Conv2d) for m in network):
+            network, inputs = (t.to(memory_format=torch.channels_last) for t in (network, inputs))
+        self.network, self.inputs, self.parameters = network, inputs, list(network.parameters())
+        self.optimizer = make_optimizer(run, self.parameters)
+        self.order = torch.Generator().manual_seed(run.order_seed)
+        self.history: dict[str, list[float]] = {}
+        self.diverged, self.seconds = False, 0.0
+        self.cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+        state = self._found()
+        if run.start and (state is None or len(state["history"]["train_loss"]) < run.epochs):
+            self._begin(checkpoint, progress)
+        self.x0 = flat(self.parameters)
+        with torch.random.fork_rng(devices=self.cuda), _precision(run.precision, device) as autocast:
+            torch.manual_seed(run.order_seed)  # dropout
+            if state:
+                self._load(state)
+            self._epochs(autocast, progress)
+
+    def minimizer(self) -> Minimizer:
+        buffers = {name: b.clone() for name, b in self.network.named_buffers()}
+        return Minimizer(self.run, flat(self.parameters), buffers, self.history, self.diverged, self.seconds)
+
+    def _begin(self, checkpoint, progress):
+        """Put network (and optimiser) where `run.start` ended, training it first if need be."""
+        of = self.run.start
+        beside = self.checkpoint and self.checkpoint.with_name(f"{of.id}.pt")
+        start = _Training(of, self.device, beside, self.checkpoint_every, self.deadline, progress, None)
+        if start.diverged:
+            raise ArithmeticError(f"the run it starts from diverged: {of.spec}; expected one that trains")
+        self.network.load_state_dict(start.network.state_dict())
+        if self.run.carry:
+            own = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(start.optimizer.state_dict())
+            for group, settings in zip(self.optimizer.param_groups, own):
+                group.update(settings)  # the moments come over, the rate and the betas do not
+
+    def _found(self):
+        """The checkpoint of this run, or the one furthest along its way, or None."""
+        if not self.checkpoint:
+            return None
+        for path in (self.checkpoint, *self._earlier()):
+            if path.exists():
+                state = torch.load(path, map_location=self.device, weights_only=True)
+                if state["run"] != (self.run.spec if path == self.checkpoint else state["run"]):
+                    raise ValueError(f"{path} belongs to another run ({state['run']}); delete it or name another file")
+                return state
+        return None
+
+    def _earlier(self):
+        if self.run.lr_end is None:
+            for epoch in range(self.run.epochs - 1, 0, -1):
+                yield self.checkpoint.with_name(f"{self.run.until(epoch).id}.pt")
+
+    def _load(self, state):
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"].cpu())
+        torch.set_rng_state(state["cpu_rng"].cpu())
+        for d, s in zip(self.cuda, state["cuda_rng"]):
+            torch.cuda.set_rng_state(s.cpu(), d)
+        self.history, self.diverged, self.seconds = state["history"], state["diverged"], state["seconds"]
+
+    def _save(self):
+        _save(self.checkpoint, {
+            "run": self.run.spec, "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(), "cpu_rng": torch.get_rng_state(),
+            "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda], "history": self.history,
+            "diverged": self.diverged, "seconds": self.seconds,
+        })
+
+    def _epochs(self, autocast, progress):
+        run, history = self.run, self.history
+        if self.diverged or _finished(run, history):
+            return
         epoch = len(history.get("train_loss", ()))
         bar = _bar(run, epoch) if progress else None
-        saved = started = time.monotonic()
-        earlier = state["seconds"] if state else 0.0
-        diverged = bool(state and state["diverged"])
-        forward = _graphed(network, inputs[: run.batch_size], autocast) if cuda else network
-        while not diverged and not _finished(run, history):
-            running = _epoch(run, network, forward, optimizer, inputs, labels, order, autocast)
-            measured = {"running_loss": running, **measure(network, dataset),
-                        "distance": (flat(parameters) - x0).double().norm().item()}
+        saved = last = time.monotonic()
+        forward = _graphed(self.network, self.inputs[: run.batch_size], autocast) if self.cuda else self.network
+        done = False
+        while not done:
+            running = _epoch(run, self.network, forward, self.optimizer, self.inputs, self.dataset.y_train, self.order,
+                             autocast, epoch)
+            measured = {"running_loss": running, **measure(self.network, self.dataset),
+                        "distance": (flat(self.parameters) - self.x0).double().norm().item()}
+            if run.optimizer == "adam" and (epoch == 0 or "adam_idle" in history):
+                measured["adam_idle"] = adam_idle(self.optimizer)
             for key, value in measured.items():
                 history.setdefault(key, []).append(value)
-            diverged = not all(map(math.isfinite, measured.values()))
+            self.diverged = not all(map(math.isfinite, measured.values()))
             epoch += 1
-            if on_epoch:
-                on_epoch(epoch, network)
+            if self.on_epoch:
+                self.on_epoch(epoch, self.network)
             if bar is not None:
                 bar.set_postfix_str(f"f {measured['train_loss']:.2e}, test {measured['test_accuracy']:.2f} %")
                 bar.update()
-            late = deadline is not None and time.monotonic() > deadline
-            done = diverged or _finished(run, history)
-            if checkpoint and (late or done or time.monotonic() - saved >= checkpoint_every):
-                _save(checkpoint, {
-                    "run": run.spec, "network": network.state_dict(), "optimizer": optimizer.state_dict(),
-                    "order": order.get_state(), "cpu_rng": torch.get_rng_state(),
-                    "cuda_rng": [torch.cuda.get_rng_state(d) for d in cuda], "history": history, "diverged": diverged,
-                    "seconds": earlier + time.monotonic() - started,
-                })
+            now = time.monotonic()
+            self.seconds, last = self.seconds + now - last, now
+            late = self.deadline is not None and now > self.deadline
+            done = self.diverged or _finished(run, history)
+            if self.checkpoint and (late or done or now - saved >= self.checkpoint_every):
+                self._save()
                 saved = time.monotonic()
             if late and not done:
                 raise OutOfTime(f"{run.network} at batch {run.batch_size}: {epoch} epochs done")
         if bar is not None:
             bar.close()
-    buffers = {name: b.clone() for name, b in network.named_buffers()}
-    return Minimizer(run, flat(parameters), buffers, history, diverged,
-                     earlier + time.monotonic() - started)
+
+
+def _epoch(run, network, forward, optimizer, inputs, labels, order, autocast, epoch: int = 0) -> float:
+    """One pass over the shuffled training set; the mean running loss. `forward` serves batches of the full size."""
+    network.train()
+    total = torch.zeros((), dtype=torch.float64, device=inputs.device)
+    parts = batches(torch.randperm(len(inputs), generator=order).to(inputs.device), run.batch_size)
+    for step, chosen in enumerate(parts):
+        with autocast():
+            logits = (forward if len(chosen) == run.batch_size else network)(inputs[chosen])  # (B, classes)
+            loss = F.cross_entropy(logits, labels[chosen])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if run.lr_end is not None:
+            way = (epoch + step / len(parts)) / run.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = run.lr + (run.lr_end - run.lr) * way
+        optimizer.step()
+        total += loss.detach() * len(chosen)
+    return total.item() / len(inputs)
+
+
+@torch.no_grad()
+def adam_idle(optimizer) -> float:
+    """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it means to."""
+    idle = total = 0
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            state = optimizer.state[p]
+            v = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+            idle, total = idle + (v.sqrt() < 10 * group["eps"]).sum(), total + v.numel()
+    return 100 * idle.item() / total
 
 
 def _finished(run: Run, history: dict) -> bool:
@@ -253,22 +379,6 @@ def _finished(run: Run, history: dict) -> bool:
     if run.stop_loss is not None and f and history["running_loss"][-1] < run.stop_loss:
         return True
     return run.patience is not None and len(f) > run.patience and min(f[-run.patience:]) >= min(f[:-run.patience])
-
-
-def _epoch(run, network, forward, optimizer, inputs, labels, order, autocast) -> float:
-    """One pass over the shuffled training set; the mean running loss. `forward` serves batches of the full size."""
-    network.train()
-    total = torch.zeros((), dtype=torch.float64, device=inputs.device)
-    permutation = torch.randperm(len(inputs), generator=order).to(inputs.device)
-    for chosen in batches(permutation, run.batch_size):
-        with autocast():
-            logits = (forward if len(chosen) == run.batch_size else network)(inputs[chosen])  # (B, classes)
-            loss = F.cross_entropy(logits, labels[chosen])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.detach() * len(chosen)
-    return total.item() / len(inputs)
 
 
 class _Forward(nn.Module):
@@ -336,8 +446,8 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     out = {}
     for split, parts in tallies.items():
         size = len(dataset.split(split)[1])
-        out |= {f"{split}_loss": sum(loss for loss, _ in parts) / size,
-                f"{split}_accuracy": 100 * sum(right for _, right in parts) / size}
+        out |= {f"{split}_loss": sum(loss for loss, _ in parts).item() / size,
+                f"{split}_accuracy": 100 * sum(right for _, right in parts).item() / size}
     return out
 
 

@@ -82,9 +82,10 @@ def test_every_field_changes_the_id():
     base = Run("F1", "mnist", 256)
     other = dict(network="mlp", dataset="cifar10", batch_size=5, variant="text", init="he", optimizer="sgd", precision="tf32",
                  lr=0.5, beta1=0.5, beta2=0.5, adam_epsilon=0.5, momentum=0.5, weight_decay=0.5, epochs=5, patience=5,
-                 stop_loss=0.5, label_noise=0.5, noise_seed=5, init_seed=5, order_seed=5)
+                 stop_loss=0.5, label_noise=0.5, noise_seed=5, init_seed=5, order_seed=5, activation="tanh", dropout=False,
+                 shrink=8, lr_end=0.0, start=dataclasses.replace(base, epochs=7), carry=True)
     assert other.keys() == {f.name for f in dataclasses.fields(Run)}
-    ids = {dataclasses.replace(base, **{k: v}).id for k, v in other.items()}
+    ids = {dataclasses.replace(base, **{k: v}, **({"start": base} if k == "carry" else {})).id for k, v in other.items()}
     assert len(ids) == len(other) and base.id not in ids
 
 
@@ -93,7 +94,10 @@ def test_every_field_changes_the_id():
     "variant 'book'": dict(variant="book"), "init 'zero'": dict(init="zero"), "optimizer 'lion'.*adagrad": dict(optimizer="lion"),
     "precision 'fp8'.*bf16": dict(precision="fp8"), "batch_size is 0": dict(batch_size=0), "epochs is -1": dict(epochs=-1),
     "lr is 0": dict(lr=0), "lr is nan": dict(lr=math.nan), "patience is 0": dict(patience=0), "stop_loss is 0": dict(stop_loss=0),
-    "label_noise is 1": dict(label_noise=1),
+    "label_noise is 1": dict(label_noise=1), "activation 'gelu'.*tanh": dict(activation="gelu"), "shrink 3.*8": dict(shrink=3),
+    "lr_end is -1": dict(lr_end=-1), "carry is True, but there is no start": dict(carry=True),
+    "network is 'F1'.*starts from has 'mlp'": dict(start=Run("mlp", "mnist", 8)),
+    "optimizer is 'sgd'.*starts from has 'adam'": dict(start=Run("F1", "mnist", 8), optimizer="sgd", carry=True),
 }.items())
 def test_a_run_that_makes_no_sense_is_refused_by_name(words, settings):
     with pytest.raises(ValueError, match=words):
@@ -341,6 +345,7 @@ def scripted(monkeypatch, **curves):
     """Train with losses that are read from lists."""
     calls = []
     monkeypatch.setattr(training, "_epoch", lambda *a: calls.append(1) or curves.get("running", [1.0] * 99)[len(calls) - 1])
+    monkeypatch.setattr(training, "adam_idle", lambda optimizer: 0.0)
     monkeypatch.setattr(training, "measure", lambda *a: {
         "train_loss": curves.get("train", [1.0] * 99)[len(calls) - 1], "train_accuracy": 0.0, "test_loss": 0.0, "test_accuracy": 0.0})
     return calls
@@ -404,3 +409,69 @@ def test_a_seed_that_would_do_nothing_is_refused():
     run = Run("mlp", "mnist-1k", 8, seed=3)
     with pytest.raises(ValueError, match="seed is 5.*init_seed is 3"):
         dataclasses.replace(run, seed=5)
+
+
+# ------------------------------------------------------------------------- from where another run ended (Figs. 5 and 6)
+
+SHORT = dataclasses.replace(MLP, epochs=2)
+
+
+def test_a_run_goes_on_from_an_earlier_epoch_of_itself_to_the_same_bits(tmp_path):
+    epochs = []
+    go(SHORT, checkpoint=tmp_path / f"{SHORT.id}.pt")
+    m = go(MLP, checkpoint=tmp_path / f"{MLP.id}.pt", on_epoch=lambda epoch, network: epochs.append(epoch))
+    assert epochs[0] == 3 and same(m, go(MLP))
+    assert SHORT.trajectory == MLP.trajectory != dataclasses.replace(MLP, lr=0.1).trajectory
+    falling = dataclasses.replace(MLP, lr_end=0.0)
+    with pytest.raises(ValueError, match="lr_end is 0.0.*constant rate"):
+        falling.until(2)
+    epochs.clear()
+    go(dataclasses.replace(falling, epochs=2), checkpoint=tmp_path / f"{dataclasses.replace(falling, epochs=2).id}.pt")
+    go(falling, checkpoint=tmp_path / f"{falling.id}.pt", on_epoch=lambda epoch, network: epochs.append(epoch))
+    assert epochs[0] == 1  # the rate of another length: nothing to go on from
+
+
+def test_a_continued_run_with_carried_moments_and_the_same_order_is_the_longer_run():
+    """The oracle is the run that never stopped: two epochs, then more with Adam's state and the same permutations."""
+    warm = Run("mlp", "mnist-1k", 60, seed=3, epochs=2, start=Run("mlp", "mnist-1k", 60, seed=3, epochs=2), carry=True)
+    long = go(Run("mlp", "mnist-1k", 60, seed=3, epochs=4))  # the whole set is one batch, so that order is only rounding
+    assert torch.allclose(go(warm).x, long.x, atol=1e-5)
+    reset = go(dataclasses.replace(warm, carry=False))
+    assert not torch.allclose(reset.x, long.x, atol=1e-5)
+    assert reset.history["distance"][-1] < go(warm.start).history["distance"][-1] + 3  # measured from its own start
+
+
+def test_a_run_with_a_start_resumes_to_the_same_bits_and_uses_the_start_that_lies_there(tmp_path, monkeypatch):
+    run = dataclasses.replace(MLP, batch_size=30, epochs=3, start=SHORT, carry=True)
+    trained, epoch = [], training._epoch
+    monkeypatch.setattr(training, "_epoch", lambda run, *a: trained.append(run.id) or epoch(run, *a))
+    whole = go(run)
+    go(SHORT, checkpoint=tmp_path / f"{SHORT.id}.pt")
+    trained.clear()
+    file = tmp_path / f"{run.id}.pt"
+    with pytest.raises(Stopped):
+        go(run, checkpoint=file, checkpoint_every=0, on_epoch=stop_at(2))
+    assert same(whole, go(run, checkpoint=file)) and set(trained) == {run.id}
+
+
+def test_a_run_that_starts_where_another_diverged_says_so():
+    broken = Run("mlp", "mnist-1k", 8, epochs=2, optimizer="sgd", lr=1e30)
+    with pytest.raises(ArithmeticError, match="diverged"):
+        go(dataclasses.replace(broken, lr=0.1, start=broken))
+
+
+def test_the_rate_falls_along_a_line_to_its_end(monkeypatch):
+    """One step of SGD a batch, no momentum: the sizes of the steps over the sizes of the gradients are the rates."""
+    rates, step = [], torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a))
+    go(Run("mlp", "mnist-1k", 30, epochs=2, optimizer="sgd", lr=0.1, lr_end=0.02))
+    assert rates == pytest.approx([0.1, 0.08, 0.06, 0.04])
+
+
+def test_the_share_of_idle_coordinates_follows_adams_own_formula():
+    p = torch.nn.Parameter(torch.zeros(4))
+    optimizer = torch.optim.Adam([p], eps=1e-3)
+    p.grad = torch.tensor([0.0, 5e-3, 9e-3, 2e-2])  # after one step sqrt(v) is |g|: three are under 10 epsilon = 1e-2
+    optimizer.step()
+    assert training.adam_idle(optimizer) == 75
+    assert len(go(SHORT).history["adam_idle"]) == 2 and "adam_idle" not in go(dataclasses.replace(SHORT, optimizer="sgd")).history
