@@ -1,97 +1,149 @@
-"""Compute the units that the store lacks: most valuable first, inside a budget, nothing twice, goes on next time."""
+"""Compute the units that the store lacks: most valuable first, inside a budget, nothing twice, on any Executor."""
 
 from __future__ import annotations
 
-import dataclasses
+import concurrent.futures as futures
 import pathlib
 import time
 
 import torch
 
-from . import data, landscape, metric, results
-from .objective import Objective
-from .training import OutOfTime, Run, train
+from . import results
+from .measurements import compute
+from .training import OutOfTime
+from .units import describe, runs_of
 
-OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
+WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, MemoryError)  # a unit's own fault; OSError is the machine's
 
 
-def run(units, store: results.Store | None = None, *, budget: float | None = None, device="cpu",
-        keep_weights: bool = True, progress: bool = True) -> dict[str, int]:
+def run(units, store: results.Store | None = None, *, budget: float | None = None, device="cpu", keep_weights: bool = True,
+        progress: bool = True, executor: futures.Executor | None = None, threads: int | None = None, retry: bool = False,
+        on_document=None) -> dict[str, int]:
     """Compute the units (see `experiments`) that the store lacks; returns how many are done, failed and left.
 
     budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
       that the next campaign goes on from the checkpoint. Training checkpoints lie in the store's folder, in work/;
       keep_weights=False deletes those that no unit of this list needs any more.
+    executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its workers
+      see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a time.
+    threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new one.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
-    A unit that fails is recorded in work/ with its error, and the next unit is tried.
+    A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed
+    at once, unless retry=True. Raises OSError when the folder cannot be written, and RuntimeError when a worker died.
     """
-    store = store or results.Store()
-    deadline = None if budget is None else time.monotonic() + budget
+    store, inside = store or results.Store(), executor is None
+    executor = executor or _Here()
+    deadline = None if budget is None else time.time() + budget
     count = {"done": 0, "failed": 0, "left": 0}
     work = store.folder / "work"
     work.mkdir(parents=True, exist_ok=True)
-    waiting = [unit for unit in units if unit not in store]
-    while waiting:
-        for unit in waiting:  # always from the top, so that what was busy is taken up as soon as it is free
-            outcome = _attempt(unit, store, work, device, deadline, progress)
-            if outcome != "busy":
-                count[outcome] += 1
-                waiting.remove(unit)
-                break
+    waiting, running, busy = [], {}, []  # busy: what another campaign is at work on
+    for unit in units:
+        if unit in store:
+            continue
+        if not retry and (error := failure(unit, store)):
+            count["failed"] += 1
+            print(f"failed before, left out (--retry tries it again): {error}", flush=True)
         else:
-            time.sleep(2)  # another campaign is at work on all that is left
+            waiting.append(unit)
+    try:
+        while waiting or running or busy:
+            for unit in list(waiting):
+                taken = set().union(*(names for _, names in running.values()))
+                names = _names(unit, work)
+                if names & taken or inside and running:
+                    continue
+                waiting.remove(unit)
+                task = executor.submit(_attempt, unit, [str(f) for f in store.folders], device, deadline, progress and inside, threads)
+                running[task] = unit, names
+            for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():
+                unit, _ = running.pop(task)
+                try:
+                    outcome, told = task.result()
+                except futures.BrokenExecutor as error:
+                    raise RuntimeError(f"a worker died in the middle of: {describe(unit)} ({error}); was there memory enough? "
+                                       "What was done is stored, and the same command goes on") from error
+                if outcome == "busy":
+                    busy.append(unit)
+                    continue
+                count[outcome] += 1
+                waiting, busy = busy + waiting, []  # what was busy is taken up as soon as it may be free
+                _record(unit, outcome, told, store, work, on_document)
+            if busy and not (waiting or running):
+                time.sleep(2)
+                waiting, busy = busy, []
+    finally:
+        for task in running:
+            task.cancel()
     if not keep_weights:
-        needed = {of.id for unit in units if unit not in store for of in runs_of(unit)}
+        needed = {of.id for unit in units if unit not in store for run in runs_of(unit) for of in (run, run.start) if of}
         for path in work.glob("*.pt"):
             if path.stem not in needed:
                 path.unlink()
     return count
 
 
-def _attempt(unit, store, work, device, deadline, progress) -> str:
-    """Compute one unit, unless another campaign holds one of its runs; "done", "failed", "left" or "busy"."""
-    if deadline is not None and time.monotonic() > deadline:
-        return "left"
+def failure(unit: dict, store: results.Store) -> str | None:
+    """The error that is recorded of a unit, in a line, or None."""
+    path = _error_file(unit, store.folder / "work")
+    return path.read_text().strip().replace("\n", ": ") if path.exists() else None
+
+
+def _error_file(unit, work):
+    return work / f"{results.content_id(unit)}.error"
+
+
+def _record(unit, outcome, told, store, work, on_document):
+    if outcome == "done" and told:
+        path = store.accept(told)
+        _error_file(unit, work).unlink(missing_ok=True)
+        print(f"{time.strftime('%H:%M')} done: {describe(unit)}", flush=True)
+        if on_document:
+            on_document(path)
+    elif outcome == "failed":
+        _error_file(unit, work).write_text(f"{describe(unit)}\n{told}\n")
+        print(f"failed: {describe(unit)}: {told}", flush=True)
+
+
+def _attempt(unit, folders, device, deadline, progress, threads) -> tuple[str, dict | str | None]:
+    """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" | "busy", None)."""
+    if deadline is not None and time.time() > deadline:
+        return "left", None
+    if threads:
+        torch.set_num_threads(threads)
+    store, work = results.Store(folders[0], packaged=next(iter(folders[1:]), None)), pathlib.Path(folders[0], "work")
+    work.mkdir(parents=True, exist_ok=True)
     try:
-        with _Claims(work, runs_of(unit)) as claimed:
+        with _Claims(work, _names(unit, work)) as claimed:
             if not claimed:
-                return "busy"
-            if unit not in store:  # another campaign may have been quicker
-                started = time.monotonic()
-                result, checksum = compute(unit, work, device, deadline, progress)
-                seconds = result.pop("seconds", None) or time.monotonic() - started
-                store.put(unit, result, results.provenance(device, seconds, checksum))
-                print(f"{time.strftime('%H:%M')} done: {describe(unit)}", flush=True)
-            return "done"
+                return "busy", None
+            if unit in store:  # another campaign was quicker
+                return "done", None
+            started = time.monotonic()
+            result, checksum = compute(unit, work, device, deadline, progress)
+            seconds = result.pop("seconds", None) or time.monotonic() - started
+            return "done", results.read(store.put(unit, result, results.provenance(device, seconds, checksum)))
     except OutOfTime:
-        return "left"
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        (work / f"{results.content_id(unit)}.error").write_text(f"{describe(unit)}\n{error!r}\n")
-        print(f"failed: {describe(unit)}: {error}", flush=True)
-        return "failed"
+        return "left", None
+    except WRONG as error:
+        return "failed", repr(error)
 
 
-def runs_of(unit: dict) -> list[Run]:
-    """The runs whose minimisers a unit needs."""
-    return [Run(**spec) for spec in unit.get("runs", [unit.get("run")])]
-
-
-def describe(unit: dict) -> str:
-    """A unit in a line of words."""
+def _names(unit, work) -> set[str]:
+    """What a unit may train: the ways of its runs, and of those that they start from, unless these lie there already."""
     runs = runs_of(unit)
-    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs")}
-    who = f"{runs[0].network} batch {' and '.join(str(r.batch_size) for r in runs)} seed {runs[0].init_seed}"
-    return " ".join([unit["kind"], who, *(f"{k}={v}" for k, v in settings.items() if k != "epsilons" or len(v) != 2)])
+    return {of.trajectory for of in runs} | {
+        of.start.trajectory for of in runs if of.start and not (work / f"{of.start.id}.pt").exists()}
 
 
 class _Claims:
-    """Hold the locks of some runs, or none; another process that holds one of them keeps its run to itself."""
+    """Hold the locks of some names, or none; another process that holds one of them keeps its run to itself."""
 
-    def __init__(self, work: pathlib.Path, runs):
+    def __init__(self, work: pathlib.Path, names):
         from filelock import FileLock  # torch needs it too
 
-        self.locks, self.held = [FileLock(work / f"{name}.lock") for name in sorted({r.id for r in runs})], []
+        self.locks, self.held = [FileLock(work / f"{name}.lock") for name in sorted(names)], []
 
     def __enter__(self) -> bool:
         from filelock import Timeout
@@ -109,85 +161,13 @@ class _Claims:
             self.held.pop().release()
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True) -> tuple[dict, str]:
-    """The result of a unit, and the checksum of its data. Trains what it needs, from the checkpoint where there is one."""
-    minimizers = [train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress)
-                  for of in runs_of(unit)]
-    of = minimizers[0].run
-    dataset = data.load(of.dataset, device, *of.noise)
-    if any(m.diverged for m in minimizers):
-        result = {"diverged": True}
-        if unit["kind"] == "train":
-            result["history"] = minimizers[0].history
-    else:
-        result = {"train": trained, "sharpness": measured, "path": walked}[unit["kind"]](unit, minimizers, dataset, deadline)
-    return result, dataset.checksum
+class _Here(futures.Executor):
+    """An executor that computes at once, in this process."""
 
-
-def trained(unit, minimizers, dataset, deadline) -> dict:
-    """History, distance, and loss and accuracy on both splits in all three batch-norm modes (reading.md, 7)."""
-    (m,) = minimizers
-    final = {mode: {split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=dataset).evaluate(m.x)))
-                    for split in ("train", "test")} for mode in ("batch", "recalibrated", "frozen")}
-    return {"diverged": False, "epochs": len(m.history["train_loss"]), "distance": m.history["distance"][-1],
-            "final": final, "history": m.history, "seconds": m.seconds}
-
-
-def measured(unit, minimizers, dataset, deadline) -> dict:
-    """Metric 2.1 at each epsilon, with the controls that are stored beside every value."""
-    (m,) = minimizers
-    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "neighbours", "dtype", *OBJECTIVE)}
-    dtype = getattr(torch, unit.get("dtype", "float32"))
-    options = dict(dataset=dataset, dtype=dtype, **{k: unit[k] for k in OBJECTIVE if k in unit})
-    f, x = Objective(m, **options), m.x.to(dtype)
-    others = {mode: Objective(m, batch_norm=mode, **options) for mode in ("recalibrated", "frozen")}
-    g, found = _Punctual(f, deadline), {}
-    smaller = None  # a box holds every smaller one, so a warm start makes sharpness grow with epsilon
-    for epsilon in sorted(unit["epsilons"]):
-        warm = {f"from {smaller:g}": found[smaller].position * (smaller / epsilon)} if smaller else {}
-        found[epsilon] = metric.sharpness(g, x, epsilon, warm=warm, keep_point=True, **settings)
-        smaller = epsilon if unit.get("neighbours") else None
-    values = []
-    for epsilon in unit["epsilons"]:
-        s = found[epsilon]
-        record = {field.name: getattr(s, field.name) for field in dataclasses.fields(s)}
-        del record["point"], record["position"]
-        record["accuracy_at_maximizer"] = f.accuracy(s.point)
-        for mode, other in others.items():
-            at = other.evaluate(x)[0], other.evaluate(s.point)[0]
-            record[mode] = {"f0": at[0], "fmax": at[1], "value": 100 * (at[1] - at[0]) / (1 + at[0])}
-        double = found.get(2 * epsilon)
-        if double and s.value > 0 and double.value > 0:
-            record["exponent"] = float(torch.tensor(double.value / s.value).log2())
-        values.append(record)
-    return {"diverged": False, "values": values}
-
-
-def walked(unit, minimizers, dataset, deadline) -> dict:
-    """Loss and accuracy along a path, on both splits."""
-    small, large = minimizers
-    along = landscape.KINDS[unit["path"]]
-    out = {"diverged": False}
-    for split in ("train", "test"):
-        p = along(_Punctual(Objective(small, split, dataset=dataset), deadline), small.x, large.x)
-        out |= {"alpha": p.alpha.tolist(), f"{split}_loss": p.loss.tolist(), f"{split}_accuracy": p.accuracy.tolist()}
-    return out
-
-
-class _Punctual:
-    """f, which raises OutOfTime after a deadline."""
-
-    def __init__(self, f, deadline):
-        self.f, self.deadline = f, deadline
-
-    def __call__(self, x):
-        self._check()
-        return self.f(x)
-
-    def evaluate(self, x):
-        self._check()
-        return self.f.evaluate(x)
-
-    def _check(self):
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise OutOfTime("in the middle of a measurement")
+    def submit(self, function, /, *arguments, **settings):
+        task = futures.Future()
+        try:
+            task.set_result(function(*arguments, **settings))
+        except Exception as error:
+            task.set_exception(error)
+        return task

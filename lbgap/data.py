@@ -24,6 +24,8 @@ CHECKSUMS = {
 }
 CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
            "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100}
+CLASSES |= {f"{name}-val": CLASSES[name] for name in ("mnist", "cifar10", "cifar100", "tiny-mnist", "tiny-timit", "tiny-cifar10",
+                                                       "tiny-cifar100")}
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (360,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 
 
@@ -57,6 +59,7 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
     "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
     "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
     train and as many to test, to try experiments in seconds; a result from them means nothing.
+    "mnist-val" (and so on): the training set alone, every sixth example of it in place of the test set, to choose settings.
     The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
     else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
     replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
@@ -72,13 +75,12 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
 @functools.lru_cache(maxsize=4)
 def _load(name, device, label_noise, noise_seed, folder) -> Data:
-    pixels = raw(name, folder)
-    checksum = digest(pixels)
-    if name in CHECKSUMS and checksum != CHECKSUMS[name]:
-        raise ValueError(
-            f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
-            f"the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
-        )
+    pixels, checksum = _checked(name.removesuffix("-val"), folder)
+    if name.endswith("-val"):
+        x, y = pixels[:2]
+        held = np.arange(len(y)) % 6 == 5
+        pixels = x[~held], y[~held], x[held], y[held]
+        checksum = digest(pixels)
     x_train, y_train, x_test, y_test = pixels
     if label_noise:
         y_train = noisy(y_train, CLASSES[name], label_noise, noise_seed)
@@ -86,6 +88,18 @@ def _load(name, device, label_noise, noise_seed, folder) -> Data:
     scale = lambda a: torch.from_numpy(a).to(device).float().div_(255)
     label = lambda a: torch.from_numpy(a).to(device)
     return Data(name, scale(x_train), label(y_train), scale(x_test), label(y_test), CLASSES[name], checksum)
+
+
+def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
+    """`raw`, and its checksum, which is the right one."""
+    pixels = raw(name, folder)
+    checksum = digest(pixels)
+    if name in CHECKSUMS and checksum != CHECKSUMS[name]:
+        raise ValueError(
+            f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
+            f"the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
+        )
+    return pixels, checksum
 
 
 def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:

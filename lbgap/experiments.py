@@ -1,116 +1,222 @@
-"""The paper's tables and figures as lists of units: which runs to train, and what to measure at their ends.
+"""Every table, figure and control of the paper's sections 2 and 3 as a list of units, most valuable first.
 
-A unit is a specification, a plain dict: {"kind": "train" | "sharpness" | "path", "run" or "runs": ..., settings}.
-Its hash names its document in the store. A setting that has its default is left out, as in `Run.spec`.
+A control is one row: what could make a result of the paper mean something else, and the units that settle it.
 """
 
 from __future__ import annotations
 
-from .training import Run
+import dataclasses
+from collections.abc import Callable
 
-EPSILONS = (1e-3, 5e-4)  # section 2.2.2
-SMALL = 256
-LARGE = {"F1": 6000, "F2": 72133, "C1": 5000, "C2": 5000, "C3": 5000, "C4": 5000}  # 10 % of the training set
-DATASET = {"F1": "mnist", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
-           "mlp": "mnist-1k", "mlp-bn": "mnist-1k"}
-TRIALS = range(5)
-SWEEP = (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000)  # beside 256 and 6000, for MNIST
-LABORATORY = (8, 16, 32, 64, 128, 256, 512, 1000)  # batch sizes; all stop at one training loss
-GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
+from . import units
+from .units import LABS, PAPER, directions, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, train
 
 
-def run(network: str, batch_size: int, trial: int, **settings) -> Run:
-    """The paper's run of a network at a batch size; SB and LB of one trial start at one x0."""
-    return Run(network, DATASET[network], batch_size, seed=trial, **settings)
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """title: for people. units: (network, trial) -> the units of one trial. networks: those it is for.
+    trials: how many of the scale's trials, None for all; a number above 5 goes on with further seeds."""
+
+    title: str
+    units: Callable[[str, int], list[dict]]
+    networks: tuple = PAPER
+    trials: int | None = None
 
 
-def pair(network: str, trial: int, **settings) -> tuple[Run, Run]:
-    """(SB, LB) of one trial."""
-    return run(network, SMALL, trial, **settings), run(network, LARGE[network], trial, **settings)
+def _both(*measures, **settings):
+    """Measure SB and LB of each trial: `settings` are those of the runs."""
+    return lambda network, trial: [m(of) for of in pair(network, trial, **settings) for m in measures]
 
 
-def train(of: Run) -> dict:
-    """The unit that trains: history, accuracies in all batch-norm modes, distance from the start."""
-    return {"kind": "train", "run": of.spec}
+def _path(kind, **settings):
+    return lambda network, trial: [path(*pair(network, trial, **settings), kind)]
 
 
-def sharpness(of: Run, epsilons=EPSILONS, **settings) -> dict:
-    """The unit that measures Metric 2.1. settings: those of `metric.sharpness`, and of `Objective` (split, batch_size,
-    dtype "float64"), and neighbours=True to start each epsilon from its neighbours' solutions too."""
-    return {"kind": "sharpness", "run": of.spec, "epsilons": list(epsilons), **settings}
-
-
-def path(small: Run, large: Run, kind: str) -> dict:
-    """The unit that measures a path, "linear" or "curvilinear", on the training and the test set."""
-    return {"kind": "path", "runs": [small.spec, large.spec], "path": kind}
-
-
-def laboratory(network: str, batch_size: int, trial: int) -> Run:
-    """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, to a mean running loss of 5e-3."""
-    return run(network, batch_size, trial, stop_loss=5e-3, epochs=600)
+def _also(*parts):
+    return lambda network, trial: [unit for part in parts for unit in part(network, trial)]
 
 
 def _laboratory(network, trial):
-    runs = [laboratory(network, b, trial) for b in LABORATORY]
+    runs = [units.laboratory(network, b, trial) for b in scale().laboratory]
+    ends = runs[0], runs[-1]
     return [unit for of in runs for unit in (train(of), sharpness(of))] + [
-        path(runs[0], runs[-1], kind) for kind in ("linear", "curvilinear")] + [
-        grid(of, **settings) for of in (runs[0], runs[-1]) for settings in ({}, {"solver": "literal"}, {"subspace": 100})]
+        path(*ends, kind) for kind in ("linear", "curvilinear")] + [
+        grid(of, **settings) for of in ends for settings in ({}, {"solver": "literal"}, {"subspace": 100})]
 
 
-def _each(units):
-    return lambda network, trial: [unit for of in pair(network, trial) for unit in units(of)]
+def _sizes(of_scale):
+    """Fig. 4's batch sizes beside SB and LB, whose units are Table 2's and 3's."""
+    return lambda network, trial: [
+        m(run(network, b, trial)) for b in getattr(scale(), of_scale).get(network, ()) for m in (train, sharpness)]
 
 
-def grid(of: Run, **settings) -> dict:
-    """The unit that measures Metric 2.1 from epsilon 1e-5 to 5e-2; `best` starts each from its neighbour too."""
-    return sharpness(of, GRID, **({} if settings.get("solver") == "literal" else {"neighbours": True}), **settings)
+def _iterates(measure):
+    return lambda network, trial: [measure(iterate(of, k)) for of in pair(network, trial) for k in scale().iterates]
 
 
-# For each experiment: (network, trial) -> units. The order is the order of value.
-TABLES = {
-    "laboratory": _laboratory,
-    "table2": _each(lambda of: [train(of)]),
-    "table3": _each(lambda of: [sharpness(of)]),
-    "fig3": lambda network, trial: [path(*pair(network, trial), "linear")],
-    "fig7": lambda network, trial: [path(*pair(network, trial), "curvilinear")],
-    "literal": _each(lambda of: [sharpness(of, solver="literal")]),
-    "table4": _each(lambda of: [sharpness(of, subspace=100)]),
-    "sweep": lambda network, trial: [
-        unit for b in SWEEP if trial == 0 for unit in (train(run(network, b, 0)), sharpness(run(network, b, 0)))],
-    "epsilon_grid": lambda network, trial: _each(lambda of: [grid(of)])(network, trial) if trial < 2 else [],
-    "scales": lambda network, trial: _each(
-        lambda of: [sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4)])(network, trial) if trial < 2 else [],
-    "table4_matrices": _each(lambda of: [sharpness(of, subspace=100, seed=s) for s in (1, 2)]),
-    "float64": lambda network, trial: _each(
-        lambda of: [sharpness(of, dtype="float64")])(network, trial) if trial == 0 else [],
-    "evaluation_batch": lambda network, trial: _each(
-        lambda of: [sharpness(of, batch_size=b) for b in (256, 1000, 60000)])(network, trial) if trial == 0 else [],
-    "patience": lambda network, trial: [
-        unit for of in pair(network, trial, epochs=300, patience=10) if trial == 0
-        for unit in (train(of), sharpness(of))],
+def warm(network: str, trial: int, epoch: int, **settings):
+    """Fig. 5: LB, started where SB was after `epoch` epochs; Adam is reset unless carry=True."""
+    small, large = pair(network, trial)
+    return run(network, settings.pop("batch_size", large.batch_size), trial, start=settings.pop("start", iterate(small, epoch)),
+               **settings)
+
+
+def warm_controls(network: str, trial: int, epoch: int) -> dict:
+    """Fig. 5's controls at one epoch, by name: Adam's moments carried over, SB simply continued, SB from LB's minimiser."""
+    small, large = pair(network, trial)
+    return {"carried": warm(network, trial, epoch, carry=True),
+            "continued": warm(network, trial, epoch, batch_size=small.batch_size, carry=True),
+            "reverse": warm(network, trial, epoch, batch_size=small.batch_size, start=iterate(large, epoch))}
+
+
+def _warm(network, trial):
+    return [m(warm(network, trial, k)) for k in scale().warm for m in (train, lambda of: sharpness(of, (1e-3,)))]
+
+
+def _warm_controls(network, trial):
+    ten = [k for k in scale().warm if k % 10 == 0 or len(scale().warm) < 10]
+    return [m(of) for k in ten for of in warm_controls(network, trial, k).values()
+            for m in (train, lambda of: sharpness(of, (1e-3,)))]
+
+
+RATES = (1e-4, 3e-4, 3e-3, 1e-2)  # beside the paper's own, 1e-3
+OPTIMIZERS = {  # section 2.2 names ADAGRAD, SGD and adaQN without a setting; the rates are ours
+    "SGD with momentum": {"optimizer": "sgd", "lr": 0.01}, "ADAGRAD": {"optimizer": "adagrad", "lr": 0.01},
+}
+NOT_REBUILT = {"adaQN": "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
+                        "an implementation that runs today were published, so a number of ours would not speak of theirs"}
+STARTS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
+
+
+def _rates(network, trial):
+    validation = {"dataset": f"{scale().datasets[network]}-val"}
+    found = [unit for lr in RATES for unit in _both(train, sharpness, lr=lr)(network, trial)]
+    return found + [unit for lr in (1e-3, *RATES) for unit in _both(train, **validation, lr=lr)(network, trial)]
+
+
+def half_life(network: str, trial: int, both: bool = False):
+    """LB with Adam's memory as long as SB's in *examples*: beta to the power B_LB / B_SB, for beta2, or for both."""
+    small, large = pair(network, trial)
+    ratio = large.batch_size / small.batch_size
+    betas = {"beta2": 0.999**ratio, **({"beta1": 0.9**ratio} if both else {})}
+    return run(network, large.batch_size, trial, **betas)
+
+
+def settled(of):
+    """Five epochs more, the rate falling to 0: away from the noisy point where a constant rate leaves it."""
+    return run(of.network, of.batch_size, of.init_seed, start=of, carry=True, epochs=5, lr_end=0.0)
+
+
+def equal_updates(network: str, trial: int):
+    """LB with as many steps as SB: B_LB / B_SB times as many epochs."""
+    small, large = pair(network, trial)
+    return run(network, large.batch_size, trial, epochs=round(100 * large.batch_size / small.batch_size))
+
+
+def sisters(network: str, trial: int) -> dict:
+    """Pairs of one batch size: (run, another) from another x0, the next trial's, and from the same x0 in another order."""
+    out = {}
+    for arm, (of, other) in {"SB": (0, 0), "LB": (1, 1)}.items():
+        mine = pair(network, trial)[of]
+        out[f"{arm}, other start"] = mine, pair(network, trial + 1)[other]
+        out[f"{arm}, same start"] = mine, dataclasses.replace(mine, order_seed=100 + trial)
+    return out
+
+
+def _norm_matched(network, trial, **settings):
+    small, large = pair(network, trial, **settings)
+    return [sharpness(large, match="norms", to=small), path(small, large, "linear", match="norms")]
+
+
+EXPERIMENTS = {
+    # -- the paper's ------------------------------------------------------------------------------------------------
+    "laboratory": Experiment("the one-minute laboratory", _laboratory, LABS),
+    "table2": Experiment("Table 2, Fig. 2, distances", _both(train)),
+    "table3": Experiment("Table 3", _both(sharpness)),
+    "fig3": Experiment("Fig. 3", _path("linear")),
+    "fig7": Experiment("Fig. 7", _path("curvilinear")),
+    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal"))),
+    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100))),
+    "fig4": Experiment("Fig. 4", _sizes("sweep")),
+    "fig6": Experiment("Fig. 6", _iterates(sharpness)),
+    "fig5": Experiment("Fig. 5", _warm, trials=1),
+    "optimizers": Experiment("2.2: SGD, ADAGRAD", lambda network, trial: [
+        unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
+    "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), trials=1),
+    "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), trials=1),
+    # -- controls ---------------------------------------------------------------------------------------------------
+    "norm_matched": Experiment("LB with SB's filter norms", _norm_matched),
+    "text_variant": Experiment("as printed: stride 2, dropout once", _also(
+        _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
+    "sisters": Experiment("paths SB to SB', LB to LB'", lambda network, trial: [
+        unit for a, b in sisters(network, trial).values() for unit in (path(a, b, "linear"),)], ("F1", "F2", "C1"), 2),
+    "more_seeds": Experiment("trials 6 to 10", lambda network, trial: _both(train, sharpness)(network, trial)
+                             if trial >= len(scale().trials) else [], ("F1",), 10),
+    "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
+        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)]),
+    "temperature": Experiment("LB at SB's training loss, by temperature", lambda network, trial: [
+        sharpness(pair(network, trial)[1], match="loss", to=pair(network, trial)[0])]),
+    "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),
+    "matched_loss": Experiment("both stopped at one training loss", _both(train, sharpness, stop_loss=1e-3, epochs=300)),
+    "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),
+    "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
+    "scales": Experiment("SciPy at other scalings", _both(
+        *(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))), trials=2),
+    "table4_matrices": Experiment("Table 4, two more matrices", _both(
+        *(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))),
+    "float64": Experiment("in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1),
+    "evaluation_batch": Experiment("batch norm: evaluation batches", _both(
+        *(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))), ("F1", "C1"), 1),
+    "half_life": Experiment("LB, Adam's memory fixed in examples", lambda network, trial: [
+        m(half_life(network, trial, both)) for both in (False, True) for m in (train, sharpness)], ("F1", "F2", "C1")),
+    "adam_epsilon": Experiment("Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1),
+    "weight_decay": Experiment("Fig. 3 with weight decay 5e-4", _also(
+        _both(train, weight_decay=5e-4), _path("linear", weight_decay=5e-4),
+        lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[1:]), ("F1", "C1", "C2"), 1),
+    "no_dropout": Experiment("without dropout", _also(
+        _both(train, sharpness, dropout=False), _path("linear", dropout=False)), ("C1", "C2", "C3", "C4"), 1),
+    "starts": Experiment("other starts, tanh", lambda network, trial: [
+        unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
+    "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
+    "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
+    "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1"), 1),
+    "equal_updates": Experiment("LB with SB's number of steps", lambda network, trial: [
+        m(equal_updates(network, trial)) for m in (train, sharpness)], ("F1", "F2", "C1"), 1),
+    "fig4_whole": Experiment("Fig. 4 beyond 5000, needs more than 24 GB", _sizes("whole"), ("C1", "C2", "C3", "C4")),
 }
 CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
-LABS = ("mlp", "mlp-bn")
-NETWORKS = {name: tuple(n for n in DATASET if n not in LABS) for name in TABLES} | {
-    "laboratory": LABS, "sweep": ("F1",), "evaluation_batch": ("F1",)}  # which networks an experiment is for
+CPU = ("F1", *LABS)  # what two cores can do in hours
 
 
-def units(names=None, networks=("F1", *LABS), trials=TRIALS) -> list[dict]:
-    """The units of the named experiments (all by default), most valuable first, none twice.
+def wanted(names=None, networks=None, trials=None) -> list[dict]:
+    """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
 
-    First the experiments of CORE, trial by trial, then the others, each trial by trial. Raises ValueError for an unknown experiment or network.
+    First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
+    data set at this scale by default. trials: the scale's own by default, and no others where an experiment has fewer.
+    Raises ValueError for an unknown experiment or network.
     """
     for name in names or ():
-        if name not in TABLES:
-            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(TABLES)}")
-    for network in networks:
-        if network not in DATASET:
-            raise ValueError(f"network {network!r} has no experiments yet; expected one of {', '.join(DATASET)}")
-    names, found = list(names or TABLES), {}
-    stages = [[name for name in names if name in CORE]] + [[name] for name in names if name not in CORE]
-    for stage in stages:
-        for trial in trials:
+        if name not in EXPERIMENTS:
+            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(EXPERIMENTS)}")
+    for network in networks or ():
+        if network not in scale().datasets:
+            run(network, 1, 0)  # says which there are, and why this one is not
+    networks, found = networks or list(scale().datasets), {}
+    names = list(names or EXPERIMENTS)
+    for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
+        chosen = {name: _trials(EXPERIMENTS[name], trials) for name in stage}
+        for trial in sorted(set().union(*chosen.values())):
             for name in stage:
-                for network in (n for n in networks if n in NETWORKS[name]):
-                    found.update({repr(unit): unit for unit in TABLES[name](network, trial)})
+                for network in networks if trial in chosen[name] else ():
+                    if network in EXPERIMENTS[name].networks:
+                        found.update({repr(unit): unit for unit in EXPERIMENTS[name].units(network, trial)})
     return list(found.values())
+
+
+def _trials(experiment, trials) -> set[int]:
+    own = scale().trials
+    if experiment.trials and experiment.trials > 5:  # twice as many seeds
+        own = range(2 * len(own))
+    elif experiment.trials:
+        own = own[: experiment.trials]
+    return set(own if trials is None else trials) & set(own)

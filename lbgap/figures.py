@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from . import experiments, paper, stored
+from . import experiments, paper, stored, units
 
 ARMS = ("SB", "LB")
 COLOR = {"SB": "#1f6fb4", "LB": "#c1440e"}
@@ -149,8 +149,8 @@ def distances(network="F1") -> Text:
     if not len(known(small * large)):
         return Text(f"**Verdict: pending.** No pair of {network} is stored yet.")
     ratio = known(small / large)
-    steps = [np.ceil(60000 / b) for b in (experiments.SMALL, experiments.LARGE[network])] if network == "F1" else None
-    null = f" A random walk that takes as many steps would give {number((steps[0] / steps[1]) ** 0.5, 1)}." if steps else ""
+    walk = (units.scale().large[network] / units.scale().small) ** 0.5
+    null = f" A random walk that takes as many steps would give {number(walk, 1)}."
     inside = bool(((ratio >= 3) & (ratio <= 10)).all())
     return Text(
         f"**Verdict: {'inside' if inside else 'outside'} the paper's range.** SB ends {spread(small, 1)} from the start, "
@@ -343,10 +343,10 @@ def path_verdict(network="F1", step=0.5) -> Text:
 # -- the laboratory, and what is done ---------------------------------------------------------------------------------
 
 
-def laboratory_verdict(network: str, small_batch: int = experiments.LABORATORY[0]) -> Text:
+def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and epochs."""
-    small, large = ([experiments.laboratory(network, b, t) for t in experiments.TRIALS]
-                    for b in (small_batch, experiments.LABORATORY[-1]))
+    sizes = units.scale().laboratory
+    small, large = ([units.laboratory(network, b, t) for t in units.scale().trials] for b in (small_batch or sizes[0], sizes[-1]))
     gap, interval = difference(stored.final(small), stored.final(large))
     log, log_interval = difference(*(np.log(stored.sharpness(runs, 1e-3)) for runs in (large, small)))
     if interval is None or log_interval is None:
@@ -362,21 +362,14 @@ def laboratory_verdict(network: str, small_batch: int = experiments.LABORATORY[0
         f"{spread(list(map(len, stored.history(large, 'distance'))), 0)} epochs.")
 
 
-TITLES = {
-    "laboratory": "the one-minute laboratory", "table2": "Table 2", "table3": "Table 3", "fig3": "Fig. 3", "fig7": "Fig. 7",
-    "literal": "Table 3 as SciPy finds it", "table4": "Table 4", "sweep": "further batch sizes", "epsilon_grid": "every epsilon",
-    "scales": "SciPy at other scalings", "table4_matrices": "Table 4, two more matrices", "float64": "in double precision",
-    "evaluation_batch": "other evaluation batches", "patience": "patience in place of 100 epochs",
-}
-
-
-def progress(networks=("F1", *experiments.LABS)) -> Text:
+def progress(networks=experiments.CPU) -> Text:
     """Which experiments are done, and which are pending."""
     from .results import Store
 
     store, rows = Store(), []
-    for name, title in TITLES.items():
-        units = experiments.units([name], networks)
-        done = sum(unit in store for unit in units)
-        rows.append([title, f"{done} of {len(units)}", "done" if done == len(units) else "pending"])
+    for name, experiment in experiments.EXPERIMENTS.items():
+        wanted = experiments.wanted([name], networks)
+        done = sum(unit in store for unit in wanted)
+        if wanted:
+            rows.append([experiment.title, f"{done} of {len(wanted)}", "done" if done == len(wanted) else "pending"])
     return Text(_table(["experiment, F1 and laboratory", "measurements", ""], rows))

@@ -89,14 +89,18 @@ class Objective:
     @torch.no_grad()
     def evaluate(self, x: torch.Tensor) -> tuple[float, float]:
         """f(x) and the accuracy in percent, without a gradient: a third of the cost."""
-        self._set(x)
-        if self.batch_norm == "recalibrated":
-            recalibrate(self.network, self._train, self.batch_size)
+        self._place(x)
         total, right = 0.0, 0
         for inputs, labels in self._batches():
             loss, hits = tally(self.network(inputs), labels)
             total, right = total + loss, right + hits
         return total.item() / len(self.labels), 100 * right.item() / len(self.labels)
+
+    @torch.no_grad()
+    def hits(self, x: torch.Tensor) -> torch.Tensor:
+        """Which examples are classified right at x: (N,) bool."""
+        self._place(x)
+        return torch.cat([self.network(inputs).argmax(1) == labels for inputs, labels in self._batches()])
 
     def accuracy(self, x: torch.Tensor) -> float:
         """Share of examples classified right at x, in percent."""
@@ -125,6 +129,12 @@ class Objective:
     def _batches(self):
         for part in spans(len(self.labels), self.batch_size):
             yield self.inputs[part].to(self.dtype), self.labels[part]
+
+    def _place(self, x):
+        """Set the parameters, and the statistics where they depend on them."""
+        self._set(x)
+        if self.batch_norm == "recalibrated":
+            recalibrate(self.network, self._train, self.batch_size)
 
     @torch.no_grad()
     def _set(self, x):

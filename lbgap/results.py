@@ -17,6 +17,7 @@ import sys
 import torch
 
 PACKAGED = pathlib.Path(__file__).parent / "store"
+REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
 
 class Store:
@@ -45,7 +46,22 @@ class Store:
         """Write a document atomically into the folder, and return its path. OSError if it cannot be written."""
         document = {"id": content_id(spec), "spec": spec, "result": finite(result), "provenance": provenance}
         document["sha256"] = _digest(document)
-        path = self.folder / spec["kind"] / f"{document['id']}.json"
+        return self._write(document)
+
+    def accept(self, document: dict) -> pathlib.Path:
+        """The path of a document that was computed elsewhere; it is written into the folder unless there is one of its id.
+
+        Raises ValueError if it is damaged, OSError if it cannot be written.
+        """
+        check(_bytes(document), f"the document {document.get('id')}")
+        for folder in self.folders:
+            path = folder / document["spec"]["kind"] / f"{document['id']}.json"
+            if path.exists():
+                return path
+        return self._write(document)
+
+    def _write(self, document) -> pathlib.Path:
+        path = self.folder / document["spec"]["kind"] / f"{document['id']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -85,18 +101,24 @@ def content_id(spec: dict) -> str:
 
 def read(path) -> dict:
     """The document in a file. Raises ValueError if a byte of it was changed, or if it lies under another's name."""
-    content = pathlib.Path(path).read_bytes()
-    remedy = "restore it from its source, or delete it and let `lbgap run` compute it again"
+    path = pathlib.Path(path)
+    document = check(path.read_bytes(), path)
+    if document["id"] != path.stem or document["spec"]["kind"] != path.parent.name:
+        raise ValueError(f"{path} is damaged: its name does not match its content; {REMEDY}")
+    return document
+
+
+def check(content: bytes, where) -> dict:
+    """The document that `content` is, byte for byte. Raises ValueError, which names `where` it lies, if it was changed."""
     try:
         document = json.loads(content)
         rest = {k: v for k, v in document.items() if k != "sha256"}
         whole = document["sha256"] == _digest(rest) and content == _bytes(document)
-        named = document["id"] == content_id(document["spec"]) == pathlib.Path(path).stem
-        placed = document["spec"]["kind"] == pathlib.Path(path).parent.name
+        named = document["id"] == content_id(document["spec"]) and isinstance(document["spec"]["kind"], str)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); {remedy}") from error
-    if not (whole and named and placed):
-        raise ValueError(f"{path} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {remedy}")
+        raise ValueError(f"{where} is damaged ({error!r}); {REMEDY}") from error
+    if not (whole and named):
+        raise ValueError(f"{where} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {REMEDY}")
     return document
 
 

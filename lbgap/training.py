@@ -212,7 +212,7 @@ def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 
     checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
       writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
       files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from there.
-    deadline: a time.monotonic() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
+    deadline: a time.time() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
 
     Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
@@ -329,7 +329,7 @@ class _Training:
                 bar.update()
             now = time.monotonic()
             self.seconds, last = self.seconds + now - last, now
-            late = self.deadline is not None and now > self.deadline
+            late = self.deadline is not None and time.time() > self.deadline
             done = self.diverged or _finished(run, history)
             if self.checkpoint and (late or done or now - saved >= self.checkpoint_every):
                 self._save()
@@ -479,5 +479,10 @@ def _save(path, state) -> None:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save(state, fresh)
-    os.replace(fresh, path)
+    try:
+        torch.save(state, fresh)
+        os.replace(fresh, path)
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(f"{path} could not be written ({error}); is the disk full?") from error
+    finally:
+        fresh.unlink(missing_ok=True)

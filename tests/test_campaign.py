@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from lbgap import campaign, data, experiments, metric, networks, results, training
+from lbgap import campaign, data, experiments, measurements, metric, networks, results, training, units
 from lbgap.objective import Objective
 from lbgap.training import Run
 
@@ -41,8 +41,8 @@ SB, LB = (Run("mlp-bn", "mnist-1k", b, epochs=3) for b in (8, 60))
 DIVERGES = Run("mlp", "mnist-1k", 8, epochs=3, optimizer="sgd", lr=1e30)
 
 
-def go(units, store, **settings):
-    return campaign.run(units, store, progress=False, **settings)
+def go(todo, store, **settings):
+    return campaign.run(todo, store, progress=False, **settings)
 
 
 def result(store, unit):
@@ -61,32 +61,32 @@ def trained(monkeypatch):
 
 
 def test_units_that_are_done_are_not_repeated_and_a_run_is_trained_once(store, trained):
-    units = [experiments.train(SB), experiments.sharpness(SB), experiments.path(SB, LB, "linear"), experiments.train(LB)]
-    assert go(units, store) == {"done": 4, "failed": 0, "left": 0}
+    todo = [units.train(SB), units.sharpness(SB), units.path(SB, LB, "linear"), units.train(LB)]
+    assert go(todo, store) == {"done": 4, "failed": 0, "left": 0}
     assert trained == 3 * [SB.id] + 3 * [LB.id]
     before = {p: p.read_bytes() for p in store.paths()}
     assert len(before) == 4 and store.verify() == []
-    assert go(units, store) == {"done": 0, "failed": 0, "left": 0}
+    assert go(todo, store) == {"done": 0, "failed": 0, "left": 0}
     assert len(trained) == 6 and {p: p.read_bytes() for p in store.paths()} == before
 
 
 def test_a_unit_that_is_packaged_is_not_computed(tmp_path, trained):
-    go([experiments.train(SB)], results.Store(tmp_path / "packaged", packaged=None))
+    go([units.train(SB)], results.Store(tmp_path / "packaged", packaged=None))
     trained.clear()
     user = results.Store(tmp_path / "user", packaged=tmp_path / "packaged")
-    assert go([experiments.train(SB)], user) == {"done": 0, "failed": 0, "left": 0} and not trained
+    assert go([units.train(SB)], user) == {"done": 0, "failed": 0, "left": 0} and not trained
 
 
 def test_weights_that_nothing_needs_are_deleted_on_request(store):
-    broken = experiments.sharpness(LB, solver="no such solver")
-    go([experiments.train(SB)], store)
+    broken = units.sharpness(LB, solver="no such solver")
+    go([units.train(SB)], store)
     assert (store.folder / "work" / f"{SB.id}.pt").exists()
-    go([experiments.train(SB), experiments.train(LB), broken], store, keep_weights=False)
+    go([units.train(SB), units.train(LB), broken], store, keep_weights=False)
     assert [p.stem for p in (store.folder / "work").glob("*.pt")] == [LB.id]  # the broken unit needs it still
 
 
 def test_the_provenance_names_the_data_the_time_and_the_commit(store):
-    unit = experiments.train(SB)
+    unit = units.train(SB)
     go([unit], store)
     p = store.get(unit)["provenance"]
     assert p["data"] == "no checksum" and p["threads"] == 1 and p["seconds"] >= 0 and p["commit"]
@@ -97,25 +97,25 @@ def test_the_provenance_names_the_data_the_time_and_the_commit(store):
 
 def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     """The clock goes on by a second each time that it is read, so that it stops within training and measurement."""
-    units = [experiments.train(SB), experiments.sharpness(SB), experiments.path(SB, LB, "linear")]
+    todo = [units.train(SB), units.sharpness(SB), units.path(SB, LB, "linear")]
     whole, pieces = (results.Store(tmp_path / name, packaged=None) for name in ("whole", "pieces"))
-    go(units, whole)
+    go(todo, whole)
     counts = []
     with monkeypatch.context() as m:
-        m.setattr(campaign.time, "monotonic", itertools.count().__next__)
+        m.setattr(campaign.time, "time", itertools.count().__next__)
         for budget in itertools.chain([1, 5, 5, 5, 8, 20], itertools.count(40, 20)):
-            counts.append(go(units, pieces, budget=budget))
+            counts.append(go(todo, pieces, budget=budget))
             if not counts[-1]["left"]:
                 break
     assert len(counts) > 4 and counts[0] == {"done": 0, "failed": 0, "left": 3}
     assert sum(c["done"] for c in counts) == 3 and all(c["failed"] == 0 for c in counts)
-    for unit in units:
+    for unit in todo:
         assert result(pieces, unit) == result(whole, unit)
 
 
 def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
     runs = [Run("mlp", "mnist-1k", 8, seed=s, epochs=4) for s in range(3)]
-    units = [u for r in runs for u in (experiments.train(r), experiments.sharpness(r, [1e-3]))]
+    todo = [u for r in runs for u in (units.train(r), units.sharpness(r, [1e-3]))]
     script = inspect.getsource(tiny) + textwrap.dedent(f"""
         import json, sys, time, torch
         from lbgap import campaign, data, results
@@ -126,7 +126,7 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
         campaign.time.sleep = lambda seconds: sleep(0.05)
         print("ready", flush=True)
         input()
-        print(campaign.run(json.loads({json.dumps(json.dumps(units))}), results.Store({str(store.folder)!r}, None), progress=False))
+        print(campaign.run(json.loads({json.dumps(json.dumps(todo))}), results.Store({str(store.folder)!r}, None), progress=False))
     """)
     both = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, text=True, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
@@ -138,36 +138,36 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
     said = [process.communicate(timeout=120) for process in both]
     assert [p.returncode for p in both] == [0, 0], said
     computed = sum(out.count("done: ") for out, _ in said)
-    assert computed == len(units) == len(store.paths()) and store.verify() == []
+    assert computed == len(todo) == len(store.paths()) and store.verify() == []
     assert not [p for p in store.folder.rglob("*.json.*")]
     alone = results.Store(store.folder / "alone", packaged=None)
-    go(units, alone)
-    for unit in units[1::2]:
+    go(todo, alone)
+    for unit in todo[1::2]:
         assert result(alone, unit) == result(store, unit)
 
 
 def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monkeypatch):
-    units = [experiments.train(SB), experiments.train(LB)]
+    todo = [units.train(SB), units.train(LB)]
     (store.folder / "work").mkdir()
-    other = campaign._Claims(store.folder / "work", [SB])
+    other = campaign._Claims(store.folder / "work", [SB.trajectory])
     assert other.__enter__()
     done = []
 
     def wait(_):
-        done.append([unit in store for unit in units])
+        done.append([unit in store for unit in todo])
         other.__exit__()
 
     monkeypatch.setattr(campaign.time, "sleep", wait)
-    assert go(units, store) == {"done": 2, "failed": 0, "left": 0}
+    assert go(todo, store) == {"done": 2, "failed": 0, "left": 0}
     assert done == [[False, True]]
 
 
 def test_the_locks_are_all_or_none(tmp_path):
-    with campaign._Claims(tmp_path, [SB]) as first, campaign._Claims(tmp_path, [SB, LB]) as second:
+    with campaign._Claims(tmp_path, {"a"}) as first, campaign._Claims(tmp_path, {"a", "b"}) as second:
         assert first and not second
-        with campaign._Claims(tmp_path, [LB]) as third:
+        with campaign._Claims(tmp_path, {"b"}) as third:
             assert third
-    with campaign._Claims(tmp_path, [LB, SB, SB]) as free:
+    with campaign._Claims(tmp_path, {"b", "a"}) as free:
         assert free
 
 
@@ -175,9 +175,9 @@ def test_the_locks_are_all_or_none(tmp_path):
 
 
 def test_a_unit_that_fails_is_recorded_and_the_others_go_on(store, capsys):
-    bad = experiments.sharpness(SB, solver="guess")
-    large = experiments.train(Run("mlp", "mnist-1k", 61, epochs=1))
-    good = experiments.train(SB)
+    bad = units.sharpness(SB, solver="guess")
+    large = units.train(Run("mlp", "mnist-1k", 61, epochs=1))
+    good = units.train(SB)
     assert go([bad, large, good], store) == {"done": 1, "failed": 2, "left": 0}
     assert good in store and bad not in store and large not in store
     errors = {p.stem: p.read_text() for p in (store.folder / "work").glob("*.error")}
@@ -187,9 +187,9 @@ def test_a_unit_that_fails_is_recorded_and_the_others_go_on(store, capsys):
 
 
 def test_a_diverged_run_is_recorded_as_diverged_whatever_was_to_be_measured(store):
-    units = [experiments.train(DIVERGES), experiments.sharpness(DIVERGES), experiments.path(DIVERGES, DIVERGES, "linear")]
-    assert go(units, store)["done"] == 3
-    train, *others = (result(store, unit) for unit in units)
+    todo = [units.train(DIVERGES), units.sharpness(DIVERGES), units.path(DIVERGES, DIVERGES, "linear")]
+    assert go(todo, store)["done"] == 3
+    train, *others = (result(store, unit) for unit in todo)
     assert others == 2 * [{"diverged": True}]
     assert train["diverged"] is True and train["history"]["train_loss"][-1] is None
     assert store.verify() == []
@@ -207,7 +207,7 @@ def minimizers():
 
 
 def test_a_trained_document_has_all_modes_and_the_history(store, minimizers):
-    unit = experiments.train(SB)
+    unit = units.train(SB)
     go([unit], store)
     r, m = result(store, unit), minimizers[0]
     assert r["history"] == m.history and r["epochs"] == 3 and r["distance"] == m.history["distance"][-1] and not r["diverged"]
@@ -222,12 +222,12 @@ def test_a_trained_document_has_all_modes_and_the_history(store, minimizers):
 
 @pytest.mark.parametrize("kind", ["linear", "curvilinear"])
 def test_a_path_ends_at_the_losses_of_the_trained_documents(store, kind):
-    unit = experiments.path(SB, LB, kind)
-    go([unit, experiments.train(SB), experiments.train(LB)], store)
+    unit = units.path(SB, LB, kind)
+    go([unit, units.train(SB), units.train(LB)], store)
     p = result(store, unit)
     assert len(p["alpha"]) >= 25 and all(len(v) == len(p["alpha"]) for k, v in p.items() if k != "diverged")
     for alpha, run in ((0, SB), (1, LB)):
-        final = result(store, experiments.train(run))["final"]["batch"]
+        final = result(store, units.train(run))["final"]["batch"]
         for split in ("train", "test"):
             assert p[f"{split}_loss"][p["alpha"].index(alpha)] == final[split]["loss"]
             assert p[f"{split}_accuracy"][p["alpha"].index(alpha)] == final[split]["accuracy"]
@@ -235,7 +235,7 @@ def test_a_path_ends_at_the_losses_of_the_trained_documents(store, kind):
 
 
 def test_a_sharpness_document_is_the_metric_with_its_controls(store, minimizers):
-    unit = experiments.sharpness(SB, [1e-3, 5e-4])
+    unit = units.sharpness(SB, [1e-3, 5e-4])
     go([unit], store)
     m, (one, half) = minimizers[0], result(store, unit)["values"]
     f = Objective(m)
@@ -265,7 +265,7 @@ def test_a_sharpness_document_is_the_metric_with_its_controls(store, minimizers)
 ], ids=lambda v: " ".join(v) if isinstance(v, dict) else str(v))
 def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, settings, objective, solver):
     m = minimizers[0]
-    unit = experiments.sharpness(SB, [1e-3], **settings)
+    unit = units.sharpness(SB, [1e-3], **settings)
     go([unit], store)
     f = Objective(m, **objective)
     expected = metric.sharpness(f, m.x.to(f.dtype), 1e-3, **solver)
@@ -278,7 +278,7 @@ def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, 
 def test_with_neighbours_sharpness_grows_with_epsilon(store):
     grid = [float(f"{a}e{k}") for k in (-4, -3, -2) for a in (1, 2, 5)]
     for run in (SB, LB):
-        unit = experiments.sharpness(run, grid[::-1], neighbours=True, iterations=0, random_starts=0)
+        unit = units.sharpness(run, grid[::-1], neighbours=True, iterations=0, random_starts=0)
         go([unit], store)
         values = result(store, unit)["values"]
         assert [v["epsilon"] for v in values] == grid[::-1]
@@ -293,16 +293,16 @@ def test_with_neighbours_sharpness_grows_with_epsilon(store):
 
 
 def test_a_unit_in_words():
-    assert campaign.describe(experiments.train(SB)) == "train mlp-bn batch 8 seed 0"
-    assert campaign.describe(experiments.sharpness(SB, subspace=100)) == "sharpness mlp-bn batch 8 seed 0 subspace=100"
-    assert campaign.describe(experiments.path(SB, LB, "linear")) == "path mlp-bn batch 8 and 60 seed 0 path=linear"
+    assert units.describe(units.train(SB)) == "train mlp-bn batch 8 seed 0 epochs=3"
+    assert units.describe(units.sharpness(SB, subspace=100)) == "sharpness mlp-bn batch 8 seed 0 subspace=100 epochs=3"
+    assert units.describe(units.path(SB, LB, "linear")) == "path mlp-bn batch 8 and 60 seed 0 path=linear epochs=3"
 
 
 def test_every_experiment_makes_units_that_can_be_run_once_each():
-    units = experiments.units(networks=list(experiments.DATASET))
-    ids = [results.content_id(unit) for unit in units]
+    todo = experiments.wanted()
+    ids = [results.content_id(unit) for unit in todo]
     assert len(set(ids)) == len(ids) > 100
-    for unit in units:
-        assert unit["kind"] in ("train", "sharpness", "path") and campaign.describe(unit)
-        assert all(run.network in networks.NETWORKS for run in campaign.runs_of(unit))
+    for unit in todo:
+        assert unit["kind"] in measurements.KINDS and units.describe(unit)
+        assert all(run.network in networks.NETWORKS for run in units.runs_of(unit))
         assert json.loads(json.dumps(unit)) == unit  # what is stored is what was asked

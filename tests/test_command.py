@@ -22,8 +22,8 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "load", lambda *a: dataset)
     run = lambda trial: Run("mlp", "mnist-1k", 10, seed=trial, epochs=2)
     monkeypatch.setattr(experiments, "TABLES", {
-        "one": lambda network, trial: [experiments.train(run(trial))],
-        "two": lambda network, trial: [experiments.sharpness(run(trial), [1e-3])],
+        "one": lambda network, trial: [units.train(run(trial))],
+        "two": lambda network, trial: [units.sharpness(run(trial), [1e-3])],
     })
     monkeypatch.setattr(experiments, "NETWORKS", {"one": ("F1",), "two": ("F1",)})
     monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
@@ -73,7 +73,7 @@ def test_run_leaves_what_its_budget_does_not_allow(lbgap):
 
 
 def test_a_unit_that_fails_makes_the_exit_code(lbgap, monkeypatch):
-    monkeypatch.setitem(experiments.TABLES, "one", lambda *a: [experiments.train(Run("mlp", "mnist-1k", 41))])
+    monkeypatch.setitem(experiments.TABLES, "one", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))])
     code, out, _ = lbgap("run", "one", "--quiet", *SELECTION)
     assert code == 1 and "1 failed" in out and "batch_size is 41" in out
 

@@ -20,17 +20,17 @@ def store(monkeypatch, tmp_path):
     def write(network="F1", small=(98.1, 98.0, 98.2), large=(97.8, 97.9, 97.7), sharp=((1.0, 2.0), (100.0, 150.0))):
         for arm, accuracies, values in zip((0, 1), (small, large), sharp):
             for trial, accuracy in enumerate(accuracies):
-                run = experiments.pair(network, trial)[arm]
+                run = units.pair(network, trial)[arm]
                 both = {split: {"loss": 0.1, "accuracy": accuracy} for split in ("train", "test")}
-                made.put(experiments.train(run), {
+                made.put(units.train(run), {
                     "diverged": False, "epochs": 2, "distance": 12.0 if arm == 0 else 3.0,
                     "final": {mode: both for mode in ("batch", "recalibrated", "frozen")},
                     "history": {"train_accuracy": [99.0, 99.5], "test_accuracy": [97.0, accuracy]}}, {})
             for trial, value in enumerate(values):
-                run = experiments.pair(network, trial)[arm]
-                entries = [{"epsilon": e, "value": value * e / 1e-3, "first_order": 0.5} for e in experiments.EPSILONS]
-                made.put(experiments.sharpness(run), {"diverged": False, "values": entries}, {})
-                made.put(experiments.sharpness(run, solver="literal"), {"diverged": False, "values": [
+                run = units.pair(network, trial)[arm]
+                entries = [{"epsilon": e, "value": value * e / 1e-3, "first_order": 0.5} for e in units.EPSILONS]
+                made.put(units.sharpness(run), {"diverged": False, "values": entries}, {})
+                made.put(units.sharpness(run, solver="literal"), {"diverged": False, "values": [
                     {**entry, "value": 0.9 if arm == 0 else 0.1} for entry in entries]}, {})
     made.write = write
     return made
@@ -122,8 +122,8 @@ def test_packaged_documents_say_where_they_come_from(tmp_path):
 
 @pytest.mark.parametrize("arm, name", [(0, "F1-SB"), (1, "F1-LB")])
 def test_packaged_minimizers_are_those_of_the_stored_runs(arm, name):
-    minimizer, run = lbgap.minimizer(name), experiments.pair("F1", 0)[arm]
-    document = stored.result(experiments.train(run))
+    minimizer, run = lbgap.minimizer(name), units.pair("F1", 0)[arm]
+    document = stored.result(units.train(run))
     assert minimizer.run == run and minimizer.history == document["history"]
     x0 = lbgap.objective.flat(lbgap.networks.build("F1", seed=run.init_seed).parameters())
     assert (minimizer.x - x0).double().norm().item() == pytest.approx(document["distance"], rel=1e-6)
@@ -136,7 +136,7 @@ def test_packaged_paths_end_at_the_stored_losses():
             continue
         result = document["result"]
         for run, alpha in zip(document["spec"]["runs"], (0.0, 1.0)):
-            end = stored.result(experiments.train(lbgap.Run(**run)))["final"]["batch"]
+            end = stored.result(units.train(lbgap.Run(**run)))["final"]["batch"]
             i = result["alpha"].index(alpha)
             for split in ("train", "test"):
                 assert result[f"{split}_loss"][i] == end[split]["loss"], document["id"]

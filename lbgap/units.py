@@ -1,0 +1,178 @@
+"""A unit: what to measure, and on which runs. Its hash names its document in the store.
+
+A unit is a plain dict, {"kind": ..., "run": spec or "runs": [spec, spec], settings}. A setting that has its default is
+left out, as in `Run.spec`, so that a setting added later leaves every id as it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+
+from .training import Run
+
+EPSILONS = (1e-3, 5e-4)  # section 2.2.2
+GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
+PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
+LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """The sizes of every experiment.
+
+    datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
+    batch sizes of Table 2. sweep: of Fig. 4, by network; whole: those that need more than 24 GB. epochs: the most any
+    run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the most telling first. grid: of
+    epsilon. laboratory: batch sizes. shrink: of every network. settings: more of a unit, by kind.
+    """
+
+    datasets: dict
+    small: int
+    large: dict
+    sweep: dict
+    whole: dict
+    iterates: tuple
+    warm: tuple
+    laboratory: tuple
+    trials: range = range(5)
+    grid: tuple = GRID
+    epochs: float = math.inf
+    shrink: int = 1
+    settings: dict = dataclasses.field(default_factory=dict)
+
+
+_CIFAR = (64, 128, 512, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)  # with 256 and 5000 13 sizes
+_CONVOLUTIONAL = ("C1", "C2", "C3", "C4")
+SCALES = {
+    "full": Scale(
+        datasets={"F1": "mnist", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
+                  "mlp": "mnist-1k", "mlp-bn": "mnist-1k"},
+        small=256,
+        large={"F1": 6000, "F2": 72133, **dict.fromkeys(_CONVOLUTIONAL, 5000)},  # 10 % of the training set
+        sweep={"F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR)},
+        whole=dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)),
+        iterates=(1, 2, 4, 8, 15, 30, 60, 100),
+        warm=(*range(10, 101, 10), *(k for k in range(1, 101) if k % 10)),
+        laboratory=(8, 16, 32, 64, 128, 256, 512, 1000),
+    ),
+    # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean nothing.
+    "tiny": Scale(
+        datasets={"F1": "tiny-mnist", "F2": "tiny-timit", "C1": "tiny-cifar10", "C2": "tiny-cifar10", "C3": "tiny-cifar100",
+                  "C4": "tiny-cifar100", "mlp": "tiny-mnist", "mlp-bn": "tiny-mnist"},
+        small=32,
+        large=dict.fromkeys(PAPER, 128),
+        sweep=dict.fromkeys(PAPER, (64,)),
+        whole=dict.fromkeys(_CONVOLUTIONAL, (256,)),
+        iterates=(1, 2), warm=(1, 2), laboratory=(32, 128), trials=range(2), grid=GRID[3:10:3], epochs=2, shrink=8,
+        settings={"sharpness": {"iterations": 1}, "path": {"points": 4}, "directions": {"count": 3, "steps": 3},
+                  "spectrum": {"steps": 4, "top": 2, "probes": 1}},
+    ),
+}
+# Networks without a data set at full scale, and why.
+WAITING = {"F2": "TIMIT is sold under a licence; F2 runs at full scale when a data set of its shape is there"}
+
+
+def scale() -> Scale:
+    """The scale in use: LBGAP_SCALE, "full" by default, or "tiny". ValueError for another word."""
+    name = os.environ.get("LBGAP_SCALE") or "full"
+    if name not in SCALES:
+        raise ValueError(f"scale {name!r} is unknown (LBGAP_SCALE or --scale); expected one of {', '.join(SCALES)}")
+    return SCALES[name]
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+def run(network: str, batch_size: int, trial: int, **settings) -> Run:
+    """The paper's run of a network at a batch size; SB and LB of one trial start at one x0."""
+    s = scale()
+    if network not in s.datasets:
+        raise ValueError(f"network {network!r} has no data set at this scale; expected one of {', '.join(s.datasets)}"
+                         + (f" ({WAITING[network]})" if network in WAITING else ""))
+    settings = {"dataset": s.datasets[network], **settings}
+    settings["epochs"] = min(settings.get("epochs", 100), s.epochs)
+    return Run(network, batch_size=batch_size, seed=trial, shrink=s.shrink, **settings)
+
+
+def pair(network: str, trial: int, **settings) -> tuple[Run, Run]:
+    """(SB, LB) of one trial."""
+    return run(network, scale().small, trial, **settings), run(network, scale().large[network], trial, **settings)
+
+
+def iterate(of: Run, epoch: int) -> Run:
+    """The run up to an epoch, no further than it goes."""
+    return of.until(min(epoch, of.epochs))
+
+
+def laboratory(network: str, batch_size: int, trial: int) -> Run:
+    """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, to a mean running loss of 5e-3."""
+    return run(network, batch_size, trial, stop_loss=5e-3, epochs=600)
+
+
+# -- units ------------------------------------------------------------------------------------------------------------
+
+
+def _unit(kind: str, /, **content) -> dict:
+    return {"kind": kind, **content, **{k: v for k, v in scale().settings.get(kind, {}).items() if k not in content}}
+
+
+def train(of: Run) -> dict:
+    """The unit that trains: history, accuracies in all batch-norm modes, distance from the start."""
+    return _unit("train", run=of.spec)
+
+
+def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) -> dict:
+    """The unit that measures Metric 2.1.
+
+    settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
+    starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
+    same function with filter norms, or the same decisions with the loss, of that run (see `rescaling`).
+    """
+    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings)
+
+
+def grid(of: Run, **settings) -> dict:
+    """The unit that measures Metric 2.1 from epsilon 1e-5 to 5e-2; `best` starts each from its neighbour too."""
+    return sharpness(of, scale().grid, **({} if settings.get("solver") == "literal" else {"neighbours": True}), **settings)
+
+
+def path(small: Run, large: Run, kind: str, **settings) -> dict:
+    """The unit that measures a path, "linear" or "curvilinear", on the training and the test set.
+
+    match="norms": from `small` to the same function as `large` with the filter norms of `small`.
+    """
+    return _unit("path", runs=[small.spec, large.spec], path=kind, **settings)
+
+
+def spectrum(of: Run) -> dict:
+    """The unit that measures the Hessian: both ends, density, and Metric 2.1 in the space of its top eigenvectors."""
+    return _unit("spectrum", run=of.spec)
+
+
+def directions(of: Run, epsilon: float = 1e-3) -> dict:
+    """The unit that measures how f rises along random and along Hessian directions as long as the box's half-diagonal."""
+    return _unit("directions", run=of.spec, epsilon=epsilon)
+
+
+def noise(of: Run) -> dict:
+    """The unit that measures the gradient noise scale where a run ended, with the run's own batch size."""
+    return _unit("noise", run=of.spec)
+
+
+def runs_of(unit: dict) -> list[Run]:
+    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last."""
+    return [Run(**spec) for spec in unit.get("runs", [unit.get("run")]) + ([unit["to"]] if "to" in unit else [])]
+
+
+def describe(unit: dict) -> str:
+    """A unit in a line of words."""
+    runs = runs_of(unit)
+    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs", "to")}
+    usual = ("network", "dataset", "batch_size", "init_seed", "order_seed", "start")
+    settings |= {k: v for k, v in runs[0].spec.items() if k not in usual}
+    if runs[0].start:
+        settings["from"] = f"batch {runs[0].start.batch_size} epoch {runs[0].start.epochs}"
+    who = f"{runs[0].network} batch {' and '.join(str(r.batch_size) for r in runs)} seed {runs[0].init_seed}"
+    return " ".join([unit["kind"], who, *(f"{k}={v}" for k, v in settings.items() if k != "epsilons" or len(v) != 2)])
