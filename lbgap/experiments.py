@@ -125,7 +125,8 @@ def sisters(network: str, trial: int) -> dict:
 
 def _norm_matched(network, trial, **settings):
     small, large = pair(network, trial, **settings)
-    return [sharpness(large, match="norms", to=small), path(small, large, "linear", match="norms")]
+    return [sharpness(large, match="norms", to=small), sharpness(small, match="norms", to=large),
+            path(small, large, "linear", match="norms")]
 
 
 EXPERIMENTS = {
@@ -145,7 +146,7 @@ EXPERIMENTS = {
     "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), trials=1),
     "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), trials=1),
     # -- controls ---------------------------------------------------------------------------------------------------
-    "norm_matched": Experiment("LB with SB's filter norms", _norm_matched),
+    "norm_matched": Experiment("filter norms exchanged", _norm_matched),
     "text_variant": Experiment("as printed: stride 2, dropout once", _also(
         _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
     "sisters": Experiment("paths SB to SB', LB to LB'", lambda network, trial: [
@@ -172,7 +173,7 @@ EXPERIMENTS = {
     "adam_epsilon": Experiment("Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1),
     "weight_decay": Experiment("Fig. 3 with weight decay 5e-4", _also(
         _both(train, weight_decay=5e-4), _path("linear", weight_decay=5e-4),
-        lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[1:]), ("F1", "C1", "C2"), 1),
+        lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[-1:]), ("F1", "C1", "C2"), 1),
     "no_dropout": Experiment("without dropout", _also(
         _both(train, sharpness, dropout=False), _path("linear", dropout=False)), ("C1", "C2", "C3", "C4"), 1),
     "starts": Experiment("other starts, tanh", lambda network, trial: [

@@ -11,11 +11,13 @@ import math
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
 import torch
 
+ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent / "store"
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
@@ -113,10 +115,11 @@ def check(content: bytes, where) -> dict:
     try:
         document = json.loads(content)
         rest = {k: v for k, v in document.items() if k != "sha256"}
-        whole = document["sha256"] == _digest(rest) and content == _bytes(document)
-        named = document["id"] == content_id(document["spec"]) and isinstance(document["spec"]["kind"], str)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where} is damaged ({error!r}); {REMEDY}") from error
+        whole = document["sha256"] == _digest(rest) and content == _bytes(document) and document.keys() == ENTRIES
+        # a kind is the name of a folder, and nothing that leads out of the store
+        named = document["id"] == content_id(document["spec"]) and re.fullmatch("[a-z][a-z0-9_-]*", document["spec"]["kind"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{where} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
     if not (whole and named):
         raise ValueError(f"{where} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {REMEDY}")
     return document

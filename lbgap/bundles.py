@@ -1,0 +1,92 @@
+"""Bundles: the many small documents of another machine's store, carried home in a few files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+
+from . import results
+
+FILES = 8  # at most, results-0.jsonl to results-7.jsonl
+LIMIT = 15_500_000  # bytes a file
+TOTAL = 60_000_000  # bytes in all
+
+
+class Bundle:
+    """Documents, one a line, in at most 8 files of at most 15.5 MB and 60 MB in all.
+
+    folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on with,
+    and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes at a time.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.left, self._held = pathlib.Path(folder), 0, set()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._files = [self.folder / f"results-{i}.jsonl" for i in range(FILES)]
+        for path in filter(pathlib.Path.exists, self._files):
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            os.truncate(path, whole)
+            self._held.update(content[:whole].splitlines(keepends=True))
+
+    def add(self, path) -> None:
+        """Append the document in a file, and have it on the disk; nothing is done for one that is in the bundle already.
+
+        So a campaign that goes on may add its whole store first. Raises ValueError if the document is damaged, and
+        OSError if the bundle is full or cannot be written; it is then as it was before.
+        """
+        content = results._bytes(results.read(path))
+        if content in self._held:
+            return
+        sizes = [p.stat().st_size if p.exists() else 0 for p in self._files]
+        room = [at for at, size in enumerate(sizes) if size + len(content) <= LIMIT]
+        if not room or sum(sizes) + len(content) > TOTAL:
+            self.left += 1
+            raise OSError(errno.ENOSPC, f"the bundle is full, {sum(sizes)} bytes of {TOTAL} in {FILES} files of {LIMIT}: "
+                          f"documents left out so far: {self.left}. Nothing is lost, {path} stays where it is; merge this "
+                          "bundle, then `lbgap run --out` another folder for what is missing", str(self.folder))
+        target, size = self._files[room[0]], sizes[room[0]]
+        try:
+            with open(target, "ab") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            if target.exists():
+                os.truncate(target, size)
+            raise
+        self._held.add(content)
+
+
+def merge(folder, store: results.Store) -> tuple[int, int, list[str]]:
+    """Put the documents of a bundle into the store, byte for byte; how many were added, how many it had, what was refused.
+
+    Each line is checked as `results.read` checks a file. refused: a line of words for each that is damaged, or of which
+    the store, packaged documents included, holds another version: nothing is overwritten. The others are added all the
+    same, each atomically, so a merge that was killed is simply repeated.
+    Raises FileNotFoundError if the folder has no results-*.jsonl, OSError if the store cannot be written.
+    """
+    files = sorted(pathlib.Path(folder).glob("results-*.jsonl"))
+    if not files:
+        raise FileNotFoundError(f"{folder} has no results-*.jsonl; expected the folder that a bundles.Bundle wrote")
+    added, already, refused = 0, 0, []
+    for path in files:
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    new = _merge(line, f"{path} line {number}", store)
+                    added, already = added + new, already + (not new)
+                except ValueError as error:
+                    refused.append(str(error))
+    return added, already, refused
+
+
+def _merge(line: bytes, where: str, store: results.Store) -> bool:
+    """Whether the document was added (not so if the store has it). ValueError if it is damaged or would overwrite."""
+    document = results.check(line, where)
+    there = document["spec"] in store
+    path = store.accept(document)
+    if there and path.read_bytes() != line:
+        raise ValueError(f"{where}: the store holds another version; to take this one, first delete {path}")
+    return not there
