@@ -128,7 +128,7 @@ def directed(unit, minimizers, dataset, deadline) -> dict:
     """How f rises along random directions and along the Hessian's top ones, all as long as the box's half-diagonal."""
     (m,) = minimizers
     f = _Punctual(Objective(m, dataset=dataset), deadline)
-    count, steps = unit.get("count", 100), unit.get("steps", 32)
+    count, steps = unit.get("count", 100), unit.get("steps", 48)
     length = (unit["epsilon"] * (m.x.abs() + 1)).double().norm().item()
     top = spectrum.spectrum(f, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
     return {"length": length,
@@ -137,10 +137,10 @@ def directed(unit, minimizers, dataset, deadline) -> dict:
 
 
 def noisy(unit, minimizers, dataset, deadline) -> dict:
-    """The gradient noise scale at the run's own batch size."""
+    """The gradient noise scale in mini-batches of the unit's size."""
     (m,) = minimizers
     f = Objective(m, dataset=dataset)
-    found = noise.noise_scale(f, m.x, min(m.run.batch_size, len(dataset.y_train) // 2))
+    found = noise.noise_scale(f, m.x, unit["batch_size"])
     return {"f": f.evaluate(m.x)[0], **dataclasses.asdict(found)}
 
 

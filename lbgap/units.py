@@ -56,6 +56,7 @@ SCALES = {
         iterates=(1, 2, 4, 8, 15, 30, 60, 100),
         warm=(*range(10, 101, 10), *(k for k in range(1, 101) if k % 10)),
         laboratory=(8, 16, 32, 64, 128, 256, 512, 1000),
+        settings={"spectrum": {"steps": 64, "probes": 2}},  # so many until the most negative eigenvalue has settled
     ),
     # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean nothing.
     "tiny": Scale(
@@ -157,8 +158,11 @@ def directions(of: Run, epsilon: float = 1e-3) -> dict:
 
 
 def noise(of: Run) -> dict:
-    """The unit that measures the gradient noise scale where a run ended, with the run's own batch size."""
-    return _unit("noise", run=of.spec)
+    """The unit that measures the gradient noise scale where a run ended, in mini-batches of SB's size for SB and LB alike.
+
+    With batch norm the noise depends on the mini-batch, so one size serves all.
+    """
+    return _unit("noise", run=of.spec, batch_size=scale().small)
 
 
 def runs_of(unit: dict) -> list[Run]:
