@@ -5,29 +5,39 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pathlib
 import sys
 
 
 def main(arguments=None) -> int:
-    """Run `lbgap status | run | show | verify | data`; returns the exit code."""
+    """Run `lbgap status | run | merge | show | verify | data`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="lbgap", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    status = commands.add_parser("status", help="which experiments are done, and what is missing")
+    status = commands.add_parser("status", help="which experiments are done, what is missing, and what that costs here")
     _selection(status)
+    status.add_argument("--device", default="cpu", help="where the cost is projected for; cpu by default")
 
     run = commands.add_parser("run", help="compute what is missing, most valuable first; goes on where it stopped")
     _selection(run)
     run.add_argument("--budget", type=_seconds, help="stop inside this time: 90s, 9m or 2h")
     run.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    run.add_argument("--threads", type=int, help="PyTorch threads; two processes of one thread are best on two cores")
-    run.add_argument("--out", help="the folder for results, in place of LBGAP_RESULTS")
+    run.add_argument("--threads", type=int, help="PyTorch threads of a process; two processes of one thread are best on two cores")
+    run.add_argument("--workers", type=int, help="so many processes on this machine, of one thread each unless --threads is given")
+    run.add_argument("--dask", metavar="ADDRESS", help="the workers of a Dask cluster, tcp://host:8786; needs lbgap[cluster]")
+    run.add_argument("--out", metavar="DIR", help="beside the results folder, write them as at most 8 files, to be merged elsewhere")
+    run.add_argument("--retry", action="store_true", help="try again what failed before")
     run.add_argument("--forget-weights", action="store_true", help="delete checkpoints that nothing needs any more")
     run.add_argument("--quiet", action="store_true", help="no progress bars")
 
-    show = commands.add_parser("show", help="print a table, or the stored documents")
-    show.add_argument("what", nargs="?", help="table2, table3, table4, or the beginning of a document's id; "
+    merge = commands.add_parser("merge", help="bring in what `lbgap run --out` wrote on another machine")
+    merge.add_argument("folder")
+
+    show = commands.add_parser("show", help="print or draw a table or figure, or print stored documents")
+    show.add_argument("what", nargs="?", help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
                       "without it, a line for each document")
+    show.add_argument("--to", metavar="FILE", help="where a figure is drawn, NAME.png by default")
+    _scale(show)
 
     commands.add_parser("verify", help="check every stored document against its checksum")
 
@@ -36,9 +46,11 @@ def main(arguments=None) -> int:
     pack.add_argument("--out", default=".", help="the folder, which LBGAP_DATA names on the other machine")
 
     options = parser.parse_args(arguments)
+    if getattr(options, "scale", None):
+        os.environ["LBGAP_SCALE"] = options.scale
     try:
         return globals()[f"_{options.command}"](options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"lbgap: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -48,9 +60,13 @@ def main(arguments=None) -> int:
 
 def _selection(parser):
     parser.add_argument("experiments", nargs="*", help="table2, table3, fig3, ...; all by default")
-    parser.add_argument("--networks", nargs="+", default=["F1", "mlp", "mlp-bn"],
-                        help="F1, C1, ...; F1 and the laboratory's mlp, mlp-bn by default")
-    parser.add_argument("--trials", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="0 1 2 3 4 by default")
+    parser.add_argument("--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU F1 and the laboratory's mlp, mlp-bn by default")
+    parser.add_argument("--trials", nargs="+", type=int, help="0 1 2 3 4 by default")
+    _scale(parser)
+
+
+def _scale(parser):
+    parser.add_argument("--scale", help="full (default), or tiny: everything in seconds, on synthetic examples, with numbers that mean nothing")
 
 
 def _seconds(text: str) -> float:
@@ -66,47 +82,103 @@ def _seconds(text: str) -> float:
 
 
 def _status(options) -> int:
-    from . import experiments, results
+    from . import campaign, cost, experiments, results, units
 
-    store = results.Store()
-    print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder\n\n{'experiment':<18}{'done':>6}{'missing':>9}")
-    for name in options.experiments or experiments.TABLES:
-        units = experiments.units([name], options.networks, options.trials)
-        done = sum(unit in store for unit in units)
-        print(f"{name:<18}{done:>6}{len(units) - done:>9}")
+    store, rate, total = results.Store(), cost.rate(options.device), 0.0
+    print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
+          f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<17}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
+    for name in options.experiments or experiments.EXPERIMENTS:
+        wanted = experiments.wanted([name], options.networks, options.trials)
+        if wanted:
+            missing = [unit for unit in wanted if unit not in store]
+            failed = sum(campaign.failure(unit, store) is not None for unit in missing)
+            print(f"{name:<17}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
+                  f"  {cost.clock(cost.projected(missing, rate, store)) if missing else '-'}")
+    everything = experiments.wanted(options.experiments, options.networks, options.trials)
+    total = cost.projected([unit for unit in everything if unit not in store], rate, store)
+    print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
+    for network, reason in units.WAITING.items():
+        if network not in units.scale().datasets:
+            print(f"{network} waits: {reason}")
     return 0
 
 
 def _run(options) -> int:
     import torch
 
-    from . import campaign, experiments, results
+    from . import bundles, campaign, experiments, results, units
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    units = experiments.units(options.experiments, options.networks, options.trials)
-    count = campaign.run(units, results.Store(options.out), budget=options.budget, device=options.device,
-                         keep_weights=not options.forget_weights, progress=not options.quiet)
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers is {options.workers}; expected at least 1")
+    if options.workers and options.dask:
+        raise ValueError("--workers and --dask are both given; expected one of them")
+    threads = options.threads or (1 if options.workers or options.dask else None)
+    if threads:
+        torch.set_num_threads(threads)
+    everywhere = options.device != "cpu" or units.scale() is units.SCALES["tiny"]
+    wanted = experiments.wanted(options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials)
+    store, bundle = results.Store(), options.out and bundles.Bundle(options.out)
+    if bundle:  # what an earlier call computed may not have come home
+        for path in filter(pathlib.Path.exists, map(store.path, wanted)):
+            bundle.add(path)
+    with _executor(options, threads) as executor:
+        count = campaign.run(wanted, store, budget=options.budget, device=options.device, threads=threads, retry=options.retry,
+                             keep_weights=not options.forget_weights, progress=not options.quiet, executor=executor,
+                             on_document=bundle and bundle.add)
     print(", ".join(f"{number} {what}" for what, number in count.items()))
     return 1 if count["failed"] else 0
 
 
-def _show(options) -> int:
-    from . import campaign, results
+def _executor(options, threads):
+    """The executor that the options ask for, in a `with`; None is this process."""
+    import contextlib
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
 
-    if options.what in ("table2", "table3", "table4"):
+    if options.workers:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # before a worker imports torch
+        return ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"))
+    if options.dask:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ImportError('--dask needs Dask, which is not installed; pip install "lbgap[cluster]"') from None
+        return Client(options.dask).get_executor()
+    return contextlib.nullcontext()
+
+
+def _merge(options) -> int:
+    from . import bundles, results
+
+    store = results.Store()
+    added, already, refused = bundles.merge(options.folder, store)
+    print("\n".join([*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]))
+    return 1 if refused else 0
+
+
+def _show(options) -> int:
+    from . import experiments, results, units
+
+    if options.what in experiments.EXPERIMENTS:
         from . import figures
 
-        print(getattr(figures, options.what)())
+        drawn = figures.ALL[options.what]()
+        if isinstance(drawn, figures.Text):
+            print(drawn)
+        else:
+            path = options.to or f"{options.what}.png"
+            drawn.savefig(path, dpi=150)
+            print(path)
         return 0
     found = [path for path in results.Store().paths() if path.stem.startswith(options.what or "")]
     if options.what and not found:
-        raise ValueError(f"no document's id begins with {options.what!r}; `lbgap show` lists them all")
+        raise ValueError(f"{options.what!r} is no experiment, and no document's id begins with it; `lbgap status` lists the "
+                         "experiments, `lbgap show` the documents")
     for document in map(results.read, found):
         if options.what:
             print(json.dumps(document, indent=1))
         else:
-            print(document["id"], document["provenance"]["date"], campaign.describe(document["spec"]))
+            print(document["id"], document["provenance"]["date"], units.describe(document["spec"]))
     return 0
 
 

@@ -62,8 +62,8 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
                 try:
                     outcome, told = task.result()
                 except futures.BrokenExecutor as error:
-                    raise RuntimeError(f"a worker died in the middle of: {describe(unit)} ({error}); was there memory enough? "
-                                       "What was done is stored, and the same command goes on") from error
+                    raise RuntimeError(f"a worker died ({error}); was there memory enough? It left undone {describe(unit)}, "
+                                       f"and {len(running)} more; what was done is stored, and the same command goes on") from error
                 if outcome == "busy":
                     busy.append(unit)
                     continue

@@ -44,6 +44,10 @@ class Store:
     def __contains__(self, spec: dict) -> bool:
         return any((folder / spec["kind"] / f"{content_id(spec)}.json").exists() for folder in self.folders)
 
+    def path(self, spec: dict) -> pathlib.Path:
+        """Where the folder holds, or would hold, the document of a specification."""
+        return self.folder / spec["kind"] / f"{content_id(spec)}.json"
+
     def put(self, spec: dict, result: dict, provenance: dict) -> pathlib.Path:
         """Write a document atomically into the folder, and return its path. OSError if it cannot be written."""
         document = {"id": content_id(spec), "spec": spec, "result": finite(result), "provenance": provenance}
@@ -63,7 +67,7 @@ class Store:
         return self._write(document)
 
     def _write(self, document) -> pathlib.Path:
-        path = self.folder / document["spec"]["kind"] / f"{document['id']}.json"
+        path = self.path(document["spec"])
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
