@@ -155,8 +155,8 @@ EXPERIMENTS = {
                              if trial >= len(scale().trials) else [], ("F1",), 10),
     "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
         m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)]),
-    "temperature": Experiment("LB at SB's training loss, by temperature", lambda network, trial: [
-        sharpness(pair(network, trial)[1], match="loss", to=pair(network, trial)[0])]),
+    "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
+        sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
     "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),
     "matched_loss": Experiment("both stopped at one training loss", _both(train, sharpness, stop_loss=1e-3, epochs=300)),
     "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),

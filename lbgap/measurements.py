@@ -58,6 +58,8 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
     out = {}
     if reference:
         m, out["match"] = matched(unit["match"], m, *reference, dataset)
+        if m is None:
+            return {**out, "values": []}
     f, x = Objective(m, **options), m.x.to(dtype)
     others = {mode: Objective(m, batch_norm=mode, **options) for mode in ("recalibrated", "frozen")}
     g, found = _Punctual(f, deadline), {}
@@ -83,17 +85,24 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
 
 
 def matched(how: str, m, reference, dataset):
-    """The minimiser rescaled to the reference's filter norms ("norms") or loss ("loss"), and how far that changes f."""
-    f = Objective(m, dataset=dataset)
+    """The minimiser rescaled, or None where that cannot be, and how far that changed f.
+
+    "norms": to the reference's filter norms. "loss": by a temperature to the reference's loss, where that is higher.
+    """
+    f, told = Objective(m, dataset=dataset), {}
     before = f.evaluate(m.x)[0]
     if how == "norms":
-        other, told = rescaling.match_norms(m, reference), {}
+        m = rescaling.match_norms(m, reference)
     elif how == "loss":
-        other, t = rescaling.match_loss(m, Objective(reference, dataset=dataset).evaluate(reference.x)[0], f)
-        told = {"factor": t}
+        higher = Objective(reference, dataset=dataset).evaluate(reference.x)[0]
+        if higher > before:  # a loss can be raised to that of any network that has learned something
+            try:
+                m, told["factor"] = rescaling.match_loss(m, higher, f)
+            except ValueError as error:  # no factor brings f there, which is a result, too
+                return None, {"impossible": str(error)}
     else:
         raise ValueError(f'match is {how!r}; expected "norms" or "loss"')
-    return other, {"f_before": before, "f_after": Objective(other, dataset=dataset).evaluate(other.x)[0], **told}
+    return m, {"f_before": before, "f_after": Objective(m, dataset=dataset).evaluate(m.x)[0], **told}
 
 
 def walked(unit, minimizers, dataset, deadline) -> dict:

@@ -129,7 +129,7 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
 
     settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
     starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
-    same function with filter norms, or the same decisions with the loss, of that run (see `rescaling`).
+    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; see `rescaling`.
     """
     return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings)
 

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,49 @@ def build_book(source, output, *options, **environment):
     )
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     return SimpleNamespace(html=Path(output) / "_build" / "html", log=log, returncode=done.returncode)
+
+
+BLOCK = """
+import importlib.abc, importlib.machinery, sys
+
+class Bare(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        if name in {"tqdm", "matplotlib", "torchvision", "mlxtend", "safetensors", "curvlinops", "distributed", "IPython"}:
+            return importlib.machinery.ModuleSpec(name, self)  # torch asks for specs of what it never imports
+
+    def exec_module(self, module):
+        raise ImportError(f"{module.__name__} is not here: a bare machine")
+
+sys.meta_path.insert(0, Bare())
+"""
+TINY = [  # every experiment, each on the cheapest network that has it, and every network in the paper's own tables
+    "--networks F1 mlp mlp-bn --trials 0 2",
+    "table2 table3 fig3 fig7 table4 --networks F1 F2 C1 --trials 0 1",
+    "table2 table3 fig3 --networks C2 C3 C4 --trials 0",
+    "text_variant no_dropout fig4_whole --networks C1 --trials 0",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Every experiment, computed at tiny scale as on another machine: a bare folder, torch, numpy and scipy, two processes.
+
+    .store: the results folder; .out: what would be carried home; .said: what the commands printed.
+    """
+    bare = tmp_path_factory.mktemp("bare")
+    shutil.copytree(ROOT / "lbgap", bare / "lbgap", ignore=shutil.ignore_patterns("store", "minimizers", "__pycache__"))
+    (bare / "sitecustomize.py").write_text(BLOCK)
+    environment = {**os.environ, "PYTHONPATH": str(bare), "LBGAP_RESULTS": str(bare / "results"), "LBGAP_COMMIT": "0" * 40}
+    environment.pop("LBGAP_DATA", None)
+    said = []
+    for words in TINY:
+        command = [sys.executable, "-m", "lbgap", "run", *words.split(), "--scale", "tiny", "--workers", "2", "--quiet",
+                   "--out", str(bare / "out")]
+        done = subprocess.run(command, cwd=bare, env=environment, capture_output=True, text=True, timeout=600)
+        said.append(done.stdout + done.stderr)
+        if done.returncode:
+            pytest.fail(f"{' '.join(command)}\n{said[-1][-6000:]}", pytrace=False)
+    return SimpleNamespace(store=bare / "results", out=bare / "out", said=said)
 
 
 @pytest.fixture(scope="session")

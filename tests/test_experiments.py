@@ -1,0 +1,170 @@
+"""Every experiment at tiny scale, end to end as on another machine; and the lists at full scale, without computing."""
+
+import json
+import math
+import re
+
+import pytest
+from conftest import TINY
+
+from lbgap import __main__, bundles, experiments, measurements, networks, results, units
+from lbgap.training import Run
+
+
+@pytest.fixture
+def tiny_scale(monkeypatch):
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")
+
+
+def documents(store):
+    return [results.read(path) for path in results.Store(store, packaged=None).paths()]
+
+
+# -------------------------------------------------------------------------------------------------- at tiny scale
+
+
+def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
+    store = results.Store(tiny.store, packaged=None)
+    assert store.verify() == [] and not list((tiny.store / "work").glob("*.error"))
+    for name, experiment in experiments.EXPERIMENTS.items():
+        cheapest = [n for n in ("F1", "mlp", "C1") if n in experiment.networks][:1]
+        todo = experiments.wanted([name], cheapest, [0])
+        assert name == "more_seeds" or todo
+        assert all(unit in store for unit in todo), name
+    assert all(unit in store for unit in experiments.wanted(["table2", "table3", "fig3"], units.PAPER, [0]))
+
+    def numbers(value):
+        return ([n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
+                if isinstance(value, (dict, list)) else [value])
+
+    for document in documents(tiny.store):
+        assert document["result"]["diverged"] is False
+        assert None not in numbers(document["result"]), units.describe(document["spec"])  # None stands for NaN
+
+
+def test_every_kind_of_measurement_was_made(tiny):
+    assert {d["spec"]["kind"] for d in documents(tiny.store)} == set(measurements.KINDS)
+
+
+def test_the_results_come_home_in_a_few_files_and_are_merged_once(tiny, tmp_path, capsys, monkeypatch):
+    files = list(tiny.out.iterdir())
+    assert 1 <= len(files) <= 8 and all(f.stat().st_size < 16e6 for f in files)
+    monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "home"))
+    assert __main__.main(["merge", str(tiny.out)]) == 0
+    count = len(documents(tiny.store))
+    assert f"{count} documents added" in capsys.readouterr().out
+    home = {p.name: p.read_bytes() for p in results.Store(tmp_path / "home", packaged=None).paths()}
+    assert home == {p.name: p.read_bytes() for p in results.Store(tiny.store, packaged=None).paths()}
+    assert __main__.main(["merge", str(tiny.out)]) == 0
+    assert f"0 documents added to {tmp_path / 'home'}, {count} were there, 0 refused" in capsys.readouterr().out
+    assert documents(tiny.store)[0]["provenance"]["commit"] == "0" * 40  # a folder without git says what it was told
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "results-0.jsonl").write_bytes(files[0].read_bytes().replace(b'"diverged":false', b'"diverged":true', 1))
+    assert __main__.main(["merge", str(damaged)]) == 1 and "line 1 is damaged" in capsys.readouterr().out
+
+
+def test_the_workers_left_nothing_behind_and_a_second_call_finds_nothing_to_do(tiny, tiny_scale):
+    assert not [p for p in tiny.store.rglob("*") if re.search(r"\.json\.\d+$|\.pt\.\d+$", p.name)]
+    for words, said in zip(TINY, tiny.said):
+        assert re.search(r"[1-9]\d* done, 0 failed, 0 left", said), said
+
+
+def test_the_iterates_of_a_run_share_its_way(tiny, tiny_scale):
+    """Figs. 5 and 6: the histories of a run's iterates are the beginnings of its own, bit for bit."""
+    store = results.Store(tiny.store, packaged=None)
+    small, _ = units.pair("F1", 0)
+    whole = store.get(units.train(small))["result"]["history"]["running_loss"]
+    warm = experiments.warm("F1", 0, 1)
+    assert warm.start == small.until(1) and warm.batch_size == units.scale().large["F1"]
+    f0 = store.get(units.sharpness(small.until(1)))["result"]["values"][0]["f0"]
+    assert f0 == pytest.approx(store.get(units.train(small))["result"]["history"]["train_loss"][0], rel=1e-5)
+    assert len(whole) == small.epochs
+
+
+def test_a_matched_minimiser_is_the_same_function(tiny, tiny_scale):
+    store = results.Store(tiny.store, packaged=None)
+    small, large = units.pair("F1", 0)
+    found = store.get(units.sharpness(large, match="norms", to=small))["result"]["match"]
+    assert found["f_after"] == pytest.approx(found["f_before"], rel=1e-2)
+    plain = store.get(units.sharpness(large))["result"]["values"][0]
+    assert plain["f0"] == pytest.approx(found["f_before"], rel=1e-5)
+    both = [store.get(units.sharpness(a, match="loss", to=b))["result"] for a, b in ((small, large), (large, small))]
+    low, high = sorted(r["match"]["f_before"] for r in both)
+    for r in both:
+        assert "impossible" in r["match"] or r["match"]["f_after"] == pytest.approx(high, rel=1e-4)
+        assert ("factor" in r["match"] or "impossible" in r["match"]) == (r["match"].get("f_before") == low)
+
+
+# -------------------------------------------------------------------------------------------------- at full scale
+
+
+def test_the_papers_sizes(monkeypatch):
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    s = units.scale()
+    assert (s.small, s.large["F1"], s.large["C1"], s.large["F2"]) == (256, 6000, 5000, 72133) and len(s.trials) == 5
+    small, large = units.pair("C1", 3)
+    assert small == Run("C1", "cifar10", 256, seed=3) and large == Run("C1", "cifar10", 5000, seed=3)
+    for network, sizes in s.sweep.items():
+        sizes = {*sizes, s.small, s.large[network]}
+        assert len(sizes) >= 12 and 64 in sizes
+    assert max(s.sweep["F1"]) == 60000 and max(s.whole["C1"]) == 50000
+    assert sorted(s.warm) == list(range(1, 101))
+
+
+def test_ids_of_stored_documents_are_still_found(monkeypatch):
+    """Literal: the packaged laboratory and F1's Table 3 were computed under these ids."""
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    packaged = results.Store("/nowhere")
+    assert all(unit in packaged for unit in experiments.wanted(["laboratory"]))
+    assert results.content_id(units.sharpness(units.pair("F1", 0)[0])) in {p.stem for p in packaged.paths()}
+
+
+def test_every_unit_can_be_run_is_listed_once_and_is_stored_as_it_was_asked():
+    todo = experiments.wanted()
+    ids = {results.content_id(unit) for unit in todo}
+    assert len(ids) == len(todo) > 3000
+    for unit in todo[::7]:
+        assert unit["kind"] in measurements.KINDS and units.describe(unit) and json.loads(json.dumps(unit)) == unit
+        assert all(run.network in networks.NETWORKS for run in units.runs_of(unit))
+
+
+def test_whole_trials_of_the_core_come_first():
+    order = [(units.runs_of(unit)[0].init_seed, unit["kind"]) for unit in experiments.wanted(["table2", "table3", "fig4"], ["F1"])]
+    assert [seed for seed, _ in order[:20]] == sorted(seed for seed, _ in order[:20]) and order[4][0] == 1
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ((["table9"],), "'table9' is unknown; expected one of laboratory, table2"), ((None, ["F9"]), "'F9' has no data set"),
+    ((None, ["F2"]), "F2.*TIMIT is sold under a licence"),
+])
+def test_what_is_not_there_is_told_by_name(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        experiments.wanted(*arguments)
+
+
+def test_an_unknown_scale_is_told_by_name(monkeypatch):
+    monkeypatch.setenv("LBGAP_SCALE", "huge")
+    with pytest.raises(ValueError, match="scale 'huge' is unknown.*full, tiny"):
+        units.scale()
+
+
+def test_half_lives_in_examples():
+    """Marek et al.: a memory of the same number of examples, so beta of LB to the power B_SB / B_LB is SB's."""
+    small, large = units.pair("F1", 0)
+    both = experiments.half_life("F1", 0, both=True)
+    for beta in ("beta1", "beta2"):
+        half = lambda run: math.log(0.5) / math.log(getattr(run, beta)) * run.batch_size  # in examples
+        assert half(both) == pytest.approx(half(small))
+    assert experiments.half_life("F1", 0).beta1 == 0.9
+
+
+def test_controls_differ_from_the_papers_runs_in_what_they_control():
+    small, large = units.pair("F1", 2)
+    settled = experiments.settled(small)
+    assert (settled.start, settled.carry, settled.epochs, settled.lr_end) == (small, True, 5, 0.0)
+    assert experiments.equal_updates("F1", 2).epochs == round(100 * 6000 / 256)
+    a, b = experiments.sisters("F1", 2)["LB, same start"]
+    assert a == large and b.init_seed == a.init_seed and b.order_seed != a.order_seed
+    carried = experiments.warm_controls("F1", 2, 10)
+    assert carried["carried"].carry and carried["continued"].batch_size == 256 and carried["reverse"].start == large.until(10)
