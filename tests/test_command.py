@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lbgap import __main__, data, experiments, results
+from lbgap import __main__, bundles, data, experiments, results, units
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -21,11 +21,11 @@ def tiny(monkeypatch, tmp_path):
     dataset = data.Data("tiny", *draw(40), *draw(20), 10, "no checksum")
     monkeypatch.setattr(data, "load", lambda *a: dataset)
     run = lambda trial: Run("mlp", "mnist-1k", 10, seed=trial, epochs=2)
-    monkeypatch.setattr(experiments, "TABLES", {
-        "one": lambda network, trial: [units.train(run(trial))],
-        "two": lambda network, trial: [units.sharpness(run(trial), [1e-3])],
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {
+        "one": experiments.Experiment("the first", lambda network, trial: [units.train(run(trial))], ("F1",)),
+        "two": experiments.Experiment("the second", lambda network, trial: [units.sharpness(run(trial), [1e-3])], ("F1",)),
     })
-    monkeypatch.setattr(experiments, "NETWORKS", {"one": ("F1",), "two": ("F1",)})
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
     monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "results"))
 
@@ -44,7 +44,8 @@ SELECTION = "--networks", "F1", "--trials", "0", "1"
 
 
 def rows(text):
-    return {m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"^(\w+) +(\d+) +(\d+)$", text, re.M)}
+    """{name: (done, missing)} of `lbgap status`."""
+    return {m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"^(\w+) +the \w+ +(\d+) +(\d+) +\d+  ", text, re.M)}
 
 
 def test_status_run_status(lbgap, tmp_path):
@@ -59,12 +60,42 @@ def test_status_run_status(lbgap, tmp_path):
     assert "0 done, 0 failed, 0 left" in lbgap("run", "--quiet", *SELECTION)[1]
 
 
-def test_run_writes_where_it_is_told(lbgap, tmp_path):
-    code, _, err = lbgap("run", "one", "--trials", "0", "--networks", "F1", "--out", str(tmp_path / "elsewhere"), "--forget-weights")
-    assert code == 0 and not (tmp_path / "results").exists()
-    assert len(list((tmp_path / "elsewhere").glob("train/*.json"))) == 1
-    assert not list((tmp_path / "elsewhere").glob("work/*.pt"))
-    assert "epoch" in err  # a bar, as --quiet was not said
+def test_status_tells_failures_and_the_cost_of_what_is_missing(lbgap, monkeypatch):
+    out = lbgap("status", *SELECTION)[1]
+    assert re.search(r"^two +the second +0 +2 +0  .*\d (s|min|h|days)$", out, re.M) and "GFLOP/s" in out
+    assert "F2 waits: TIMIT" in out and "all that is missing" in out
+    monkeypatch.setitem(experiments.EXPERIMENTS, "one", experiments.Experiment(
+        "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
+    lbgap("run", "one", "--quiet", *SELECTION)
+    assert re.search(r"^one +the first +0 +1 +1  ", lbgap("status", "one", *SELECTION)[1], re.M)
+
+
+def test_run_carries_results_home_and_merge_brings_them_in(lbgap, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    lbgap("run", "one", "--quiet", *SELECTION)  # an earlier call, whose results did not come home
+    code, _, err = lbgap("run", "--out", str(out), "--forget-weights", *SELECTION)
+    assert code == 0 and not list((tmp_path / "results" / "work").glob("*.pt"))
+    assert "epoch" in err or not err  # a bar, where something was trained, as --quiet was not said
+    assert sum(len(f.read_bytes().splitlines()) for f in out.iterdir()) == 4
+    monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "home"))
+    assert "4 documents added" in lbgap("merge", str(out))[1]
+    assert rows(lbgap("status", *SELECTION)[1]) == {"one": (2, 0), "two": (2, 0)}
+    code, _, err = lbgap("merge", str(tmp_path))
+    assert code == 1 and "results-*.jsonl" in err
+
+
+@pytest.mark.parametrize("words, expected", [
+    (("--workers", "0"), "--workers is 0; expected at least 1"), (("--workers", "2", "--dask", "tcp://x"), "expected one of them"),
+])
+def test_engines_that_make_no_sense_are_refused(lbgap, words, expected):
+    code, _, err = lbgap("run", *words)
+    assert code == 1 and expected in err
+
+
+def test_dask_that_is_not_installed_is_told(lbgap, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    code, _, err = lbgap("run", "--dask", "tcp://127.0.0.1:1")
+    assert code == 1 and "lbgap[cluster]" in err
 
 
 def test_run_leaves_what_its_budget_does_not_allow(lbgap):
@@ -73,9 +104,11 @@ def test_run_leaves_what_its_budget_does_not_allow(lbgap):
 
 
 def test_a_unit_that_fails_makes_the_exit_code(lbgap, monkeypatch):
-    monkeypatch.setitem(experiments.TABLES, "one", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))])
-    code, out, _ = lbgap("run", "one", "--quiet", *SELECTION)
-    assert code == 1 and "1 failed" in out and "batch_size is 41" in out
+    monkeypatch.setitem(experiments.EXPERIMENTS, "one", experiments.Experiment(
+        "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
+    for words in ((), (), ("--retry",)):
+        code, out, _ = lbgap("run", "one", "--quiet", *words, *SELECTION)
+        assert code == 1 and "1 failed" in out and "batch_size is 41" in out
 
 
 def test_show_lists_the_documents_and_prints_one(lbgap):
