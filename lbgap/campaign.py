@@ -47,6 +47,7 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
             print(f"failed before, left out (--retry tries it again): {error}", flush=True)
         else:
             waiting.append(unit)
+    ways = _ways(waiting)
     try:
         while waiting or running or busy:
             for unit in list(waiting):
@@ -55,7 +56,8 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
                 if names & taken or inside and running:
                     continue
                 waiting.remove(unit)
-                task = executor.submit(_attempt, unit, [str(f) for f in store.folders], device, deadline, progress and inside, threads)
+                kept = {name: epochs for name, epochs in ways.items() if name in _names(unit)}
+                task = executor.submit(_attempt, unit, [str(f) for f in store.folders], device, deadline, progress and inside, threads, kept)
                 running[task] = unit, names
             for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():
                 unit, _ = running.pop(task)
@@ -106,7 +108,7 @@ def _record(unit, outcome, told, store, work, on_document):
         print(f"failed: {describe(unit)}: {told}", flush=True)
 
 
-def _attempt(unit, folders, device, deadline, progress, threads) -> tuple[str, dict | str | None]:
+def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[str, dict | str | None]:
     """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" | "busy", None)."""
     if deadline is not None and time.time() > deadline:
         return "left", None
@@ -121,7 +123,7 @@ def _attempt(unit, folders, device, deadline, progress, threads) -> tuple[str, d
             if unit in store:  # another campaign was quicker
                 return "done", None
             started = time.monotonic()
-            result, checksum = compute(unit, work, device, deadline, progress)
+            result, checksum = compute(unit, work, device, deadline, progress, ways)
             seconds = result.pop("seconds", None) or time.monotonic() - started
             return "done", results.read(store.put(unit, result, results.provenance(device, seconds, checksum)))
     except OutOfTime:
@@ -130,11 +132,21 @@ def _attempt(unit, folders, device, deadline, progress, threads) -> tuple[str, d
         return "failed", repr(error)
 
 
-def _names(unit, work) -> set[str]:
-    """What a unit may train: the ways of its runs, and of those that they start from, unless these lie there already."""
+def _names(unit, work: pathlib.Path | None = None) -> set[str]:
+    """The ways of a unit's runs, and of those that they start from, unless these lie in `work` already."""
     runs = runs_of(unit)
     return {of.trajectory for of in runs} | {
-        of.start.trajectory for of in runs if of.start and not (work / f"{of.start.id}.pt").exists()}
+        of.start.trajectory for of in runs if of.start and not (work and (work / f"{of.start.id}.pt").exists())}
+
+
+def _ways(units) -> dict[str, list[int]]:
+    """The epochs at which the units want each way's iterate: {Run.trajectory: epochs}."""
+    ways = {}
+    for unit in units:
+        for run in runs_of(unit):
+            for of in (run, run.start) if run.start else (run,):
+                ways.setdefault(of.trajectory, set()).add(of.epochs)
+    return {name: sorted(epochs) for name, epochs in ways.items()}
 
 
 class _Claims:

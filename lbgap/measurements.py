@@ -11,20 +11,21 @@ import torch
 
 from . import data, landscape, metric, noise, rescaling, spectrum
 from .objective import Objective
-from .training import OutOfTime, train
+from .training import OutOfTime, float32, train
 from .units import EPSILONS, runs_of
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
 OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", *OBJECTIVE)
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True) -> tuple[dict, str]:
+def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, str]:
     """The result of a unit, and the checksum of its data. Trains what it needs, from the checkpoint where there is one.
 
     work: the folder of checkpoints. deadline: a time.time() after which OutOfTime is raised, to go on another time.
+    ways: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
     """
-    minimizers = [train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress)
-                  for of in runs_of(unit)]
+    minimizers = [train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress,
+                        keep=(ways or {}).get(of.trajectory, ())) for of in runs_of(unit)]
     of = minimizers[0].run
     dataset = data.load(of.dataset, device, *of.noise)
     if any(m.diverged for m in minimizers):
@@ -32,7 +33,8 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         if unit["kind"] == "train":
             result["history"] = minimizers[0].history
     else:
-        result = {"diverged": False, **KINDS[unit["kind"]](unit, minimizers, dataset, deadline)}
+        with float32(device):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
+            result = {"diverged": False, **KINDS[unit["kind"]](unit, minimizers, dataset, deadline)}
     return result, dataset.checksum
 
 

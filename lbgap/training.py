@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import math
 import os
@@ -205,7 +206,7 @@ class OutOfTime(Exception):
 
 
 def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 30.0, deadline: float | None = None,
-          progress: bool = True, on_epoch=None) -> Minimizer:
+          progress: bool = True, on_epoch=None, keep=()) -> Minimizer:
     """Train a network as `run` says, and return where it ended (Eq. 2).
 
     device: where; on CPU the same run on the same machine with the same number of threads gives the same bits.
@@ -214,17 +215,19 @@ def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 
       files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from there.
     deadline: a time.time() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
+    keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
 
     Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
     """
-    return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch).minimizer()
+    return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep).minimizer()
 
 
 class _Training:
     """One sitting of `train`: the state that a checkpoint holds, and the loop over epochs."""
 
-    def __init__(self, run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch):
+    def __init__(self, run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep=()):
         self.run, self.device, self.deadline, self.on_epoch = run, device, deadline, on_epoch
+        self.keep = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
         self.checkpoint, self.checkpoint_every = checkpoint and pathlib.Path(checkpoint), checkpoint_every
         self.dataset = data.load(run.dataset, device, *run.noise)
         inputs = self.dataset.x_train
@@ -294,9 +297,11 @@ class _Training:
             torch.cuda.set_rng_state(s.cpu(), d)
         self.history, self.diverged, self.seconds = state["history"], state["diverged"], state["seconds"]
 
-    def _save(self):
-        _save(self.checkpoint, {
-            "run": self.run.spec, "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+    def _save(self, until: Run | None = None):
+        """Write the checkpoint, or that of the run `until` the present epoch, beside it."""
+        path = self.checkpoint.with_name(f"{until.id}.pt") if until else self.checkpoint
+        _save(path, {
+            "run": (until or self.run).spec, "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
             "order": self.order.get_state(), "cpu_rng": torch.get_rng_state(),
             "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda], "history": self.history,
             "diverged": self.diverged, "seconds": self.seconds,
@@ -309,7 +314,9 @@ class _Training:
         epoch = len(history.get("train_loss", ()))
         bar = _bar(run, epoch) if progress else None
         saved = last = time.monotonic()
-        forward = _graphed(self.network, self.inputs[: run.batch_size], autocast) if self.cuda else self.network
+        # A large batch is not bound by launches, and a graph would hold its activations a second time.
+        graphed = self.cuda and run.batch_size <= 2048
+        forward = _graphed(self.network, self.inputs[: run.batch_size], autocast) if graphed else self.network
         done = False
         while not done:
             running = _epoch(run, self.network, forward, self.optimizer, self.inputs, self.dataset.y_train, self.order,
@@ -331,6 +338,8 @@ class _Training:
             self.seconds, last = self.seconds + now - last, now
             late = self.deadline is not None and time.time() > self.deadline
             done = self.diverged or _finished(run, history)
+            if self.checkpoint and epoch in self.keep:
+                self._save(self.keep[epoch])
             if self.checkpoint and (late or done or now - saved >= self.checkpoint_every):
                 self._save()
                 saved = time.monotonic()
@@ -338,6 +347,10 @@ class _Training:
                 raise OutOfTime(f"{run.network} at batch {run.batch_size}: {epoch} epochs done")
         if bar is not None:
             bar.close()
+        if graphed:  # reference cycles would keep the graph's memory through the measurements that follow
+            del forward
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 def _epoch(run, network, forward, optimizer, inputs, labels, order, autocast, epoch: int = 0) -> float:
@@ -396,15 +409,19 @@ class _Forward(nn.Module):
 def _graphed(network, sample, autocast):
     """The forward and backward pass for batches like `sample` as one CUDA graph: F1 at 256 is bound by launches.
 
-    Capturing runs the network, so its buffers are put back. Where a graph cannot be captured, a warning says so.
+    Capturing runs the network, so its buffers and the device's random state are put back. Where a graph cannot be
+    captured, a warning says so.
     """
     buffers = {name: b.clone() for name, b in network.named_buffers()}
+    random = torch.cuda.get_rng_state(sample.device)  # dropout draws from it
     try:
-        return torch.cuda.make_graphed_callables(_Forward(network.train(), autocast), (sample.clone(),))
+        with torch.cuda.device(sample.device):
+            return torch.cuda.make_graphed_callables(_Forward(network.train(), autocast), (sample.clone(),))
     except RuntimeError as error:
         warnings.warn(f"no CUDA graph could be captured ({error}); training goes on without it, more slowly")
         return network
     finally:
+        torch.cuda.set_rng_state(random, sample.device)
         with torch.no_grad():
             for name, b in network.named_buffers():
                 b.copy_(buffers[name])
@@ -463,6 +480,11 @@ def _precision(precision: str, device):
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def float32(device):
+    """A context in which nothing on the device is rounded more coarsely than float32."""
+    return _precision("float32", device)
 
 
 def _bar(run: Run, epoch: int):

@@ -306,3 +306,11 @@ def test_every_experiment_makes_units_that_can_be_run_once_each():
         assert unit["kind"] in measurements.KINDS and units.describe(unit)
         assert all(run.network in networks.NETWORKS for run in units.runs_of(unit))
         assert json.loads(json.dumps(unit)) == unit  # what is stored is what was asked
+
+
+def test_iterates_of_a_run_are_trained_on_its_way(store, trained):
+    """Fig. 6: the run comes first, and its iterates are not trained again; nor is what Fig. 5 starts from."""
+    warm = Run("mlp-bn", "mnist-1k", 60, epochs=2, start=SB.until(2))
+    todo = [units.train(SB), units.sharpness(SB.until(1), iterations=0), units.train(warm)]
+    assert go(todo, store)["done"] == 3
+    assert trained == 3 * [SB.id] + 2 * [warm.id]

@@ -475,3 +475,10 @@ def test_the_share_of_idle_coordinates_follows_adams_own_formula():
     optimizer.step()
     assert training.adam_idle(optimizer) == 75
     assert len(go(SHORT).history["adam_idle"]) == 2 and "adam_idle" not in go(dataclasses.replace(SHORT, optimizer="sgd")).history
+
+
+def test_a_run_leaves_its_iterates_where_they_are_wanted(tmp_path):
+    m = go(MLP, checkpoint=tmp_path / f"{MLP.id}.pt", keep=(2, 4, 9))
+    assert {p.name for p in tmp_path.iterdir()} == {f"{MLP.id}.pt", f"{SHORT.id}.pt"}
+    assert len(m.history["train_loss"]) == 4
+    assert same(go(SHORT, checkpoint=tmp_path / f"{SHORT.id}.pt", on_epoch=stop_at(0)), go(SHORT))  # read, not trained

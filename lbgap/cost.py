@@ -1,0 +1,183 @@
+"""What a unit costs: floating-point operations, counted by PyTorch, and the time they take on a device."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import time
+
+import torch
+
+from . import networks, training
+from .units import EPSILONS, runs_of
+
+EXAMPLES = {  # to train, to test (Table 5)
+    "mnist": (60000, 10000), "timit": (721329, 310621), "cifar10": (50000, 10000), "cifar100": (50000, 10000),
+    "mnist-5k": (4000, 1000), "mnist-1k": (1000, 4000), "tiny": (256, 256),
+}
+# Evaluations of f and its gradient for one epsilon. `best`: the mean of 340 values stored up to November 2026 is 51, of F1
+# alone too, from 43 to 67; `literal`: of 248 it is 14, of F1 alone 16; p = 100: of 240, all of the laboratory, it is 35.
+EVALUATIONS = {"best": 51, "literal": 15, "subspace": 35}
+PRODUCT = 3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
+EFFICIENCY = 0.75  # of a matrix product's speed, what training F1 and C1 at 256 reaches at least, beside other load
+EPOCH = (1, 1)  # forward passes over the training and the test set after each epoch (`training.measure`)
+FINAL = (6, 4)  # by a unit that trains: three batch-norm modes, two of them passes more, and the hits
+SEARCH = 20  # evaluations that find the temperature of match="loss"
+
+
+@functools.cache
+def flops(network: str, variant: str = "code", shrink: int = 1, *, gradient: bool = False) -> float:
+    """Floating-point operations of one example's forward pass, or with gradient=True of that and the backward pass.
+
+    Counted by PyTorch on a network without memory (two for a multiply-add, padding included; matrix products and
+    convolutions only), so a new network needs nothing. The other arguments are those of `networks.build`.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model, inputs = networks.build(network, variant, shrink=shrink), torch.zeros(2, *networks.input_shape(network))
+    with FlopCounterMode(display=False) as counter:
+        loss = model(inputs).sum()
+        if gradient:
+            loss.backward()
+    return counter.get_total_flops() / len(inputs)
+
+
+def examples(dataset: str) -> tuple[int, int]:
+    """(training, test) examples of a data set that `data.load` names, without loading it."""
+    whole = EXAMPLES["tiny" if dataset.startswith("tiny-") else dataset.removesuffix("-val")]
+    if dataset.endswith("-val"):
+        return whole[0] - whole[0] // 6, whole[0] // 6
+    return whole
+
+
+def work(unit: dict, there=frozenset()) -> float:
+    """Floating-point operations of a unit: the training of its runs, and what it measures on them.
+
+    there: ids of runs whose checkpoints are there, so that they are not trained again. A run with a stopping rule counts
+    with its cap, so a unit of it may cost much less. In float64 an operation counts twice.
+    """
+    return sum(_parts([unit], there).values())
+
+
+def projected(wanted, rate, store) -> float:
+    """Seconds that the units which the store lacks take, one after another.
+
+    rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a measurement.
+    Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from. A stored run
+    whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint that is there
+    counts as finished.
+    """
+    missing = [unit for unit in wanted if unit not in store]
+    there = {path.stem for path in (store.folder / "work").glob("*.pt")}
+    speed = rate if callable(rate) else lambda network, batch_size: rate
+    return sum(operations / speed(*who) for who, operations in _parts(missing, there).items())
+
+
+def rate(device="cpu", seconds: float = 0.3) -> float:
+    """FLOP/s that training is likely to reach on a device, from about `seconds` of float32 matrix products of F1's size.
+
+    A guess within a factor of two on a CPU, with the threads that PyTorch has now. On a GPU small batches wait for launches,
+    and F1 at 256 may reach a tenth of it; benchmarks/gpu.py measures each network there.
+    """
+    cuda = torch.device(device).type == "cuda"
+    wait = (lambda: torch.cuda.synchronize(device)) if cuda else lambda: None
+    with training.float32(device), torch.no_grad():
+        inputs, weights = torch.randn(5000, 512, device=device), torch.randn(512, 512, device=device)
+        inputs @ weights  # the first warms up
+        wait()
+        count, spent, each = 0, 0.0, 100 if cuda else 1  # as many between two looks at the clock
+        while spent < seconds:
+            started = time.perf_counter()
+            for _ in range(each):
+                inputs @ weights
+            wait()
+            spent += time.perf_counter() - started
+            count += each
+    return EFFICIENCY * count * 2 * 5000 * 512 * 512 / spent
+
+
+def clock(seconds: float) -> str:
+    """A duration in words: "12 s", "35 min", "4.2 h", "3 days"."""
+    for unit, size, until in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
+        if seconds < until:
+            return f"{seconds / size:.{int(unit == 'h' and seconds < 36000)}f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _parts(units, there) -> collections.Counter:
+    """{(network, batch size of the training, or None for what is measured): operations} of units, shared ways once."""
+    parts = collections.Counter()
+    runs = set()
+    for unit in units:
+        of = runs_of(unit)
+        runs.update(of)
+        parts[of[0].network, None] += _measuring(unit, of[0])
+    for of, epochs in _epochs(runs, there):
+        parts[of.network, of.batch_size] += epochs * _epoch(of)
+    return parts
+
+
+def _epochs(runs, there):
+    """(run, epochs to train) of every way that the runs need."""
+    ways = collections.defaultdict(dict)  # way -> {epochs: run}
+    waiting, seen = list(runs), set()
+    while waiting:
+        of = waiting.pop()
+        if of not in seen:
+            seen.add(of)
+            # where the rate falls towards the last epoch, another last epoch is another way
+            ways[of.trajectory, of.lr_end is not None and of.epochs][of.epochs] = of
+            if of.start and of.id not in there:
+                waiting.append(of.start)
+    for way in ways.values():
+        done = 0
+        for epochs, of in sorted(way.items()):
+            if of.id not in there:
+                yield of, epochs - done
+            done = epochs
+
+
+def _passes(of, train: float, test: float) -> float:
+    """Operations of so many forward passes over the training and the test set."""
+    sizes = examples(of.dataset)
+    return (train * sizes[0] + test * sizes[1]) * flops(of.network, of.variant, of.shrink)
+
+
+def _gradient(of, split="train") -> float:
+    """Operations of f and its gradient once."""
+    return examples(of.dataset)[split == "test"] * flops(of.network, of.variant, of.shrink, gradient=True)
+
+
+def _epoch(of) -> float:
+    return _gradient(of) + _passes(of, *EPOCH)
+
+
+def _measuring(unit, of) -> float:
+    """Operations of a unit whose runs are trained."""
+    kind, matched = unit["kind"], {"norms": 2, "loss": 3 + SEARCH}.get(unit.get("match"), 0)
+    if kind == "train":
+        return _passes(of, *FINAL)
+    if kind == "sharpness":
+        solver = "subspace" if unit.get("subspace") else unit.get("solver", "best")
+        split = unit.get("split", "train")
+        once = EVALUATIONS[solver] * _gradient(of, split)
+        # the accuracy at the maximiser, and f at both ends in the other two modes, of which one passes over the training set
+        once += _passes(of, 2, 5) if split == "test" else _passes(of, 7, 0)
+        return (2 if unit.get("dtype") == "float64" else 1) * len(unit["epsilons"]) * once + _passes(of, matched, 0)
+    if kind == "path":
+        points = unit.get("points", 25)
+        return _passes(of, points + matched, points)
+    if kind == "spectrum":
+        products = unit.get("probes", 4) * unit.get("steps", 32)
+        in_space = len(EPSILONS) * (EVALUATIONS["subspace"] + 1)
+        return (products * PRODUCT + in_space) * _gradient(of)
+    if kind == "directions":
+        steps = unit.get("steps", 48)
+        return steps * PRODUCT * _gradient(of) + _passes(of, 2 * (unit.get("count", 100) + min(10, steps) + 1), 0)
+    if kind == "noise":
+        return 2 * _gradient(of) + _passes(of, 1, 0)
+    raise ValueError(f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions or noise")
