@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import results, units
+from . import experiments, results, units
 
 
 def result(unit: dict) -> dict | None:
@@ -13,69 +13,152 @@ def result(unit: dict) -> dict | None:
     return None if document is None or document["result"]["diverged"] else document["result"]
 
 
+def each(measure, runs) -> list[dict | None]:
+    """`result` of measure(run) for every run; measure: units.train, units.spectrum, ..."""
+    return [result(measure(of)) for of in runs]
+
+
+def diverged(runs) -> int:
+    """How many of the runs are stored as diverged."""
+    found = [results.Store().get(units.train(of)) for of in runs]
+    return sum(document is not None and document["result"]["diverged"] for document in found)
+
+
+# -- which runs -------------------------------------------------------------------------------------------------------
+
+
+def waiting(network: str) -> str | None:
+    """Why a network of the paper cannot be run at this scale yet, or None."""
+    return None if network in units.scale().datasets else units.WAITING.get(network)
+
+
+def trials(experiment: str) -> list[int]:
+    """The trials that an experiment has at this scale."""
+    return sorted(experiments._trials(experiments.EXPERIMENTS[experiment], None))
+
+
 def pairs(network: str, trials=None, **settings) -> dict[str, list]:
-    """{"SB": runs, "LB": runs} of a network's trials, all of the scale's by default; settings: those of the runs."""
-    both = [units.pair(network, trial, **settings) for trial in (units.scale().trials if trials is None else trials)]
+    """{"SB": runs, "LB": runs} of a network's trials, all of the scale's by default, none while it is `waiting`."""
+    chosen = () if waiting(network) else units.scale().trials if trials is None else trials
+    both = [units.pair(network, trial, **settings) for trial in chosen]
     return {"SB": [small for small, _ in both], "LB": [large for _, large in both]}
+
+
+# -- trained ----------------------------------------------------------------------------------------------------------
 
 
 def final(runs, split="test", mode="recalibrated", what="accuracy") -> np.ndarray:
     """Accuracy (percent) or "loss" where each run ended (R,), in a batch-norm mode."""
-    found = [result(units.train(of)) for of in runs]
-    return np.array([np.nan if r is None else r["final"][mode][split][what] for r in found])
+    return np.array([np.nan if r is None else r["final"][mode][split][what] for r in each(units.train, runs)], float)
 
 
 def history(runs, key: str) -> list[np.ndarray]:
     """A history by epoch for each run that has one; the keys are those of `Minimizer.history`."""
-    found = [result(units.train(of)) for of in runs]
-    return [np.array(r["history"][key], float) for r in found if r is not None]
+    return [np.array(r["history"][key], float) for r in each(units.train, runs) if r and key in r["history"]]
+
+
+def epochs(runs) -> np.ndarray:
+    """How many epochs each run took (R,)."""
+    return np.array([np.nan if r is None else r["epochs"] for r in each(units.train, runs)], float)
 
 
 def distance(runs) -> np.ndarray:
     """||x - x0|| at the end of each run (R,)."""
-    found = [result(units.train(of)) for of in runs]
-    return np.array([np.nan if r is None else r["distance"] for r in found])
+    return np.array([np.nan if r is None else r["distance"] for r in each(units.train, runs)], float)
 
 
-def sharpness(runs, epsilon: float, what="value", **settings) -> np.ndarray:
-    """Metric 2.1 (or another number stored beside it, `what`) of each run at epsilon (R,).
+def hits(runs) -> list[np.ndarray]:
+    """Which test examples are classified right, (N,) bool, for each run that has it stored."""
+    out = []
+    for r in each(units.train, runs):
+        if r and "hits" in r:
+            right = np.unpackbits(np.frombuffer(bytes.fromhex(r["hits"]), np.uint8)).astype(bool)
+            accuracy = r["final"]["recalibrated"]["test"]["accuracy"]  # tells N; the bits are filled up to whole bytes
+            out.append(right[: round(100 * right.sum() / accuracy)] if accuracy else right)
+    return out
 
-    settings: those of the unit, solver="literal", subspace=100, ...; from the paper's two epsilons or from the grid.
+
+# -- Metric 2.1 -------------------------------------------------------------------------------------------------------
+
+
+def entries(of, grid_first=False, **settings) -> dict[float, dict]:
+    """All that is stored of one run's sharpness, by epsilon, ascending.
+
+    Where several units hold an epsilon, Table 3's wins, or with grid_first the grid's, whose values grow with epsilon.
     """
-    found = [entry(of, epsilon, **settings) for of in runs]
-    return np.array([np.nan if e is None else e.get(what, np.nan) for e in found], float)
+    held = [units.grid(of, **settings), units.sharpness(of, (1e-3,), **settings), units.sharpness(of, **settings)]
+    found = {}
+    for unit in held[::-1] if grid_first else held:
+        found |= {value["epsilon"]: value for value in (result(unit) or {"values": ()})["values"]}
+    return dict(sorted(found.items()))
 
 
 def entry(of, epsilon: float, **settings) -> dict | None:
     """All that is stored of one run's sharpness at epsilon, or None."""
-    for unit in (units.sharpness(of, **settings), units.grid(of, **settings)):
-        for value in (result(unit) or {"values": []})["values"]:
-            if value["epsilon"] == epsilon:
-                return value
-    return None
+    return entries(of, **settings).get(epsilon)
 
 
-def paths(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
-    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both."""
+def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.ndarray:
+    """Metric 2.1 (or another number stored beside it, `what`) of each run at epsilon (R,).
+
+    what: "recalibrated" and "frozen" are the values in these batch-norm modes. to: with match=, the run that each is
+    matched to. settings: those of the unit, solver="literal", subspace=100, ...
+    """
+    out = []
+    for i, of in enumerate(runs):
+        value = (entry(of, epsilon, **settings, **({"to": to[i]} if to else {})) or {}).get(what)
+        value = value["value"] if isinstance(value, dict) else value
+        out.append(np.nan if value is None else value)
+    return np.array(out, float)
+
+
+def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
+    """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
+    out, grid = {}, units.scale().grid
+    for label, settings in (("full space, best", {}), ("full space, literal", {"solver": "literal"}),
+                            ("subspace p = 100, best", {"subspace": 100})):
+        found = {}
+        for side, runs in (("small", small_runs), ("large", large_runs)):
+            held = [entries(of, grid_first=True, **settings) for of in runs]
+            found[side] = np.array([[h[e]["value"] if e in h else np.nan for e in grid] for h in held], float)
+        if not np.isnan(found["small"] * found["large"]).all():
+            out[label] = found
+    return out
+
+
+# -- along a path, along training, against the batch size ---------------------------------------------------------------
+
+
+def paths(small_runs, large_runs, **settings) -> dict[str, dict[str, np.ndarray]]:
+    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both; settings: the unit's."""
     out = {}
     for kind in ("linear", "curvilinear"):
-        found = [r for pair in zip(small_runs, large_runs) if (r := result(units.path(*pair, kind)))]
+        found = [r for pair in zip(small_runs, large_runs) if (r := result(units.path(*pair, kind, **settings)))]
         if found:
             keys = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
             out[kind] = {"alpha": np.array(found[0]["alpha"]), **{k: np.array([r[k] for r in found], float) for k in keys}}
     return out
 
 
-def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
-    """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
-    out = {}
-    for label, settings in (("full space, best", {}), ("full space, literal", {"solver": "literal"}),
-                            ("subspace p = 100, best", {"subspace": 100})):
-        found = {side: np.stack([sharpness(runs, e, **settings) for e in units.scale().grid], 1)
-                 for side, runs in (("small", small_runs), ("large", large_runs))}
-        if not np.isnan(found["small"] * found["large"]).all():
-            out[label] = found
-    return out
+def iterates(of, what) -> tuple[list[int], np.ndarray]:
+    """Fig. 6's epochs of a run (K,), and what(runs) -> (R,) at its iterates there (K,)."""
+    at = sorted({min(k, of.epochs) for k in units.scale().iterates})
+    return at, what([units.iterate(of, k) for k in at])
+
+
+def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
+    """Fig. 5's epochs (K,), and what(runs) (K,) of LB started there, "restarted", and of its controls, by name."""
+    at = [] if waiting(network) else sorted(units.scale().warm)
+    runs = {"restarted": [experiments.warm(network, trial, k) for k in at]}
+    for k in at:
+        for name, of in experiments.warm_controls(network, trial, k).items():
+            runs.setdefault(name, []).append(of)
+    return at, {name: what(found) for name, found in runs.items()}
+
+
+def noise(runs) -> np.ndarray:
+    """The gradient noise scale where each run ended (R,), NaN also where the squared gradient came out below 0."""
+    return np.array([np.nan if r is None or r["value"] is None else r["value"] for r in each(units.noise, runs)], float)
 
 
 def laboratory(what, networks=units.LABS) -> np.ndarray:
@@ -87,13 +170,8 @@ def laboratory(what, networks=units.LABS) -> np.ndarray:
 def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray]:
     """Fig. 4's batch sizes that are measured, ascending (K,), and what(runs) there (K, T)."""
     s = units.scale()
-    sizes = sorted({*s.sweep[network], *s.whole.get(network, ()), s.small, s.large[network]})
-    values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes])
+    sizes = [] if waiting(network) else sorted(
+        {*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
+    values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(len(sizes), len(trials))
     there = ~np.isnan(values).all(1)
     return [b for b, t in zip(sizes, there) if t], values[there]
-
-
-def hits(runs) -> list[np.ndarray]:
-    """Which test examples are classified right, (N,) bool, for each run that has it stored."""
-    found = [result(units.train(of)) for of in runs]
-    return [np.unpackbits(np.frombuffer(bytes.fromhex(r["hits"]), np.uint8)).astype(bool) for r in found if r and "hits" in r]

@@ -3,11 +3,12 @@
 import json
 import math
 import re
+import warnings
 
 import pytest
 from conftest import TINY
 
-from lbgap import __main__, bundles, experiments, measurements, networks, results, units
+from lbgap import __main__, experiments, figures, measurements, networks, results, units
 from lbgap.training import Run
 
 
@@ -168,3 +169,52 @@ def test_controls_differ_from_the_papers_runs_in_what_they_control():
     assert a == large and b.init_seed == a.init_seed and b.order_seed != a.order_seed
     carried = experiments.warm_controls("F1", 2, 10)
     assert carried["carried"].carry and carried["continued"].batch_size == 256 and carried["reverse"].start == large.until(10)
+
+
+# ------------------------------------------------------------------------------------------- every table and figure
+
+
+def texts(drawn):
+    """All the words of a Text or a matplotlib figure."""
+    if isinstance(drawn, figures.Text):
+        return str(drawn)
+    drawn.canvas.draw()
+    return "\n".join(t.get_text() for ax in drawn.axes for t in (ax.title, *ax.texts))
+
+
+@pytest.mark.parametrize("name", figures.ALL)
+def test_every_table_and_figure_is_drawn_from_what_was_measured(name, tiny, tiny_scale, monkeypatch):
+    monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        words = texts(figures.ALL[name]())
+    assert "nan" not in re.findall(r"[a-z]+", words)
+
+
+@pytest.mark.parametrize("name", figures.ALL)
+def test_every_table_and_figure_says_what_is_missing(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path))
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")  # nothing of this scale is packaged
+    assert name == "fig1" or "pending" in texts(figures.ALL[name]()).lower()
+
+
+def test_there_is_a_table_or_figure_for_every_experiment():
+    assert experiments.EXPERIMENTS.keys() <= figures.ALL.keys()
+
+
+def test_show_prints_a_table_and_draws_a_figure(tiny, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")
+    assert __main__.main(["show", "table3"]) == 0 and "| F1 |" in capsys.readouterr().out
+    assert __main__.main(["show", "fig4", "--to", str(tmp_path / "four.png")]) == 0
+    assert (tmp_path / "four.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_status_lists_every_experiment_with_its_cost(tiny, monkeypatch, capsys):
+    monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")
+    assert __main__.main(["status", "--networks", "F1", "--trials", "0"]) == 0
+    out = capsys.readouterr().out
+    for name, experiment in experiments.EXPERIMENTS.items():
+        if "F1" in experiment.networks and name != "more_seeds":
+            assert re.search(rf"^{name} +{re.escape(experiment.title)} +\d+ +0 +0  -$", out, re.M), name

@@ -1,106 +1,389 @@
 """Tables, verdicts and pictures against numbers worked out by hand, and the packaged store against its checksums."""
 
 import math
-import re
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import lbgap
-from lbgap import experiments, figures, paper, results, stored
+from lbgap import experiments, figures, paper, results, stored, units
+
+PAIR = [98.1, 98.0, 98.2], [97.8, 97.9, 97.7]
+
+
+class Made:
+    """A store of made-up results."""
+
+    def __init__(self, folder):
+        self.store = results.Store(folder, packaged=None)
+
+    def train(self, of, test=98.0, loss=0.1, distance=1.0, hits=None, diverged=False, **history):
+        both = {split: {"loss": loss, "accuracy": test} for split in ("train", "test")}
+        more = {} if hits is None else {"hits": np.packbits(hits).tobytes().hex()}
+        self.store.put(units.train(of), {"diverged": diverged, **({} if diverged else {
+            "epochs": 2, "distance": distance, "final": {mode: both for mode in ("batch", "recalibrated", "frozen")}, **more}),
+            "history": {"train_accuracy": [99.0, 99.5], "test_accuracy": [97.0, test], **history}}, {})
+
+    def sharp(self, of, value, f0=0.1, epsilons=units.EPSILONS, unit=units.sharpness, **settings):
+        """Sharpness in proportion to epsilon, `value` at 1e-3; None: measured, without a value."""
+        made = unit(of, **settings)
+        self.store.put(made, {"diverged": False, "values": [] if value is None else [
+            {"epsilon": e, "value": value * e / 1e-3, "first_order": 0.5, "f0": f0, "accuracy_at_maximizer": 50.0,
+             "fmax": f0 + value * e / 1e-3 * (1 + f0) / 100, "frozen": {"value": 2 * value}} for e in made["epsilons"]]}, {})
+
+    def pairs(self, network="F1", accuracy=PAIR, sharp=((1.0, 2.0), (100.0, 150.0)), **settings):
+        for arm, (accuracies, values) in enumerate(zip(accuracy, sharp)):
+            for trial, value in enumerate(accuracies):
+                self.train(units.pair(network, trial, **settings)[arm], value, distance=(12.0, 3.0)[arm])
+            for trial, value in enumerate(values):
+                self.sharp(units.pair(network, trial, **settings)[arm], value)
 
 
 @pytest.fixture
-def store(monkeypatch, tmp_path):
-    """An empty store, into which a test writes made-up results."""
-    made = results.Store(tmp_path, packaged=None)
-    monkeypatch.setattr(results, "Store", lambda *_: made)
-
-    def write(network="F1", small=(98.1, 98.0, 98.2), large=(97.8, 97.9, 97.7), sharp=((1.0, 2.0), (100.0, 150.0))):
-        for arm, accuracies, values in zip((0, 1), (small, large), sharp):
-            for trial, accuracy in enumerate(accuracies):
-                run = units.pair(network, trial)[arm]
-                both = {split: {"loss": 0.1, "accuracy": accuracy} for split in ("train", "test")}
-                made.put(units.train(run), {
-                    "diverged": False, "epochs": 2, "distance": 12.0 if arm == 0 else 3.0,
-                    "final": {mode: both for mode in ("batch", "recalibrated", "frozen")},
-                    "history": {"train_accuracy": [99.0, 99.5], "test_accuracy": [97.0, accuracy]}}, {})
-            for trial, value in enumerate(values):
-                run = units.pair(network, trial)[arm]
-                entries = [{"epsilon": e, "value": value * e / 1e-3, "first_order": 0.5} for e in units.EPSILONS]
-                made.put(units.sharpness(run), {"diverged": False, "values": entries}, {})
-                made.put(units.sharpness(run, solver="literal"), {"diverged": False, "values": [
-                    {**entry, "value": 0.9 if arm == 0 else 0.1} for entry in entries]}, {})
-    made.write = write
+def made(monkeypatch, tmp_path):
+    """An empty store, into which a test writes."""
+    made = Made(tmp_path)
+    monkeypatch.setattr(results, "Store", lambda *_: made.store)
     return made
 
 
-def test_welch_is_scipys():
-    a, b = [98.1, 98.0, 98.25, 98.3], [97.8, 97.9, 97.7]
-    ours = figures.difference(a, b)[1]
-    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    assert ours == pytest.approx((theirs.low, theirs.high))
+def row(text, *beginning):
+    """The cells of the one line of a table that begins with these cells."""
+    found = [line for line in str(text).splitlines() if line.startswith("| " + " | ".join(beginning) + " |")]
+    assert len(found) == 1, text
+    return found[0].strip("| ").split(" | ")
 
 
-def test_table_2_has_our_mean_and_deviation_beside_the_papers(store):
-    store.write()
-    row = str(figures.table2()).splitlines()[-1]
-    assert row == "| F1 | test | 98.10 ± 0.10 % | 98.03 ± 0.07 % | 97.80 ± 0.10 % | 97.81 ± 0.07 % |"
+def curves(ax):
+    """The lines of a panel that have a label for the legend, as arrays (x, y) by label."""
+    return {line.get_label(): np.array(line.get_data(), float) for line in ax.lines if not line.get_label().startswith("_")}
 
 
-@pytest.mark.parametrize("small, large, word", [
-    ((98.1, 98.0, 98.2), (97.8, 97.9, 97.7), "reproduced"),
-    ((97.8, 97.9, 97.7), (98.1, 98.0, 98.2), "reversed"),
-    ((98.1, 97.0, 98.2), (97.8, 97.9, 98.7), "not settled"),
-])
-def test_verdict_2_follows_the_numbers(store, small, large, word):
-    store.write(small=small, large=large)
-    text = str(figures.verdict2())
-    assert f"the gap is {word}" in text and "3 trials of 5, the others pending" in text
+def words(figure):
+    return " ".join(text.get_text() for ax in figure.axes for text in (*ax.texts, ax.title)).replace("\n", " ")
 
 
-def test_verdict_3_compares_on_a_log_scale(store):
-    store.write()
-    text = str(figures.verdict3())
+# -- every one of them ------------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_has_its_table_or_figure():
+    assert set(experiments.EXPERIMENTS) <= set(figures.ALL)
+
+
+@pytest.mark.parametrize("name", [
+    name for name in figures.ALL if name not in ("fig1", "fig4_whole", "fig5_controls")])  # the last two are fig4 and fig5
+def test_over_an_empty_store_everything_says_pending(made, name):
+    drawn = figures.ALL[name]()
+    assert "pending" in (str(drawn) if isinstance(drawn, figures.Text) else words(drawn))
+    if "F2" in str(drawn) and isinstance(drawn, figures.Text) and name != "progress":
+        assert "TIMIT is sold under a licence" in str(drawn)
+
+
+def test_over_an_empty_store_the_rest_says_pending_too(made):
+    assert "pending" in str(figures.laboratory_verdict("mlp")) and stored.paths([], []) == {}
+    assert "waiting: TIMIT" in words(figures.fig3()) and "pending: 0 of 5 measured" in words(figures.path("linear"))
+
+
+def test_at_tiny_scale_nothing_waits(made, monkeypatch):
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")
+    assert "pending: 0 of 2 measured" in words(figures.fig3("F2")) and "waiting" not in str(figures.table2())
+
+
+# -- Tables 2 to 4 ----------------------------------------------------------------------------------------------------
+
+
+def test_table_2_has_our_mean_and_deviation_beside_the_papers(made):
+    made.pairs()
+    assert row(figures.table2(("F1",)), "F1", "test")[2:] == [
+        "98.10 ± 0.10 %", "98.03 ± 0.07 %", "97.80 ± 0.10 %", "97.81 ± 0.07 %"]
+    assert row(figures.table2(), "C1", "test")[2:] == ["pending", "80.04 ± 0.12 %", "pending", "77.26 ± 0.42 %"]
+
+
+@pytest.mark.parametrize("accuracy, word", [
+    (PAIR, "reproduced"), (PAIR[::-1], "reversed"), (([98.1, 97.0, 98.2], [97.8, 97.9, 98.7]), "not settled")])
+def test_verdict_2_follows_the_numbers(made, accuracy, word):
+    made.pairs(accuracy=accuracy)
+    text = str(figures.verdict2("F1"))
+    assert f"the gap is {word}" in text and "3 trials of 5, the others pending" in text and "Welch over seeds" in text
+    assert "pending** for F2, C1" in str(figures.verdict2())
+
+
+def test_a_gap_is_settled_by_seeds_and_test_images_where_these_are_stored(made):
+    rng = np.random.default_rng(0)
+    for trial in range(5):
+        for of, right in zip(units.pair("F1", trial), (0.99, 0.90)):
+            hits = rng.random(1003) < right  # no multiple of 8
+            made.train(of, 100 * hits.mean(), hits=hits)
+            assert (stored.hits([of])[0] == hits).all()
+    runs = stored.pairs("F1")
+    assert figures.gap(*runs.values()).how == "bootstrap over seeds and test images"
+    assert "bootstrap over seeds and test images" in str(figures.verdict2("F1"))
+
+
+def test_verdict_3_compares_on_a_log_scale(made):
+    made.pairs()
+    text = str(figures.verdict3("F1"))
     ratio = math.sqrt(100 * 150) / math.sqrt(1 * 2)
-    assert f"LB is {ratio:.1f} times as sharp as SB" in text and "in the paper, 166.8 times" in text
+    assert f"LB is {ratio:.1f} times as sharp as SB" in text and "in the paper, 166.8 times" in text and "; 2 comparisons)" in text
+    assert "2 of 12 cells" in str(figures.verdict3())
 
 
-def test_verdict_3_is_withheld_when_the_ranking_turns(store):
-    store.write(sharp=((100.0, 150.0), (1.0, 2.0)))
+def test_verdict_3_is_withheld_when_the_ranking_turns(made):
+    made.pairs(sharp=((100.0, 150.0), (1.0, 2.0)))
     assert "Verdict: not reproduced" in str(figures.verdict3())
 
 
-def test_the_solver_story_says_when_the_literal_metric_flips(store):
-    store.write()
+def test_verdict_3_is_corrected_for_the_number_of_cells(made):
+    """p is about 0.03 in each of the two cells: enough for one comparison, too much for two."""
+    made.pairs(sharp=((1.0, 1.5, 1.1), (1.6, 2.4, 1.9)))
+    runs = stored.pairs("F1")
+    found = figures.ratio(*(stored.sharpness(runs[arm], 1e-3) for arm in figures.ARMS))
+    assert found.interval[0] > 1 and 0.025 < found.p < 0.05
+    assert "but not after Holm's correction" in str(figures.verdict3("F1"))
+
+
+def test_growth_has_the_exponent_and_the_epsilon_at_which_f_rises(made):
+    made.pairs()
+    of = units.pair("F1", 0)[0]
+    made.sharp(of, 100.0, f0=0.0, unit=units.grid)  # f rises by 1000 epsilon, so by 0.1 at 1e-4
+    assert figures.epsilon_at_rise("F1")["SB"][0] == pytest.approx(1e-4)
+    assert np.isnan(figures.epsilon_at_rise("F1", rise=1e6)["SB"][0])
+    assert row(figures.growth("F1"), "F1", "SB")[2:5] == ["50.00 ± 0.00 %", "1.00 ± 0.00 (1.00, 1.00)", "1.01"]
+
+
+def test_the_solver_story_says_when_the_literal_metric_flips(made):
+    made.pairs()
+    for trial in range(2):
+        for of, value in zip(units.pair("F1", trial), (0.9, 0.1)):
+            made.sharp(of, value, solver="literal")
     text = str(figures.solver_verdict())
     assert "turns the ranking round" in text and "LB comes out flatter than SB in 2 of 2" in text
+    assert row(figures.solvers(), "F1", "`literal`, scale 1")[2:5] == ["0.90 ± 0.00 (0.90, 0.90)", "0.10 ± 0.00 (0.10, 0.10)",
+                                                                       "0.1 times (0.1 to 0.1)"]
 
 
-def test_distances_know_the_papers_range(store):
-    store.write()
-    assert "inside the paper's range" in str(figures.distances()) and "4.8" in str(figures.distances())  # sqrt(235 / 10)
+def test_distances_know_the_papers_range_and_the_random_walk(made):
+    made.pairs()
+    text = str(figures.distances("F1"))
+    assert "inside the paper's range" in text and "would give 4.8" in text  # sqrt(235 / 10)
 
 
-def test_everything_says_pending_over_an_empty_store(store):
-    for name in ("table2", "verdict2", "distances", "modes2", "table3", "table4", "solvers", "solver_verdict", "path_verdict"):
-        assert re.search("pending", str(getattr(figures, name)())), name
-    assert "pending" in str(figures.laboratory_verdict("mlp"))
-    assert stored.paths([], []) == {}
-
-
-def test_figures_are_drawn_from_what_is_there(store):
-    store.write()
-    assert len(figures.fig2().axes[1].lines) == 3 + 3 + 2  # every trial and two means
-    for figure in (figures.fig1(), figures.path("linear")):
-        assert figure.get_facecolor()[:3] == (1, 1, 1)  # opaque, for dark mode
+def test_stopping_early_is_weighed_against_the_last_epoch(made):
+    small, large = units.pair("F1", 0)
+    made.train(small, test_accuracy=[90.0, 98.5, 98.0])
+    made.train(large, test_accuracy=[90.0, 97.0, 97.0])
+    text = str(figures.peaks("F1"))
+    assert "falls by 0.50 points for SB and by 0.00 for LB" in text and "ahead by 1.50 points" in text and "at the end, by 1.00" in text
 
 
 def test_the_papers_numbers_are_complete():
     numbers = paper.numbers()
     assert numbers["table2"]["C1"]["test"] == {"SB": [80.04, 0.12], "LB": [77.26, 0.42]}
     assert all(set(numbers[t]) == {"F1", "F2", "C1", "C2", "C3", "C4"} for t in ("table2", "table3", "table4"))
+
+
+# -- controls -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_control_stands_below_the_papers_setting(made):
+    made.pairs()
+    for trial in range(3):
+        for of, accuracy, value in zip(units.pair("F1", trial), (98.0, 98.0), (2.0, 2.0)):
+            settled = experiments.settled(of)
+            made.train(settled, accuracy + trial / 10, loss=0.001)
+            made.sharp(settled, value + trial)
+    before, after = (row(figures.settled("F1"), "F1", setting) for setting in ("as in Table 2", "the rate falling to 0"))
+    assert before[2:4] == ["98.10 ± 0.10 (98.10, 98.00, 98.20)", "97.80 ± 0.10 (97.80, 97.90, 97.70)"]
+    assert before[4].startswith("0.30 (") and before[-2:] == ["LB sharper", "2 of 5"]
+    assert after[4].startswith("0.00 (-") and after[5] == "0.001 ± 0.00" and after[-2:] == ["not settled", "3 of 5"]
+
+
+def test_what_cannot_be_measured_is_not_pending(made):
+    made.pairs()
+    for trial in range(2):
+        small, large = units.pair("F1", trial)
+        made.sharp(small, 5.0, match="loss", to=large)
+        made.sharp(large, None, match="loss", to=small)  # no temperature does it
+    assert row(figures.temperature("F1"), "F1", "at the higher loss")[2:] == [
+        "5.00 ± 0.00 (5.00, 5.00)", "pending", "pending", "pending", "0 of 5; 2 without a value"]
+    diverged = units.pair("F1", 0, **experiments.OPTIMIZERS["ADAGRAD"])[1]
+    made.train(diverged, diverged=True)
+    made.store.put(units.sharpness(diverged), {"diverged": True}, {})
+    assert "1 without a value" in row(figures.optimizers("F1"), "F1", "ADAGRAD")[-1]
+
+
+def test_norms_are_exchanged_with_the_other_arm_of_the_same_trial(made):
+    made.pairs()
+    for trial in range(2):
+        small, large = units.pair("F1", trial)
+        made.sharp(large, 7.0 + trial, match="norms", to=small)
+    assert row(figures.norm_matched("F1"), "F1", "LB with SB's norms")[3] == "7.50 ± 0.71 (7.00, 8.00)"
+
+
+@pytest.mark.parametrize("name", ["test_sharpness", "float64", "table4_matrices", "evaluation_batch", "scales"])
+def test_what_a_control_varies_is_read_off_its_units(made, name):
+    """Each measured unit of F1 is found by its table, under whatever name."""
+    for i, unit in enumerate(experiments.wanted([name], ["F1"], [0])):
+        made.store.put(unit, {"diverged": False, "values": [{"epsilon": 1e-3, "value": 1000.5 + i}]}, {})
+    text = str(figures.ALL[name]())
+    assert i >= 1 and all(f"{1000.5 + k:,.2f}" in text for k in range(i + 1))
+
+
+def test_table_4s_matrices_are_averaged_within_a_model(made):
+    for seed, value in ((None, 1.0), (1, 10.0), (2, 100.0)):
+        made.sharp(units.pair("F1", 0)[0], value, subspace=100, **({"seed": seed} if seed else {}))
+    assert row(figures.ALL["table4_matrices"](), "F1", "mean of the 3 matrices")[2] == "10.00"
+
+
+@pytest.mark.parametrize("name", ["optimizers", "starts", "matched_loss", "patience", "adam_epsilon", "half_life", "equal_updates",
+                                  "more_seeds", "text_variant", "no_dropout"])
+def test_what_a_control_trains_is_read_off_its_units(made, name):
+    network = "C1" if name in ("text_variant", "no_dropout") else "F1"
+    trial = 5 if name == "more_seeds" else 0
+    wanted = [u for u in experiments.wanted([name], [network], [trial]) if u["kind"] == "train"]
+    for i, unit in enumerate(wanted):
+        made.train(units.runs_of(unit)[0], 50.125 + i)
+    text = str(figures.ALL[name]())
+    assert wanted and all(f"{50.125 + k:.2f}" in text for k in range(len(wanted)))
+
+
+def test_optimisers_are_named_and_adaqn_is_accounted_for(made):
+    made.pairs("F1", **experiments.OPTIMIZERS["SGD with momentum"])
+    text = figures.optimizers("F1")
+    assert row(text, "F1", "SGD with momentum")[2].startswith("98.10") and "adaQN is not rebuilt" in str(text)
+
+
+def test_the_printed_variant_is_held_against_the_papers_accuracy(made):
+    made.pairs("C1", accuracy=([80.0, 80.2], [77.2, 77.4]))
+    made.pairs("C1", accuracy=([70.0, 70.2], [67.2, 67.4]), variant="text")
+    text = str(figures.text_variant("C1"))
+    assert "the code's variant is nearer to the paper's 80.04 and 77.26 %, 0.05 points off" in text and "the text's 9.95" in text
+
+
+def test_idle_coordinates_are_those_of_the_first_and_last_epoch(made):
+    for of, share in zip(units.pair("F1", 0), ([10.0, 20.0], [30.0, 40.0])):
+        made.train(of, adam_idle=share)
+    assert row(figures.idle("F1"), "F1", "as in Table 2")[2:] == ["10.00 %", "20.00 %", "30.00 %", "40.00 %"]
+
+
+def test_the_learning_rate_is_chosen_on_the_validation_split(made):
+    rates = (1e-3, *experiments.RATES)
+    for arm, best in ((0, 1e-3), (1, 1e-2)):
+        for lr in rates:
+            made.train(units.pair("F1", 0, dataset="mnist-val", lr=lr)[arm], 98.0 if lr == best else 97.0)
+            made.train(units.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0)  # the test set may say another thing
+    chosen = row(figures.learning_rate_table("F1"), "F1", "**chosen: SB 0.001, LB 0.01**")
+    assert chosen[2:7] == ["96.00", "95.00", "1.00", "98.00", "98.00"]
+    left, _ = figures.learning_rates("F1").axes
+    assert curves(left)["LB"][1].tolist() == [97.0, 97.0, 97.0, 97.0, 98.0]
+    other = units.train(units.pair("F1", 0, dataset="mnist-val", lr=3e-3)[0])
+    made.store.put(other, {"diverged": True}, {})
+    assert "chosen: SB 0.001" in str(figures.learning_rate_table("F1"))
+    (made.store.folder / "train" / f"{results.content_id(other)}.json").unlink()
+    assert "no choice yet" in str(figures.learning_rate_table("F1"))
+
+
+def test_figure_6_is_read_at_equal_loss(made):
+    small, large = units.pair("F1", 0)
+    for of, sharp in ((small, (10.0, 10.0)), (large, (10.0, 1000.0))):
+        for epoch, f0, value in zip((1, 100), (1.0, 1e-4), sharp):
+            made.sharp(units.iterate(of, epoch), value, f0=f0)
+    # LB's sharpness grows as f to the power -1/2
+    assert row(figures.fig6_read("F1"), "F1", "f 0.01")[2:5] == ["10.00", "100.00", "10.0 times"]
+    lines = curves(figures.fig6("F1").axes[0])
+    assert lines["LB, epsilon 0.001"].tolist() == [[1.0, 1e-4], [10.0, 1000.0]]
+
+
+def test_the_hessians_ends_and_predictions_are_told(made):
+    for of, low in zip(units.pair("F1", 0), (-0.001, -3.0)):
+        made.store.put(units.spectrum(of), {
+            "diverged": False, "top": [50.0, 20.0], "bottom": low, "top_residuals": [0.01, 0.1], "bottom_residual": 0.01,
+            "nodes": [low, 0.0, 50.0], "weights": [0.1, 0.8, 0.1],
+            "in_top_space": [{"epsilon": e, "predicted": 100 * e, "measured": 200 * e} for e in units.EPSILONS]}, {})
+    text = figures.top_space("F1")
+    assert row(text, "F1", "LB, 0.001")[2:4] == ["0.10", "0.20"]
+    assert "F1 SB: from -0.0010 (± 0.0100, not told from 0) to 50.00" in str(text)
+    assert "F1 LB: from -3.0000 (± 0.0100, negative)" in str(text)
+    lines = curves(figures.spectrum("F1").axes[0])
+    assert lines["LB: most negative -3.000"][0] == -3.0 and lines["SB: largest 50.000"][0] == 50.0
+    assert lines["SB"][0].min() < 0 and lines["SB"][0].max() > 50
+
+
+def test_the_share_of_steep_directions_is_counted(made):
+    _, large = units.pair("F1", 0)
+    made.store.put(units.directions(large), {"diverged": False, "length": 1.0, "random": [0.0, 0.1, 6.0, 0.2], "hessian": [100.0, 4.0]}, {})
+    text = str(figures.steep_share("F1"))
+    assert "LB: 25 % of 4 random directions" in text and "the largest rise, 100.00, and 1 of 2 of the Hessian's" in text
+    lines = curves(figures.directions("F1").axes[0])
+    assert lines["LB, random"].tolist() == [[1, 2, 3, 4], [6.0, 0.2, 0.1, 0.0]] and lines["LB, 5 % of the largest"][1][0] == 5.0
+
+
+# -- pictures -----------------------------------------------------------------------------------------------------------
+
+
+def test_figure_2_has_every_trial_and_the_means(made):
+    made.pairs()
+    test = figures.fig2().axes[1]
+    assert len(test.lines) == 3 + 3 + 2 and "pending: 6 of 10 measured" in test.get_title()
+    assert curves(test)["LB, 3 trials"].tolist() == [[1, 2], [97.0, pytest.approx(97.8)]]
+
+
+def test_figure_3_has_loss_on_the_left_and_accuracy_on_the_right(made):
+    for trial, unit in enumerate(units.path(*units.pair("C1", trial), "linear") for trial in range(2)):
+        made.store.put(unit, {"diverged": False, "alpha": [-1, 0, 1, 2], "train_loss": [5.0, 0.1, 0.2, None], "test_loss": [6.0, 1, 1, 7],
+                              "train_accuracy": [10, 99, 98, 10], "test_accuracy": [10, 80, 77, 10 + trial]}, {})
+    figure = figures.fig3(("C1",))
+    left, right = figure.axes
+    np.testing.assert_array_equal(curves(left)["loss, train"], [[-1, 0, 1, 2], [5.0, 0.1, 0.2, np.nan]])
+    assert right.lines[-1].get_ydata().tolist() == [10, 80, 77, 11] and right.lines[-1].get_linestyle() == "--"
+    assert "pending: 2 of 5 measured" in words(figure) and figure.get_facecolor()[:3] == (1, 1, 1)  # opaque, for dark mode
+    assert len(figures.fig7(("C1",)).axes[0].lines) == 2  # the two ends
+    assert "SB's norms" in words(figures.norm_matched_paths(("C1",)))
+
+
+def test_figure_4_has_a_dot_a_trial_and_a_line_of_means(made):
+    for trial, accuracy in enumerate((98.0, 97.0)):
+        made.train(units.run("F1", 512, trial), accuracy)
+        made.sharp(units.run("F1", 512, trial), (10.0, 1000.0)[trial])
+    left, right = figures.fig4("F1").axes
+    assert left.lines[0].get_ydata().tolist()[:2] == [98.0, 97.0] and curves(left)["test accuracy"].ravel().tolist() == [512, 97.5]
+    assert curves(right)["sharpness, epsilon 0.001"].ravel() == pytest.approx([512, 100])
+
+
+def test_figure_5_has_the_restarts_over_sb_and_the_controls(made):
+    made.train(units.pair("F1", 0)[0], test_accuracy=[95.0, 98.0])
+    for k in (10, 20):
+        made.train(experiments.warm("F1", 0, k), 97.0 + k / 100)
+        made.sharp(experiments.warm("F1", 0, k), float(k), epsilons=(1e-3,))
+        made.train(experiments.warm_controls("F1", 0, k)["reverse"], 96.0)
+    left, right = figures.fig5("F1").axes
+    lines = curves(left)
+    assert lines["SB itself"].tolist() == [[1, 2], [95.0, 98.0]] and lines["LB from there"].tolist() == [[10, 20], [97.1, 97.2]]
+    assert lines["SB from LB's epoch"][1].tolist() == [96.0, 96.0] and curves(right)["LB from there"][1].tolist() == [10.0, 20.0]
+
+
+def test_the_noise_scale_is_drawn_where_it_was_found(made):
+    large = units.pair("F1", 0)[1]
+    for k, value in ((1, 100.0), (2, None), (100, 1e4)):
+        made.store.put(units.noise(units.iterate(large, k)), {"diverged": False, "f": 1.0, "value": value}, {})
+    line = curves(figures.noise_scale("F1").axes[0])["LB"]
+    assert line[1][[0, 1, -1]] == pytest.approx([100.0, np.nan, 1e4], nan_ok=True)
+
+
+def test_the_grid_of_epsilon_is_ringed_where_f_rises_by_a_tenth(made):
+    made.sharp(units.pair("F1", 0)[1], 100.0, f0=0.0, unit=units.grid)
+    ax = figures.epsilon_grid("F1").axes[0]
+    assert any(line.get_markersize() == 9 and line.get_xdata() == pytest.approx([1e-4]) and line.get_ydata() == [0.1] for line in ax.lines)
+    assert curves(ax)["LB"][1] == pytest.approx([1000 * e for e in units.GRID])
+
+
+def test_sisters_are_pairs_of_one_batch_size(made):
+    a, b = experiments.sisters("F1", 0)["LB, same start"]
+    made.store.put(units.path(a, b, "linear"), {"diverged": False, "alpha": [0, 1], **{
+        f"{split}_{what}": [3.0, 4.0] for split in ("train", "test") for what in ("loss", "accuracy")}}, {})
+    figure = figures.sisters("F1")
+    panel = next(ax for ax in figure.axes if ax.get_title().startswith("F1: LB, same start"))
+    assert curves(panel)["loss, train"][1].tolist() == [3.0, 4.0] and "LB'" in words(figure)
 
 
 # -- what is packaged -------------------------------------------------------------------------------------------------
@@ -124,22 +407,27 @@ def test_packaged_documents_say_where_they_come_from(tmp_path):
 def test_packaged_minimizers_are_those_of_the_stored_runs(arm, name):
     minimizer, run = lbgap.minimizer(name), units.pair("F1", 0)[arm]
     document = stored.result(units.train(run))
+    if document is None:
+        pytest.skip(f"the history of {name} is pending")
     assert minimizer.run == run and minimizer.history == document["history"]
     x0 = lbgap.objective.flat(lbgap.networks.build("F1", seed=run.init_seed).parameters())
     assert (minimizer.x - x0).double().norm().item() == pytest.approx(document["distance"], rel=1e-6)
 
 
 def test_packaged_paths_end_at_the_stored_losses():
+    checked = 0
     for path in results.Store().paths():
         document = results.read(path)
-        if document["spec"]["kind"] != "path":
+        if document["spec"]["kind"] != "path" or "match" in document["spec"]:
             continue
         result = document["result"]
         for run, alpha in zip(document["spec"]["runs"], (0.0, 1.0)):
-            end = stored.result(units.train(lbgap.Run(**run)))["final"]["batch"]
-            i = result["alpha"].index(alpha)
-            for split in ("train", "test"):
-                assert result[f"{split}_loss"][i] == end[split]["loss"], document["id"]
+            if end := stored.result(units.train(lbgap.Run(**run))):
+                i = result["alpha"].index(alpha)
+                for split in ("train", "test"):
+                    assert result[f"{split}_loss"][i] == end["final"]["batch"][split]["loss"], document["id"]
+                    checked += 1
+    assert checked
 
 
 def test_packaged_minimizers_are_under_15_mb():

@@ -1,0 +1,38 @@
+"""The paper's tables and figures from the stored results, beside the paper's own numbers, each with its verdict.
+
+ALL: every one of them by name, without arguments, the names of `experiments.EXPERIMENTS` among them; each gives a `Text`
+or a matplotlib figure of what the store holds, and says what is pending.
+"""
+
+from .. import stored
+from ..experiments import EXPERIMENTS
+from ..units import PAPER
+from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations,
+                       learning_rate_table, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
+                       patience, precision, row, settled, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
+from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
+                    noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay)
+from .statistics import bootstrap, difference, gap, holm, meet, ratio, welch
+from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_verdict, modes2, path_verdict, peaks, progress,
+                     solver_verdict, starts, table2, table3, table4, verdict2, verdict3)
+from .words import ARMS, Text, known, number, percent, spread
+
+ALL = {
+    # of experiments.EXPERIMENTS, in its order
+    "laboratory": laboratory, "table2": table2, "table3": table3, "fig3": fig3, "fig7": fig7, "literal": lambda: solver_verdict(PAPER),
+    "table4": table4, "fig4": fig4, "fig6": fig6, "fig5": fig5, "optimizers": optimizers, "directions": directions, "spectrum": spectrum,
+    "norm_matched": norm_matched, "text_variant": text_variant, "sisters": sisters, "more_seeds": more_seeds, "settled": settled,
+    "temperature": temperature, "test_sharpness": test_sharpness, "matched_loss": matched_loss, "patience": patience,
+    "epsilon_grid": epsilon_grid, "scales": lambda: solvers(PAPER), "table4_matrices": matrices, "float64": precision,
+    "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
+    "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
+    "fig5_controls": fig5, "equal_updates": equal_updates, "fig4_whole": fig4,
+    # and what goes with them
+    "fig1": fig1, "fig2": lambda: fig2(PAPER), "verdict2": verdict2, "peaks": peaks, "modes2": modes2, "distances": distances,
+    "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "growth": growth, "modes3": modes3,
+    "solver_starts": starts, "path_verdict": lambda: path_verdict(PAPER), "fig6_read": fig6_read,
+    "steep_share": steep_share, "top_space": top_space, "norm_matched_paths": norm_matched_paths,
+    "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
+    "no_dropout_paths": lambda: fig3(EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False),
+    "learning_rate_curves": learning_rates, "progress": progress,
+}

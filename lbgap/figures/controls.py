@@ -1,0 +1,411 @@
+"""The controls as tables of one shape: what was changed, and what became of the gap and of the ratio of sharpness."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .. import experiments, paper, results, stored, units
+from ..experiments import EXPERIMENTS
+from .statistics import Compared, gap, holm, ratio
+from .tables import crossing
+from .words import ARMS, PENDING, Text, by_network, collapsed, dots, known, names, note, number, percent, spread, table
+
+EPSILON = 1e-3
+OTHER = {"SB": "LB", "LB": "SB"}
+
+
+@dataclasses.dataclass
+class Row:
+    """One setting of a control: the runs and the sharpness (T,) of either arm, and how many of these have none, though measured."""
+
+    network: str
+    setting: str
+    runs: dict[str, list]
+    sharp: dict[str, np.ndarray]
+    lost: int = 0
+
+
+def row(network: str, setting: str, runs: dict, match=None, what="value", **settings) -> Row:
+    """The row of these runs. match: {arm: "norms" or "loss"}, matched to the other arm; settings: of the sharpness units."""
+    sharp, lost, store = {}, 0, results.Store()
+    for arm in ARMS:
+        matched = match and arm in match
+        own, to = ({"match": match[arm]}, runs[OTHER[arm]]) if matched else (settings, None)
+        sharp[arm] = stored.sharpness(runs[arm], EPSILON, what, to, **own)
+        for i in np.flatnonzero(np.isnan(sharp[arm])):
+            lost += units.sharpness(runs[arm][i], **own, **({"to": to[i]} if to else {})) in store
+    return Row(network, setting, runs, sharp, lost)
+
+
+def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
+    """One line a row: accuracy and its gap, sharpness and its ratio, with intervals and all points, and a verdict of the ratio.
+
+    accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more columns.
+    """
+    ratios = [ratio(r.sharp["SB"], r.sharp["LB"]) for r in rows]
+    adjusted, lines = holm([found.p for found in ratios]), []
+    for r, found, p in zip(rows, ratios, adjusted):
+        line, measured = [r.network, r.setting], list(r.sharp.values())
+        if accuracy:
+            ahead, finals = gap(r.runs["SB"], r.runs["LB"]), [stored.final(r.runs[arm]) for arm in ARMS]
+            measured += finals
+            line += [*map(dots, finals), PENDING if np.isnan(ahead.value) else number(ahead.value) + (
+                f" ({number(ahead.interval[0])} to {number(ahead.interval[1])})" if ahead.interval else "")]
+        for measure in (extra or {}).values():
+            line += [spread(measure(r.runs[arm])) for arm in ARMS]
+        there, of = min(len(known(v)) for v in measured), len(r.runs["SB"])
+        count = (f"{there}" if there >= of else f"{there} of {of}") + (f"; {r.lost} without a value" if r.lost else "")
+        quotient, word = PENDING, PENDING
+        if all(len(known(r.sharp[arm])) for arm in ARMS):
+            quotient = times(found)
+            word = {1: "LB sharper", -1: "LB flatter", 0: "not settled"}[0 if p >= 0.05 else found.side(1)] if found.interval else "open"
+        any_there = r.lost or any(len(known(v)) for v in measured)
+        lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), quotient, word, count if any_there else PENDING])
+    head = ["network", "setting"] + (["test accuracy, SB", "LB", "gap, points"] if accuracy else [])
+    head += [f"{words}, {arm}" for words in extra or {} for arm in ARMS] + ["sharpness, SB", "LB", "LB / SB", "", "trials"]
+    tested = sum(found.interval is not None for found in ratios)
+    said = (f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a log scale; "
+            f"its verdict is Holm-corrected, comparisons: {tested}.")
+    if accuracy:
+        said += " The gap's interval: bootstrap over seeds and test images where these are stored, else Welch over seeds."
+    return Text(f"{table(head, collapsed(lines))}\n\n{said}{note(dict.fromkeys(r.network for r in rows))}")
+
+
+def times(found: Compared) -> str:
+    """A ratio and its interval in a cell."""
+    if np.isnan(found.value):
+        return "none: a value is not above 0"
+    return f"{number(found.value, 1)} times" + (f" ({' to '.join(number(v, 1) for v in found.interval)})" if found.interval else "")
+
+
+# -- what an experiment varies, read off its own units ------------------------------------------------------------------
+
+
+def run_settings(name: str, network: str) -> list[dict]:
+    """How the runs that an experiment trains differ from the paper's, one dict a setting, in its order."""
+    if stored.waiting(network):
+        return []
+    usual, found = ("batch_size", "init_seed", "order_seed"), []
+    plain = units.pair(network, 0)[0].spec
+    for unit in EXPERIMENTS[name].units(network, 0):
+        if unit["kind"] == "train" and "start" not in unit["run"]:
+            settings = {k: v for k, v in unit["run"].items() if k not in usual and plain.get(k) != v}
+            found += [settings] if settings not in found else []
+    return found
+
+
+def sharpness_settings(name: str, network: str) -> list[dict]:
+    """The settings of the sharpness that an experiment measures, one dict a setting, in its order."""
+    found = []
+    for unit in () if stored.waiting(network) else EXPERIMENTS[name].units(network, 0):
+        if unit["kind"] == "sharpness":
+            settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match")}
+            found += [settings] if settings not in found else []
+    return found
+
+
+def in_words(settings: dict) -> str:
+    """Settings as "name value, name value", without those of the scale itself."""
+    own = units.scale().settings.get("sharpness", {})
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if own.get(k) != v) or "as it is"
+
+
+def networks_of(name: str, networks) -> tuple:
+    """The networks asked for, or else those of the experiment."""
+    return EXPERIMENTS[name].networks if networks is None else names(networks)
+
+
+def _trained(name, networks, extra=None, labels=None) -> Text:
+    """The paper's runs, all trials, and those of an experiment that trains both arms with other settings."""
+    rows = []
+    for network in networks_of(name, networks):
+        rows.append(row(network, "as in Table 2", stored.pairs(network)))
+        for settings in run_settings(name, network):
+            rows.append(row(network, (labels or in_words)(settings), stored.pairs(network, stored.trials(name), **settings)))
+    return compare(rows, extra=extra)
+
+
+def _measured(name, networks, words, **base) -> Text:
+    """The paper's minimisers, measured with `base` and with the settings of an experiment."""
+    rows = []
+    for network in networks_of(name, networks):
+        rows.append(row(network, words, stored.pairs(network), **base))
+        for settings in sharpness_settings(name, network):
+            rows.append(row(network, in_words(settings), stored.pairs(network, stored.trials(name)), **settings))
+    return compare(rows, accuracy=False)
+
+
+def _each(name, network, make) -> list:
+    return [] if stored.waiting(network) else [make(network, trial) for trial in stored.trials(name)]
+
+
+def _named(table):
+    return lambda settings: next((name for name, own in table.items() if own.items() <= settings.items()), in_words(settings))
+
+
+EPOCHS = {"epochs": stored.epochs}
+LOSS = {"training loss": lambda runs: stored.final(runs, "train", "batch", "loss")}
+
+
+# -- training otherwise -------------------------------------------------------------------------------------------------
+
+
+def optimizers(networks=None) -> Text:
+    """Section 2.2: "other optimizers ... led to similar results"; and those that are not rebuilt, with the reason."""
+    missing = "\n\n".join(f"**{name} is not rebuilt:** {why}." for name, why in experiments.NOT_REBUILT.items())
+    return Text(f"{_trained('optimizers', networks, labels=_named(experiments.OPTIMIZERS))}\n\n{missing}")
+
+
+def initialisations(networks=None) -> Text:
+    """Section 2.2: "other initialization strategies, activation functions ... showed similar behavior"."""
+    return _trained("starts", networks, labels=_named(experiments.STARTS))
+
+
+def text_variant(networks=None) -> Text:
+    """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's accuracy."""
+    def nearer(network):
+        cell, off = paper.numbers()["table2"][network]["test"], {}
+        for words, settings in (("the code's", {}), ("the text's", run_settings("text_variant", network)[0])):
+            runs = stored.pairs(network, **settings)
+            found = {arm: known(stored.final(runs[arm])) for arm in ARMS}
+            if not all(map(len, found.values())):
+                return None
+            off[words] = sum(abs(found[arm].mean() - cell[arm][0]) for arm in ARMS) / 2
+        first, second = sorted(off, key=off.get)
+        return (f"{network}: {first} variant is nearer to the paper's {cell['SB'][0]} and {cell['LB'][0]} %, {number(off[first])} points "
+                f"off in the mean of the two, {second} {number(off[second])}.")
+    chosen = networks_of("text_variant", networks)
+    return Text(f"{_trained('text_variant', networks, labels=lambda _: 'as printed')}\n\n{by_network(chosen, nearer)}")
+
+
+def no_dropout(networks=None) -> Text:
+    """Dropout means that C1-C4 do not minimise f: a pair without."""
+    return _trained("no_dropout", networks, LOSS)
+
+
+def matched_loss(networks=None) -> Text:
+    """Both arms stopped at one training loss."""
+    return _trained("matched_loss", networks, LOSS | EPOCHS)
+
+
+def patience(networks=None) -> Text:
+    """ "Until the loss function ceased to improve", in place of 100 epochs."""
+    return _trained("patience", networks, LOSS | EPOCHS)
+
+
+def more_seeds(networks=None) -> Text:
+    """The scale's own trials, and twice as many."""
+    return compare([row(network, words, stored.pairs(network, which)) for network in networks_of("more_seeds", networks)
+                    for words, which in (("as in Table 2", None), ("with further seeds", stored.trials("more_seeds")))])
+
+
+def settled(networks=None) -> Text:
+    """Both after epochs more in which the rate falls to 0."""
+    rows = []
+    for network in networks_of("settled", networks):
+        runs = stored.pairs(network)
+        rows += [row(network, "as in Table 2", runs),
+                 row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS})]
+    return compare(rows, extra=LOSS)
+
+
+def _other_large(name, networks, makers, extra=None) -> Text:
+    rows = []
+    for network in networks_of(name, networks):
+        runs = stored.pairs(network)
+        rows.append(row(network, "as in Table 2", runs))
+        small = stored.pairs(network, stored.trials(name))["SB"]
+        rows += [row(network, words, {"SB": small, "LB": _each(name, network, make)}) for words, make in makers.items()]
+    return compare(rows, extra=extra)
+
+
+def half_life(networks=None) -> Text:
+    """LB with Adam's memory as long as SB's in examples."""
+    return _other_large("half_life", networks, {
+        "LB: beta2 by examples": experiments.half_life,
+        "LB: beta1 and beta2 by examples": lambda network, trial: experiments.half_life(network, trial, True)})
+
+
+def equal_updates(networks=None) -> Text:
+    """LB with as many steps as SB."""
+    return _other_large("equal_updates", networks, {"LB: as many steps as SB": experiments.equal_updates}, EPOCHS)
+
+
+def adam_epsilon(networks=None) -> Text:
+    """Adam's epsilon, and how many coordinates it holds back."""
+    return Text(f"{_trained('adam_epsilon', networks)}\n\n{idle(networks)}")
+
+
+def idle(networks=None) -> Text:
+    """The share of coordinates in which Adam's sqrt(v) is under 10 epsilon, after the first epoch and after the last."""
+    rows = []
+    for network in networks_of("adam_epsilon", networks):
+        for words, settings in [("as in Table 2", {})] + [(in_words(s), s) for s in run_settings("adam_epsilon", network)]:
+            runs = stored.pairs(network, stored.trials("adam_epsilon") if settings else None, **settings)
+            found = {arm: stored.history(runs[arm], "adam_idle") for arm in ARMS}
+            rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
+    return table(["network", "idle coordinates", "SB, first epoch", "SB, last", "LB, first epoch", "LB, last"], collapsed(rows))
+
+
+def learning_rate_table(networks=None) -> Text:
+    """Every learning rate for either arm, and each arm at the rate chosen for it on the validation split."""
+    rows, said = [], []
+    for network in networks_of("learning_rates", networks):
+        at, chosen = rate_runs(network), chosen_rates(network)
+        rows += [row(network, f"learning rate {lr:g}", runs) for lr, runs in at.items()]
+        if chosen:
+            best = {arm: at[chosen[arm]][arm] for arm in ARMS}
+            rows.append(row(network, f"**chosen: SB {chosen['SB']:g}, LB {chosen['LB']:g}**", best))
+        else:
+            said.append(f"{network}: no choice yet, validation runs are pending.")
+    table = compare(rows, extra={"validation accuracy": lambda runs: stored.final(on_validation(runs))})
+    return Text("\n\n".join([str(table), *said]))
+
+
+def rate_runs(network: str) -> dict[float, dict]:
+    """The runs of either arm by learning rate, ascending, the paper's own among them."""
+    rates = sorted({1e-3, *experiments.RATES})
+    return {lr: stored.pairs(network, stored.trials("learning_rates"), lr=lr) for lr in rates}
+
+
+def on_validation(runs) -> list:
+    """The same runs on the rest of the training set, whose test set is the validation split."""
+    return [dataclasses.replace(of, dataset=f"{of.dataset}-val") for of in runs]
+
+
+def chosen_rates(network: str) -> dict[str, float] | None:
+    """The rate of either arm that does best on the validation split, once all are measured; a run that diverged does worst."""
+    out = {}
+    for arm in ARMS:
+        found = {lr: on_validation(runs[arm]) for lr, runs in rate_runs(network).items()}
+        accuracy = {lr: stored.final(runs) for lr, runs in found.items()}
+        if any(len(known(accuracy[lr])) + stored.diverged(runs) < max(1, len(runs)) for lr, runs in found.items()):
+            return None
+        out[arm] = max(accuracy, key=lambda lr: np.nan_to_num(accuracy[lr], nan=0.0).mean())
+    return out
+
+
+# -- the same minimisers, measured otherwise ----------------------------------------------------------------------------
+
+
+def norm_matched(networks=None) -> Text:
+    """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only smaller?"""
+    rows = []
+    for network in networks_of("norm_matched", networks):
+        runs = stored.pairs(network)
+        rows += [row(network, "as they are", runs), row(network, "LB with SB's norms", runs, {"LB": "norms"}),
+                 row(network, "SB with LB's norms", runs, {"SB": "norms"})]
+    return compare(rows, accuracy=False)
+
+
+def temperature(networks=None) -> Text:
+    """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal then."""
+    rows = []
+    for network in networks_of("temperature", networks):
+        runs = stored.pairs(network)
+        rows += [row(network, "as they are", runs), row(network, "at the higher loss", runs, dict.fromkeys(ARMS, "loss"))]
+    return compare(rows, accuracy=False)
+
+
+def test_sharpness(networks=None) -> Text:
+    """Section 2.1 speaks of "training and testing functions": the sharpness of the test loss."""
+    return _measured("test_sharpness", networks, "as in Table 3")
+
+
+def solvers(networks="F1") -> Text:
+    """The solver story: what SciPy's ten iterations find, at three units of the objective, beside `best`."""
+    rows = []
+    for network in names(networks):
+        for settings in [{}, {"solver": "literal"}, *sharpness_settings("scales", network)]:
+            words = f"`{settings.get('solver', 'best')}`" + (f", scale {settings.get('scale', 1)}" if settings else "")
+            rows.append(row(network, words, stored.pairs(network), **settings))
+    return compare(rows, accuracy=False)
+
+
+def matrices(networks=None) -> Text:
+    """Table 4 with three matrices a model, and a model's geometric mean over them."""
+    rows = []
+    for network in networks_of("table4_matrices", networks):
+        runs = stored.pairs(network)
+        mine = [row(network, in_words(s), runs, **s) for s in [{"subspace": 100}, *sharpness_settings("table4_matrices", network)]]
+        mean = {arm: np.exp(np.mean([np.log(r.sharp[arm]) for r in mine], 0)) for arm in ARMS}
+        rows += [*mine, Row(network, f"mean of the {len(mine)} matrices", runs, mean)]
+    return compare(rows, accuracy=False)
+
+
+def precision(networks=None) -> Text:
+    """The same in double precision."""
+    return _measured("float64", networks, "as in Table 3")
+
+
+def evaluation_batches(networks=None) -> Text:
+    """Batch norm: other evaluation batches, and the value at the maximiser under other statistics."""
+    return Text(f"{_measured('evaluation_batch', networks, 'as in Table 3')}\n\n{modes3(networks)}")
+
+
+def modes3(networks=None) -> Text:
+    """Table 3 under each way to normalise, at the point that `batch` found."""
+    return compare([row(network, words, stored.pairs(network), what=what) for network in networks_of("evaluation_batch", networks)
+                    for what, words in (("value", "batch norm: the evaluation batch's"), ("recalibrated", "recalibrated"),
+                                        ("frozen", "running averages"))], accuracy=False)
+
+
+def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
+    """Fig. 6 read at equal loss: sharpness where f first passes each value, between the logarithms of the stored iterates."""
+    rows = []
+    for network in networks_of("fig6", networks):
+        runs = stored.pairs(network)
+        along = {arm: [[stored.iterates(of, lambda at: stored.sharpness(at, EPSILON, what))[1] for what in ("f0", "value")]
+                       for of in runs[arm]] for arm in ARMS}
+        for loss in losses:
+            rows.append(Row(network, f"f {loss:g}", runs, {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS}))
+    return compare(rows, accuracy=False)
+
+
+def at_loss(f, s, loss: float) -> float:
+    """The sharpness s (K,) where f (K,) first passes a loss, on straight lines between the logarithms; NaN if it never does."""
+    there = ~np.isnan(f * s) & (f > 0) & (s > 0)
+    index = np.arange(there.sum())
+    at = np.log(crossing(np.exp(index), f[there], loss))  # which iterate, and how far to the next
+    return float("nan") if np.isnan(at) else float(np.exp(np.interp(at, index, np.log(s[there]))))
+
+
+def top_space(networks=None) -> Text:
+    """Section 2.2.2: what the Hessian's largest eigenvalues predict of Metric 2.1, against what is measured there.
+
+    And the most negative eigenvalue: conjecture (ii) of Section 2.1 is that LB ends at saddle points.
+    """
+    chosen, rows, ends = networks_of("spectrum", networks), [], []
+    for network in chosen:
+        runs = stored.pairs(network, stored.trials("spectrum"))
+        for arm in ARMS:
+            found = [r for r in stored.each(units.spectrum, runs[arm]) if r]
+            for k, epsilon in enumerate(units.EPSILONS):
+                there = [r["in_top_space"][k] for r in found]
+                rows.append([network, f"{arm}, {epsilon:g}", *(dots([t[what] for t in there]) for what in ("predicted", "measured")),
+                             dots(stored.sharpness(runs[arm], epsilon))])
+            for r in found:
+                low, off = r["bottom"], r["bottom_residual"]
+                word = "negative" if low < -off else "not told from 0"
+                ends.append(f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
+                            f"(± {number(r['top_residuals'][0], 4)})")
+    said = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}." if ends else "The Hessians are pending."
+    head = ["network", "arm, epsilon", "in the top eigenvectors, predicted", "measured", "in the full space"]
+    return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
+
+
+def steep_share(networks=None, share=0.05) -> Text:
+    """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole space)"."""
+    def sentence(network):
+        lines = []
+        for arm, of in stored.pairs(network, stored.trials("directions")).items():
+            for r in filter(None, stored.each(units.directions, of)):
+                random, hessian = np.array(r["random"], float), np.array(r["hessian"], float)
+                most = np.nanmax([*random, *hessian])
+                lines.append(f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by more than "
+                             f"{100 * share:.0f} % of the largest rise, {number(most)}, and {(hessian > share * most).sum()} of "
+                             f"{len(hessian)} of the Hessian's")
+        return f"{network}, {'; '.join(lines)}. The paper says: e.g. 5 % of the space." if lines else None
+    return by_network(networks_of("directions", networks), sentence)

@@ -1,0 +1,430 @@
+"""The paper's figures, and those of the controls, in matplotlib: shape and dash as well as colour, on opaque white."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+import numpy as np
+
+from .. import experiments, results, stored, units
+from ..experiments import EXPERIMENTS
+from ..units import LABS, PAPER
+from .controls import chosen_rates, networks_of, on_validation, rate_runs
+from .tables import epsilon_at_rise
+from .words import ARMS, known, names, number
+
+COLOR = {"SB": "#123f73", "LB": "#c1440e"}
+MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
+DASH = {"train": "-", "test": "--"}
+LOSS, ACCURACY = "#222222", "#9a5fb5"
+STYLE = {1e-3: "-", 5e-4: "--"}
+
+
+def _axes(count, columns=2, height=2.7):
+    """A figure and its `count` panels, in rows of so many."""
+    import matplotlib.pyplot as plt
+
+    rows = math.ceil(count / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(6.0, height * rows + 0.4), facecolor="white", layout="constrained", squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    for ax in axes.flat[:count]:
+        ax.set_facecolor("white")  # opaque, so that it reads in dark mode
+        ax.grid(alpha=0.3)
+    plt.close(figure)  # a notebook shows what a cell returns, and would show an open figure a second time
+    return figure, list(axes.flat[:count])
+
+
+def _mark(ax, network, wanted):
+    """Say in a panel what of its units is missing, and let the axes' log scales have few enough labels."""
+    store, title = results.Store(), ax.get_title()
+    done = sum(unit in store for unit in wanted)
+    if why := stored.waiting(network):
+        ax.text(0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8)
+    elif done < len(wanted):
+        title += f"\npending: {done} of {len(wanted)} measured"
+    ax.set_title(title, fontsize=10)
+    if ax.get_xscale() == "log":
+        ax.xaxis.set_minor_formatter("")
+
+
+def _legend(figure, *axes):
+    """One legend below the panels, each label once."""
+    found = {}
+    for ax in axes:
+        found |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels()) if label not in found}
+    if found:
+        columns = max(1, min(4, 75 // (max(map(len, found)) + 8)))
+        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def _wanted(name, network):
+    return [] if stored.waiting(network) else experiments.wanted([name], [network])
+
+
+# -- Figs. 1 to 3 and 7 -------------------------------------------------------------------------------------------------
+
+
+def fig1():
+    """Fig. 1: a flat and a sharp minimum of one curve; the test curve is the same, a little to the side."""
+    f = lambda x: 1 - np.exp(-((x + 2) ** 2) / 2.4) - 0.99 * np.exp(-((x - 2.6) ** 2) / 0.09)
+    x = np.linspace(-5, 5, 800)
+    figure, (ax,) = _axes(1, 1, 3.2)
+    shift = 0.35
+    ax.plot(x, f(x), "k-", label="training function f")
+    ax.plot(x, f(x - shift), "k--", label="testing function, shifted")
+    for arm, at, name in (("SB", -2.0, "flat minimum"), ("LB", 2.6, "sharp minimum")):
+        ax.plot([at, at], [f(at), f(at - shift)], color=COLOR[arm], lw=3)
+        ax.plot(at, f(at), MARK[arm], color=COLOR[arm])
+        ax.text(at, -0.08, f"{name}: rises by {f(at - shift) - f(at):.2f}", ha="center", va="top", color=COLOR[arm])
+    ax.set(xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices", ylim=(-0.25, 1.3))
+    ax.legend(loc="upper center", ncols=2, fontsize=8)
+    return figure
+
+
+def fig2(networks="F1", **settings):
+    """Fig. 2's curves: train and test accuracy by epoch, every trial thin, the mean thick. settings: those of the runs.
+
+    The first tenth of the epochs may lie below the picture.
+    """
+    figure, axes = _axes(2 * len(names(networks)))
+    for network, pair in zip(names(networks), zip(axes[::2], axes[1::2])):
+        runs = stored.pairs(network, **settings)
+        for ax, split in zip(pair, ("train", "test")):
+            late = []
+            for arm in ARMS:
+                curves = stored.history(runs[arm], f"{split}_accuracy")
+                for c in curves:
+                    ax.plot(np.arange(1, len(c) + 1), c, DASH[split], color=COLOR[arm], alpha=0.25, lw=0.7)
+                    late.append(c[len(c) // 10 :])
+                if curves:
+                    mean = np.mean([c[: min(map(len, curves))] for c in curves], 0)
+                    ax.plot(np.arange(1, len(mean) + 1), mean, DASH[split], color=COLOR[arm], marker=MARK[arm],
+                            markevery=max(1, len(mean) // 5), label=f"{arm}, {len(curves)} trial{'' if len(curves) == 1 else 's'}")
+            ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
+            if late:
+                low, high = min(map(np.nanmin, late)), max(map(np.nanmax, late))
+                room = 0.05 * (high - low) or 0.1
+                ax.set_ylim(low - room, high + room)
+                ax.legend(fontsize=8)
+            _mark(ax, network, [units.train(of) for arm in ARMS for of in runs[arm]])
+    return figure
+
+
+def path(kind="linear", network="F1"):
+    """Figs. 3 and 7 for one network, loss and accuracy in a panel each; train solid, test dashed, all trials."""
+    figure, axes = _axes(2, height=3.0)
+    runs = stored.pairs(network)
+    found = stored.paths(*runs.values()).get(kind)
+    for ax, what, label in zip(axes, ("loss", "accuracy"), ("cross-entropy", "accuracy (%)")):
+        _along(ax, found, what, LOSS if what == "loss" else ACCURACY)
+        _ends(ax, ARMS)
+        ax.set(xlabel="alpha", ylabel=label, title=f"{network}, {kind}, {what}")
+        _mark(ax, network, [units.path(*pair, kind) for pair in zip(*runs.values())])
+    _legend(figure, *axes)
+    return figure
+
+
+def _along(ax, found, what, color):
+    for split in DASH if found else ():
+        for i, curve in enumerate(found[f"{split}_{what}"]):
+            ax.plot(found["alpha"], curve, DASH[split], color=color, lw=1, alpha=0.8, label=f"{what}, {split}" if i == 0 else None)
+
+
+def _ends(ax, ends):
+    for alpha, name in enumerate(ends):
+        ax.axvline(alpha, color=COLOR[name[:2]], lw=1, ls=":" if name[:2] == "LB" else "-")
+        ax.text(alpha, 1.0, f" {name}", color=COLOR[name[:2]], transform=ax.get_xaxis_transform(), va="top", fontsize=8)
+
+
+def paths(panels, columns=2):
+    """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all pairs.
+
+    panels: (title, network, runs at alpha 0, runs at alpha 1, kind, settings of the unit, names of the ends).
+    """
+    figure, axes = _axes(len(panels), columns)
+    right = []
+    for k, (ax, (title, network, small, large, kind, settings, ends)) in enumerate(zip(axes, panels)):
+        found = stored.paths(small, large, **settings).get(kind)
+        right.append(ax.twinx())
+        _along(ax, found, "loss", LOSS)
+        _along(right[-1], found, "accuracy", ACCURACY)
+        _ends(ax, ends)
+        ax.set(title=title, xlabel="alpha" if k + columns >= len(panels) else None, ylabel="cross-entropy" if k % columns == 0 else None)
+        ax.set(xlim=(-1, 2))
+        ax.set_ylim(bottom=0)
+        right[-1].set(ylim=(0, 102), ylabel="accuracy (%)" if k % columns == columns - 1 else None)
+        right[-1].tick_params(colors=ACCURACY)
+        _mark(ax, network, [units.path(*pair, kind, **settings) for pair in zip(small, large)])
+    _legend(figure, *axes, *right)
+    return figure
+
+
+def fig3(networks=PAPER, kind="linear", trials=None, **settings):
+    """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False, ..."""
+    return paths([(network, network, *stored.pairs(network, trials, **settings).values(), kind, {}, ARMS) for network in names(networks)])
+
+
+def fig7(networks=PAPER):
+    """Fig. 7: the same on the curve sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB."""
+    return fig3(networks, "curvilinear")
+
+
+def norm_matched_paths(networks=None, experiment="norm_matched", **settings):
+    """Fig. 3 as it is, and to the same function as LB with SB's filter norms."""
+    panels = []
+    for network in networks_of(experiment, networks):
+        runs = stored.pairs(network, stored.trials(experiment), **settings).values()
+        panels += [(f"{network}, as it is", network, *runs, "linear", {}, ARMS),
+                   (f"{network}, SB's norms", network, *runs, "linear", {"match": "norms"}, ("SB", "LB"))]
+    return paths(panels)
+
+
+def weight_decay(networks=None):
+    """Fig. 3 with weight decay 5e-4, as it is and with norms matched: Li et al. 2018 saw the picture turn round."""
+    return norm_matched_paths(networks, "weight_decay", weight_decay=5e-4)
+
+
+def sisters(networks=None):
+    """Fig. 3 between two minimisers of one batch size: is its hill any two minima's?"""
+    panels = []
+    for network in networks_of("sisters", networks):
+        found = {} if stored.waiting(network) else [experiments.sisters(network, trial) for trial in stored.trials("sisters")]
+        for name in found[0] if found else (f"{arm}, {which} start" for arm in ARMS for which in ("other", "same")):
+            pairs = [f[name] for f in found]
+            small, large = [a for a, _ in pairs], [b for _, b in pairs]
+            panels.append((f"{network}: {name}", network, small, large, "linear", {}, (name[:2], f"{name[:2]}'")))
+    return paths(panels)
+
+
+# -- Figs. 4 to 6 -------------------------------------------------------------------------------------------------------
+
+
+def _against_batch(ax, sizes, accuracy, sharpness):
+    """Accuracy (K, T) on the left axis and {epsilon: sharpness (K, T)} on the right against the batch size; a dot a trial."""
+    right = ax.twinx()
+    if len(sizes):
+        ax.plot(np.repeat(sizes, accuracy.shape[1]), accuracy.ravel(), "o", color=COLOR["SB"], ms=3, alpha=0.6)
+        ax.plot(sizes, np.nanmean(accuracy, 1), "-o", color=COLOR["SB"], ms=5, label="test accuracy")
+    for epsilon, (at, values) in sharpness.items():
+        if len(at):
+            right.plot(np.repeat(at, values.shape[1]), values.ravel(), "s", color=COLOR["LB"], ms=2.5, alpha=0.6)
+            right.plot(at, np.exp(np.nanmean(np.log(values), 1)), STYLE[epsilon], marker="s", color=COLOR["LB"], ms=4,
+                       mfc="white" if epsilon < 1e-3 else None, label=f"sharpness, epsilon {epsilon:g}")
+            right.set_yscale("log")
+    if len(sizes) or any(len(at) for at, _ in sharpness.values()):
+        ax.set_xscale("log")
+    ax.tick_params(axis="y", colors=COLOR["SB"])
+    right.tick_params(axis="y", which="both", colors=COLOR["LB"])
+    return right
+
+
+def _titles(ax, right, network, count):
+    ax.set(title=network, xlabel="batch size", ylabel="test accuracy (%)" if count % 2 else None)
+    right.set_ylabel(None if count % 2 else "sharpness")
+
+
+def fig4(networks=PAPER):
+    """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their means."""
+    figure, axes = _axes(len(names(networks)))
+    right = []
+    for ax, network in zip(axes, names(networks)):
+        trials = units.scale().trials
+        sizes, accuracy = stored.sweep(stored.final, network, trials)
+        sharp = {e: stored.sweep(lambda runs: stored.sharpness(runs, e), network, trials) for e in STYLE}
+        right.append(_against_batch(ax, sizes, accuracy, sharp))
+        _titles(ax, right[-1], network, len(right))
+        _mark(ax, network, [u for name in ("table2", "table3", "fig4", "fig4_whole") if network in EXPERIMENTS[name].networks
+                                   for u in _wanted(name, network)])
+    _legend(figure, *axes, *right)
+    return figure
+
+
+def laboratory(networks=LABS):
+    """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their means."""
+    figure, axes = _axes(len(names(networks)))
+    right, sizes = [], list(units.scale().laboratory)
+    for ax, network in zip(axes, names(networks)):
+        of = lambda what: _there(sizes, stored.laboratory(what, [network])[0])
+        right.append(_against_batch(ax, *of(stored.final), {e: of(lambda runs: stored.sharpness(runs, e)) for e in STYLE}))
+        _titles(ax, right[-1], network, len(right))
+        _mark(ax, network, _wanted("laboratory", network))
+    _legend(figure, *axes, *right)
+    return figure
+
+
+def _there(sizes, values):
+    there = ~np.isnan(values).all(1)
+    return [b for b, t in zip(sizes, there) if t], values[there]
+
+
+FIG5 = {"restarted": ("LB from there", "s-", COLOR["LB"]), "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),
+        "continued": ("SB continued", "D", "#2f9e8f"), "reverse": ("SB from LB's epoch", "v", "#555555")}
+
+
+def fig5(networks=PAPER, trial=0):
+    """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
+    figure, axes = _axes(2 * len(names(networks)))
+    for network, (left, right) in zip(names(networks), zip(axes[::2], axes[1::2])):
+        for curve in stored.history(stored.pairs(network, (trial,))["SB"], "test_accuracy"):
+            left.plot(np.arange(1, len(curve) + 1), curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
+        for ax, what in ((left, stored.final), (right, lambda runs: stored.sharpness(runs, 1e-3))):
+            at, found = stored.warm(network, what, trial)
+            for name, values in found.items():
+                there = ~np.isnan(values)
+                words, style, color = FIG5[name]
+                if there.any():
+                    ax.plot(np.array(at)[there], values[there], style, color=color, ms=4, lw=1, label=words)
+                    if ax is right:
+                        ax.set_yscale("log")
+            ax.set(xlabel="epochs of SB before", title=f"{network}, {'test accuracy (%)' if ax is left else 'sharpness'}")
+        wanted = [u for name in ("fig5", "fig5_controls") if network in EXPERIMENTS[name].networks for u in _wanted(name, network)]
+        for ax, kind in ((left, "train"), (right, "sharpness")):
+            _mark(ax, network, [u for u in wanted if u["kind"] == kind])
+    _legend(figure, *axes)
+    return figure
+
+
+def fig6(networks=PAPER):
+    """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
+    figure, axes = _axes(len(names(networks)))
+    for ax, network in zip(axes, names(networks)):
+        for arm, runs in stored.pairs(network).items():
+            for epsilon, style in STYLE.items():
+                label = f"{arm}, epsilon {epsilon:g}"
+                for of in runs:
+                    f, s = (stored.iterates(of, lambda runs: stored.sharpness(runs, epsilon, what))[1] for what in ("f0", "value"))
+                    there = ~np.isnan(f * s) & (f > 0) & (s > 0)
+                    if there.any():
+                        ax.plot(f[there], s[there], style, marker=MARK[arm], color=COLOR[arm], ms=4, lw=0.9, label=label,
+                                mfc="white" if epsilon < 1e-3 else None)
+                        ax.set(xscale="log", yscale="log")
+        ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness")
+        _mark(ax, network, _wanted("fig6", network))
+    _legend(figure, *axes)
+    return figure
+
+
+# -- what lies behind -----------------------------------------------------------------------------------------------------
+
+
+def spectrum(networks=None, width=0.15):
+    """The Hessian's eigenvalues: their density, smoothed by Gaussians on the axis that is drawn, both ends marked.
+
+    The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear part).
+    """
+    figure, axes = _axes(len(networks_of("spectrum", networks)), 1, 2.4)
+    for ax, network in zip(axes, networks_of("spectrum", networks)):
+        runs = stored.pairs(network, stored.trials("spectrum"))
+        found = {arm: [r for r in stored.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
+        largest = max([r["top"][0] for of in found.values() for r in of], default=1.0)
+        linear = abs(largest) / 1e4 or 1.0
+        for arm, of in found.items():
+            for r in of:
+                u, density = smoothed(np.arcsinh(np.array(r["nodes"]) / linear), np.array(r["weights"]), width)
+                ax.plot(linear * np.sinh(u), density, "-" if arm == "SB" else "--", color=COLOR[arm], lw=1.3, label=arm)
+                for end, words in ((r["bottom"], "most negative" if r["bottom"] < 0 else "smallest"), (r["top"][0], "largest")):
+                    ax.plot(end, 1e-5, MARK[arm], color=COLOR[arm], clip_on=False, zorder=5, label=f"{arm}: {words} {number(end, 3)}")
+        ax.set(title=network, xlabel="eigenvalue of the Hessian", ylabel="density", ylim=(1e-5, 10), yscale="log")
+        if any(found.values()):
+            ax.set_xscale("asinh", linear_width=linear)
+            ax.legend(fontsize=8)
+        _mark(ax, network, _wanted("spectrum", network))
+    return figure
+
+
+def smoothed(nodes, weights, width, points=600):
+    """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
+    u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
+    bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))
+    return u, bells @ weights
+
+
+def directions(networks=None):
+    """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the largest."""
+    figure, axes = _axes(len(networks_of("directions", networks)))
+    for ax, network in zip(axes, networks_of("directions", networks)):
+        for arm, runs in stored.pairs(network, stored.trials("directions")).items():
+            for r in filter(None, stored.each(units.directions, runs)):
+                largest = max(v for what in ("random", "hessian") for v in r[what])
+                for what, style in (("hessian", "-"), ("random", "--")):
+                    rises = np.sort(r[what])[::-1]
+                    ax.plot(np.arange(1, len(rises) + 1), rises, style, marker=MARK[arm], ms=3, lw=1, color=COLOR[arm],
+                            label=f"{arm}, {what}")
+                ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
+                ax.set_yscale("symlog", linthresh=0.01)
+        ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
+        _mark(ax, network, _wanted("directions", network))
+    _legend(figure, *axes)
+    return figure
+
+
+def learning_rates(networks=None):
+    """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is ringed."""
+    figure, axes = _axes(2 * len(networks_of("learning_rates", networks)))
+    for network, (left, right) in zip(networks_of("learning_rates", networks), zip(axes[::2], axes[1::2])):
+        runs = rate_runs(network)
+        rates = list(runs)
+        chosen = chosen_rates(network) or {}
+        for arm in ARMS:
+            values = _means(stored.final(on_validation(runs[lr][arm])) for lr in rates)
+            sharp = _means(stored.sharpness(runs[lr][arm], 1e-3) for lr in rates)
+            if len(known(sharp)):
+                right.set_yscale("log")
+            for ax, y in ((left, values), (right, sharp)):
+                ax.plot(rates, y, "-" if arm == "SB" else "--", marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                if arm in chosen:
+                    k = rates.index(chosen[arm])
+                    ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
+        for ax, what, kind in ((left, "validation accuracy (%)", "train"), (right, "sharpness", "sharpness")):
+            ax.set(xscale="log", title=f"{network}, {what}", xlabel="learning rate")
+            _mark(ax, network, [u for u in _wanted("learning_rates", network) if u["kind"] == kind])
+    _legend(figure, *axes)
+    return figure
+
+
+def _means(arrays):
+    return np.array([known(values).mean() if len(known(values)) else np.nan for values in arrays])
+
+
+def noise_scale(networks=None):
+    """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
+    figure, axes = _axes(len(networks_of("noise_scale", networks)))
+    for ax, network in zip(axes, networks_of("noise_scale", networks)):
+        for arm, runs in stored.pairs(network, stored.trials("noise_scale")).items():
+            for of in runs:
+                at, values = stored.iterates(of, stored.noise)
+                if len(known(values)):
+                    ax.plot(at, values, "-" if arm == "SB" else "--", marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                    ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
+                    ax.set(xscale="log", yscale="log")
+        ax.set(title=network, xlabel="epoch", ylabel="gradient noise scale (examples)")
+        _mark(ax, network, _wanted("noise_scale", network))
+    _legend(figure, *axes)
+    return figure
+
+
+def epsilon_grid(networks=None, rise=0.1):
+    """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the grey."""
+    figure, axes = _axes(len(networks_of("epsilon_grid", networks)))
+    for ax, network in zip(axes, networks_of("epsilon_grid", networks)):
+        at_rise = epsilon_at_rise(network, rise)
+        floor = []
+        for arm, runs in stored.pairs(network, stored.trials("epsilon_grid")).items():
+            for i, of in enumerate(runs):
+                if held := stored.entries(of, grid_first=True):
+                    ax.plot(list(held), [v["fmax"] - v["f0"] for v in held.values()], "-" if arm == "SB" else "--", marker=MARK[arm],
+                            color=COLOR[arm], ms=3, lw=1, label=arm)
+                    ax.plot(at_rise[arm][i], rise, MARK[arm], ms=9, mfc="none", color=COLOR[arm])
+                    ax.set(xscale="log", yscale="log")
+                    floor += [1e-7 * v["f0"] for v in held.values()]
+        if floor:
+            low = ax.get_ylim()[0]
+            ax.axhline(rise, color="k", lw=0.8, ls=":", label=f"f rises by {rise:g}")
+            if max(floor) > low:
+                ax.axhspan(low, max(floor), color="0.85", label="float32's floor")
+        ax.set(title=network, xlabel="epsilon", ylabel="greatest rise of f in the box")
+        _mark(ax, network, _wanted("epsilon_grid", network))
+    _legend(figure, *axes)
+    return figure

@@ -1,0 +1,109 @@
+"""Numbers in words, and Markdown tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import stored
+
+ARMS = ("SB", "LB")
+PENDING = "pending"
+
+
+class Text:
+    """Markdown that shows itself in a notebook and prints itself elsewhere."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+def names(networks) -> tuple:
+    """One network's name, or several."""
+    return (networks,) if isinstance(networks, str) else tuple(networks)
+
+
+def known(values) -> np.ndarray:
+    """The values that are not NaN."""
+    values = np.asarray(values, float)
+    return values[~np.isnan(values)]
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with so many decimals, or two significant digits where that would show none."""
+    return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or value == 0 else f"{value:.2g}"
+
+
+def spread(values, digits=2) -> str:
+    """mean ± standard deviation (ddof 1) in words; "pending" with no value, no deviation with one."""
+    values = known(values)
+    if not len(values):
+        return PENDING
+    deviation = f" ± {number(values.std(ddof=1), digits)}" if len(values) > 1 else ""
+    return number(values.mean(), digits) + deviation
+
+
+def percent(values) -> str:
+    """`spread` with a percent sign, where there is a value."""
+    return spread(values) + (" %" if len(known(values)) else "")
+
+
+def points(values, digits=2) -> str:
+    """All values."""
+    return ", ".join(number(v, digits) for v in known(values)) or "none"
+
+
+def dots(values, digits=2) -> str:
+    """`spread`, and all values behind it where there are several."""
+    return spread(values, digits) + (f" ({points(values, digits)})" if len(known(values)) > 1 else "")
+
+
+def interval(pair, digits=2) -> str:
+    """A 95 % interval in words."""
+    return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
+
+
+def trials(*arrays) -> str:
+    """How many trials there are of those that there should be."""
+    n, of = min(len(known(a)) for a in arrays), len(arrays[0])
+    return f"{n} trial{'' if n == 1 else 's'}" + ("" if n >= of else f" of {of}, the others pending")
+
+
+def table(head, rows, networks=()) -> Text:
+    """A Markdown table, and why some of its networks have to wait."""
+    lines = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
+    return Text("\n".join(lines) + note(networks))
+
+
+def collapsed(rows) -> list:
+    """The rows, (network, what, numbers ...), with one for a network of which all is pending."""
+    out = []
+    for network in dict.fromkeys(row[0] for row in rows):
+        mine = [row for row in rows if row[0] == network]
+        empty = all(cell == PENDING for row in mine for cell in row[2:])
+        out += [[network, f"{len(mine)} settings", *mine[0][2:]]] if empty and len(mine) > 1 else mine
+    return out
+
+
+def note(networks) -> str:
+    """A paragraph that says why networks have to wait, if any has to."""
+    reasons = [f"{n} is waiting: {stored.waiting(n)}." for n in names(networks) if stored.waiting(n)]
+    return "\n\n" + " ".join(reasons) if reasons else ""
+
+
+def by_network(networks, sentence) -> Text:
+    """sentence(network) of each network, None where it is pending: one paragraph, or a list of them."""
+    found = {network: sentence(network) for network in names(networks)}
+    lines = [words for words in found.values() if words]
+    missing = [network for network, words in found.items() if not words]
+    lines = [f"- {words}" for words in lines] if len(found) > 1 else lines
+    if missing:
+        lines.append(f"\n**Verdict: pending** for {', '.join(missing)}: no pair is stored yet.")
+    return Text("\n".join(lines).strip() + note(networks))

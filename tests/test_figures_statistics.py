@@ -1,0 +1,91 @@
+"""Intervals, corrections and interpolations against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lbgap import figures
+from lbgap.figures import controls, plots, statistics, words
+
+
+def test_welch_is_scipys():
+    a, b = [98.1, 98.0, 98.25, 98.3], [97.8, 97.9, 97.7]
+    ours = figures.difference(a, b)[1]
+    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert ours == pytest.approx((theirs.low, theirs.high))
+    assert figures.difference([1.0], [0.5]) == (0.5, None) and np.isnan(figures.difference([], [1.0])[0])
+
+
+def test_without_variance_between_seeds_the_bootstrap_is_the_paired_binomial():
+    n, only_small, only_large = 10_000, 150, 90  # images that one side alone gets right
+    small, large = np.ones((2, 5, n), bool)
+    large[:, :only_small] = False
+    small[:, only_small : only_small + only_large] = False
+    low, high = figures.bootstrap(small, large)
+    gap = (only_small - only_large) / n
+    half = 1.96 * math.sqrt(((only_small + only_large) / n - gap**2) / n)
+    assert [low, high] == pytest.approx([100 * (gap - half), 100 * (gap + half)], abs=0.02)
+    assert figures.bootstrap(small, large) == (low, high)  # seeded
+
+
+def test_the_bootstrap_has_the_variance_of_seeds_and_of_images():
+    n, seeds = 4000, np.array([0.90, 0.93, 0.95, 0.91, 0.96])
+    small = np.arange(n) < (seeds * n)[:, None]  # nested, so that the images' own variance is known
+    large = np.zeros((2, n), bool)
+    low, high = figures.bootstrap(small, large, draws=20_000)
+    by_image = small.mean(0)
+    sd = 100 * math.sqrt(seeds.var(ddof=1) / 5 + by_image.var() / n)
+    assert high - low == pytest.approx(2 * 1.96 * sd, rel=0.07)
+
+
+def test_the_bootstrap_pairs_test_images():
+    hits = np.random.default_rng(0).random((1, 500)).repeat(5, 0) < 0.8
+    assert figures.bootstrap(hits, hits) == (0.0, 0.0)
+
+
+def test_holm_is_rs():
+    """p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")"""
+    p = [0.01, np.nan, 0.04, 0.03, 0.005]
+    np.testing.assert_allclose(figures.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
+    assert figures.holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+
+
+def test_a_ratio_is_one_of_geometric_means():
+    found = figures.ratio([1.0, 4.0], [10.0, 40.0])
+    assert found.value == pytest.approx(10) and found.interval[0] * found.interval[1] == pytest.approx(100)
+    assert np.isnan(figures.ratio([0.0, 1.0], [1.0, 1.0]).value)
+    assert figures.ratio([1.0], [2.0]).interval is None
+
+
+def test_the_papers_ratio_has_an_interval_from_means_and_deviations():
+    found = statistics.paper_ratio({"SB": [1.0, 0.1], "LB": [10.0, 1.0]})
+    half = stats.t.ppf(0.975, 8) * math.sqrt(2 * 0.01 / 5)
+    assert found.interval == pytest.approx((10 * math.exp(-half), 10 * math.exp(half)))
+
+
+@pytest.mark.parametrize("a, b, met", [((0, 1), (1, 2), True), ((0, 1), (1.1, 2), False), ((0, 3), (1, 2), True)])
+def test_two_results_differ_when_their_intervals_do_not_meet(a, b, met):
+    assert figures.meet(a, b) is met and figures.meet(b, a) is met
+
+
+def test_a_power_law_is_crossed_where_it_is():
+    x = np.array([1e-4, 1e-3, 1e-2])
+    assert figures.crossing(x, 1e4 * x**2, 0.1) == pytest.approx(math.sqrt(1e-5))
+    assert figures.crossing(x, 1e4 * x**2, 1e-3) == pytest.approx(math.sqrt(1e-7))
+    assert np.isnan(figures.crossing(x, x, 1.0)) and np.isnan(figures.crossing([], [], 1.0))
+    assert controls.at_loss(np.array([1.0, np.nan, 1e-2]), np.array([5.0, 1.0, 50.0]), 0.1) == pytest.approx(math.sqrt(250))
+
+
+def test_a_density_is_smoothed_to_mass_one():
+    u, density = plots.smoothed(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), 0.3)
+    assert density.sum() * (u[1] - u[0]) == pytest.approx(1, abs=1e-3)
+    assert density[np.abs(u - 2).argmin()] == pytest.approx(0.75 * stats.norm.pdf(0, scale=0.3), rel=1e-3)
+
+
+@pytest.mark.parametrize("values, said", [
+    ([], "pending"), ([np.nan], "pending"), ([98.0], "98.00"), ([1.0, 3.0], "2.00 ± 1.41"),
+    ([4.24e-4], "0.00042"), ([1234.5], "1,234.50")])
+def test_numbers_in_words(values, said):
+    assert words.spread(values) == said
