@@ -205,7 +205,7 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     networks, found = networks or list(scale().datasets), {}
     names = list(names or EXPERIMENTS)
     for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
-        chosen = {name: _trials(EXPERIMENTS[name], trials) for name in stage}
+        chosen = {name: trials_of(name, trials) for name in stage}
         for trial in sorted(set().union(*chosen.values())):
             for name in stage:
                 for network in networks if trial in chosen[name] else ():
@@ -214,10 +214,11 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     return list(found.values())
 
 
-def _trials(experiment, trials) -> set[int]:
-    own = scale().trials
-    if experiment.trials and experiment.trials > 5:  # twice as many seeds
+def trials_of(name: str, trials=None) -> set[int]:
+    """The trials that an experiment has at this scale, those of `trials` among them if given."""
+    own, most = scale().trials, EXPERIMENTS[name].trials
+    if most and most > 5:  # twice as many seeds
         own = range(2 * len(own))
-    elif experiment.trials:
-        own = own[: experiment.trials]
+    elif most:
+        own = own[:most]
     return set(own if trials is None else trials) & set(own)

@@ -34,7 +34,7 @@ def waiting(network: str) -> str | None:
 
 def trials(experiment: str) -> list[int]:
     """The trials that an experiment has at this scale."""
-    return sorted(experiments._trials(experiments.EXPERIMENTS[experiment], None))
+    return sorted(experiments.trials_of(experiment))
 
 
 def pairs(network: str, trials=None, **settings) -> dict[str, list]:

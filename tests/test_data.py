@@ -235,3 +235,25 @@ def test_the_torchvision_that_is_installed_here():
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("NO TORCHVISION HERE: it is needed for the full data sets")
     assert data.import_torchvision().datasets.MNIST
+
+
+@pytest.mark.parametrize("name, like", [("tiny-mnist", "F1"), ("tiny-timit", "F2"), ("tiny-cifar10", "C1"), ("tiny-cifar100", "C3")])
+def test_the_synthetic_sets_have_the_shapes_of_the_networks_and_are_the_same_each_time(name, like, monkeypatch):
+    from lbgap import networks
+
+    first = data.load(name)
+    data._load.cache_clear()
+    again = data.load(name)
+    assert first.checksum == again.checksum and len(first.x_train) == len(first.x_test) == 256
+    assert first.x_train.shape[1:] == networks.input_shape(like) and 0 <= first.x_train.min() and first.x_train.max() <= 1
+    assert first.classes == networks.build(like)(first.x_train[:2]).shape[1] > first.y_train.max()
+    assert not torch.equal(first.x_train, first.x_test)
+
+
+def test_a_validation_set_is_every_sixth_training_example_and_never_a_test_example():
+    whole, held = data.load("tiny-mnist"), data.load("tiny-mnist-val")
+    assert torch.equal(held.x_test, whole.x_train[5::6]) and torch.equal(held.y_test, whole.y_train[5::6])
+    rest = torch.ones(256, dtype=bool)
+    rest[5::6] = False
+    assert torch.equal(held.x_train, whole.x_train[rest]) and len(held.y_train) + len(held.y_test) == 256
+    assert held.checksum != whole.checksum

@@ -109,3 +109,16 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
 def test_an_unknown_name_is_refused_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         networks.build(*arguments)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_tanh_no_dropout_and_an_eighth_of_the_width(name):
+    plain, tanh = (networks.build(name, shrink=8, activation=a) for a in ("relu", "tanh"))
+    kinds = [type(m) for m in tanh]
+    assert nn.ReLU not in kinds and kinds == [nn.Tanh if isinstance(m, nn.ReLU) else type(m) for m in plain]
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), tanh.parameters()))  # the same start
+    assert not any(dropouts(networks.build(name, shrink=8, dropout=False)))
+    hidden = lambda network: [m.weight.shape[0] for m in network if isinstance(m, (nn.Linear, nn.Conv2d))][:-1]
+    assert hidden(plain) == [width // 8 for width in hidden(networks.build(name))]
+    inputs = torch.zeros(2, *networks.input_shape(name))
+    assert plain(inputs).shape == networks.build(name)(inputs).shape

@@ -258,3 +258,29 @@ def test_recalibrated_has_no_derivatives_and_says_what_has(dataset):
     for call in (f, lambda x: f.hvp(x, x)):
         with pytest.raises(ValueError, match="recalibrated.*batch_norm='batch'"):
             call(x)
+
+
+def test_hits_are_the_examples_that_accuracy_counts(network, dataset):
+    for mode in ("batch", "recalibrated", "frozen"):
+        f = Objective(network, batch_norm=mode, dataset=dataset, batch_size=20)
+        x = flat(f.parameters)
+        hits = f.hits(x)
+        assert hits.dtype == torch.bool and hits.shape == dataset.y_train.shape
+        assert 100 * hits.double().mean().item() == pytest.approx(f.accuracy(x))
+
+
+def test_mini_batch_gradients_cover_a_shuffled_pass(network, dataset):
+    """Without batch norm their weighted mean is the gradient of f; with it each batch normalises itself, so not."""
+    f = Objective(network, dataset=dataset)
+    x = flat(f.parameters)
+    parts = list(f.gradients(x, 16, seed=1))
+    count = len(dataset.y_train)
+    assert sum(size for _, size in parts) == count and {size for _, size in parts[:-1]} == {16}
+    mean = sum(g.double() * size for g, size in parts) / count
+    exact = f(x)[1].double()
+    close = torch.allclose(mean, exact, rtol=1e-4, atol=1e-6)
+    assert close != bool(networks.batch_norms(network))
+    assert torch.equal(parts[0][0], next(f.gradients(x, 16, seed=1))[0])
+    assert not torch.equal(parts[0][0], next(f.gradients(x, 16, seed=2))[0])
+    with pytest.raises(ValueError, match="recalibrated.*no gradient"):
+        next(Objective(network, batch_norm="recalibrated", dataset=dataset).gradients(x, 16))
