@@ -5,7 +5,7 @@
 2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them.
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
 4. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
-   icons come from its web fonts). So is a second search field.
+   icons come from its web fonts). So is a second search field. A figure is fetched when the reader comes near it.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
 
 def fingerprint(root: Path) -> str:
     """A hash of everything that can change a notebook's output, except the notebook's own code."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest = hashlib.sha256(Path(__file__).read_bytes() + os.environ.get("LBGAP_SCALE", "").encode())
     users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")  # as in lbgap.results
     for folder in (root / "lbgap", users_results):
         for path in sorted(folder.rglob("*")):
@@ -109,6 +109,11 @@ def one_search_field(app, config):
     config.html_theme_options.setdefault("navbar_persistent", [])
 
 
+def load_figures_late(app, doctree, docname):
+    for image in doctree.findall(nodes.image):
+        image["loading"] = "lazy"
+
+
 def without_thebe(app, pagename, templatename, context, doctree):
     def is_thebe(script):
         return "thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in str(
@@ -135,6 +140,7 @@ def setup(app):
     app.connect("config-inited", name_the_repository)
     app.connect("config-inited", key_the_cache)
     app.connect("config-inited", one_search_field)
+    app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("build-finished", without_fontawesome_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
