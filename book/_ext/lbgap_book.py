@@ -5,7 +5,8 @@
 2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them.
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
 4. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
-   icons come from its web fonts). So is a second search field. A figure is fetched when the reader comes near it.
+   icons come from its web fonts). So are sphinx-design's styles where a page has none of
+   its parts, and a second search field. A figure is fetched when the reader comes near it.
 """
 
 import hashlib
@@ -123,6 +124,12 @@ def without_thebe(app, pagename, templatename, context, doctree):
     context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
 
 
+def without_unused_design(app, pagename, templatename, context, doctree):
+    if not re.search(r'class="[^"]*\bsd-', context.get("body", "")):  # no card, grid or tab on this page
+        for kind in ("css_files", "script_files"):
+            context[kind] = [f for f in context[kind] if "design" not in str(getattr(f, "filename", f))]
+
+
 def without_fontawesome_script(app, exception):
     # The theme's template names it in the middle of a generated macro: taking it out of the pages outlives a new theme.
     if exception is None and app.builder.format == "html":
@@ -142,5 +149,6 @@ def setup(app):
     app.connect("config-inited", one_search_field)
     app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", without_unused_design, priority=900)
     app.connect("build-finished", without_fontawesome_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
