@@ -121,30 +121,32 @@ def _run(options) -> int:
     if bundle:  # what an earlier call computed may not have come home
         for path in filter(pathlib.Path.exists, map(store.path, wanted)):
             bundle.add(path)
-    with _executor(options, threads) as executor:
+    executor, at_once = _executor(options, threads)
+    with executor as executor:
         count = campaign.run(wanted, store, budget=options.budget, device=options.device, threads=threads, retry=options.retry,
                              keep_weights=not options.forget_weights, progress=not options.quiet, executor=executor,
-                             on_document=bundle and bundle.add)
+                             at_once=at_once, on_document=bundle and bundle.add)
     print(", ".join(f"{number} {what}" for what, number in count.items()))
     return 1 if count["failed"] else 0
 
 
 def _executor(options, threads):
-    """The executor that the options ask for, in a `with`; None is this process."""
+    """The executor that the options ask for, in a `with` (None is this process), and how many workers it has."""
     import contextlib
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     if options.workers:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before a worker imports torch
-        return ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"))
+        return ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")), options.workers
     if options.dask:
         try:
             from distributed import Client
         except ImportError:
             raise ImportError('--dask needs Dask, which is not installed; pip install "lbgap[cluster]"') from None
-        return Client(options.dask).get_executor()
-    return contextlib.nullcontext()
+        client = Client(options.dask)
+        return client.get_executor(), max(1, sum(client.nthreads().values()))
+    return contextlib.nullcontext(), 1
 
 
 def _merge(options) -> int:
@@ -162,6 +164,8 @@ def _show(options) -> int:
     if options.what in experiments.EXPERIMENTS:
         from . import figures
 
+        if units.scale() is units.SCALES["tiny"]:
+            print("tiny scale: synthetic examples, and numbers that mean nothing", file=sys.stderr)
         drawn = figures.ALL[options.what]()
         if isinstance(drawn, figures.Text):
             print(drawn)

@@ -17,8 +17,8 @@ WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, Memo
 
 
 def run(units, store: results.Store | None = None, *, budget: float | None = None, device="cpu", keep_weights: bool = True,
-        progress: bool = True, executor: futures.Executor | None = None, threads: int | None = None, retry: bool = False,
-        on_document=None) -> dict[str, int]:
+        progress: bool = True, executor: futures.Executor | None = None, at_once: int = 32, threads: int | None = None,
+        retry: bool = False, on_document=None) -> dict[str, int]:
     """Compute the units (see `experiments`) that the store lacks; returns how many are done, failed and left.
 
     budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
@@ -26,6 +26,7 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
       keep_weights=False deletes those that no unit of this list needs any more.
     executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its workers
       see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a time.
+    at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the order.
     threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new one.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
@@ -53,7 +54,9 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
             for unit in list(waiting):
                 taken = set().union(*(names for _, names in running.values()))
                 names = _names(unit, work)
-                if names & taken or inside and running:
+                if len(running) >= (1 if inside else at_once):
+                    break
+                if names & taken:
                     continue
                 waiting.remove(unit)
                 kept = {name: epochs for name, epochs in ways.items() if name in _names(unit)}

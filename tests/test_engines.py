@@ -66,6 +66,16 @@ def test_no_two_units_of_one_run_are_under_way_at_once(store, monkeypatch):
     assert max(most) == 2  # the two runs side by side
 
 
+def test_an_executor_gets_the_most_valuable_units_first(store, monkeypatch):
+    """With as many units at a time as there are workers, what is measured on the first run comes before a third run."""
+    done = []
+    monkeypatch.setattr(campaign, "compute", lambda unit, *_: (done.append(units.describe(unit)), time.sleep(0.05)) and ({"diverged": True}, ""))
+    third = units.train(Run("mlp", "tiny-mnist", 128, epochs=4))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert go(store, [*TODO, third], executor=pool, at_once=2)["done"] == 6
+    assert {d.split(" epochs")[0] for d in done[:4]} == {units.describe(u).split(" epochs")[0] for u in TODO[:4]}
+
+
 def test_a_worker_that_was_killed_stops_a_pool_plainly_and_the_same_call_goes_on(store, alone):
     long = [units.train(Run("mlp", "tiny-mnist", 8, epochs=100_000)), *TODO]
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
