@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from lbgap import data, networks, sharpness
+from lbgap import data, networks, sharpness, training
 from lbgap.objective import Objective, flat, unflat
 from lbgap.rescaling import match_loss, match_norms
 from lbgap.training import Minimizer, Run
@@ -217,3 +217,10 @@ def test_a_value_out_of_reach_is_refused_with_what_can_be_reached(wrong, values)
     for value in values:
         with pytest.raises(ValueError, match=rf"value is {value}; expected .* t = 0.01 to .* t = .*right"):
             match_loss(x, value, f)
+
+
+def test_the_packaged_small_batch_minimiser_has_the_longer_filters():
+    """The book says so, beside Table 3."""
+    small, large = (training.minimizer(f"F1-{arm}").network() for arm in ("SB", "LB"))
+    for a, b in list(zip(small, large))[1:-1:3]:  # the layers before a batch norm
+        assert isinstance(a, nn.Linear) and (a.weight.norm(dim=1) > b.weight.norm(dim=1)).all()
