@@ -44,7 +44,10 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
 
     accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more columns.
     """
-    ratios = [ratio(r.sharp["SB"], r.sharp["LB"]) for r in rows]
+    ratios = []
+    for r in rows:
+        both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # an arm is ahead where the other is pending: compare the same trials
+        ratios.append(ratio(r.sharp["SB"][both], r.sharp["LB"][both]))
     adjusted, lines = holm([found.p for found in ratios]), []
     for r, found, p in zip(rows, ratios, adjusted):
         line, measured = [r.network, r.setting], list(r.sharp.values())
