@@ -67,7 +67,7 @@ SCALES = {
         sweep=dict.fromkeys(PAPER, (64,)),
         whole=dict.fromkeys(_CONVOLUTIONAL, (256,)),
         iterates=(1, 2), warm=(1, 2), laboratory=(32, 128), trials=range(2), grid=GRID[3:10:3], epochs=2, shrink=8,
-        settings={"sharpness": {"iterations": 1}, "path": {"points": 4}, "directions": {"count": 3, "steps": 3},
+        settings={"sharpness": {"iterations": 1, "random_starts": 0}, "path": {"points": 4}, "directions": {"count": 3, "steps": 3},
                   "spectrum": {"steps": 4, "top": 2, "probes": 1}},
     ),
 }
