@@ -6,6 +6,7 @@ import re
 import warnings
 
 import pytest
+
 from lbgap import __main__, experiments, figures, measurements, networks, results, units
 from lbgap.training import Run
 
