@@ -84,7 +84,7 @@ def _seconds(text: str) -> float:
 def _status(options) -> int:
     from . import campaign, cost, experiments, results, units
 
-    store, rate, total = results.Store(), cost.rate(options.device), 0.0
+    store, rate = results.Store(), cost.rate(options.device)
     print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
           f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<17}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
     for name in options.experiments or experiments.EXPERIMENTS:

@@ -51,15 +51,16 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
     ways = _ways(waiting)
     try:
         while waiting or running or busy:
+            taken = set().union(*(names for _, names in running.values()))
             for unit in list(waiting):
-                taken = set().union(*(names for _, names in running.values()))
-                names = _names(unit, work)
                 if len(running) >= (1 if inside else at_once):
                     break
+                names = _names(unit, work)
                 if names & taken:
                     continue
                 waiting.remove(unit)
-                kept = {name: epochs for name, epochs in ways.items() if name in _names(unit)}
+                taken |= names
+                kept = {name: ways[name] for name in _names(unit)}
                 task = executor.submit(_attempt, unit, [str(f) for f in store.folders], device, deadline, progress and inside, threads, kept)
                 running[task] = unit, names
             for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():

@@ -35,18 +35,19 @@ class Store:
 
     def get(self, spec: dict) -> dict | None:
         """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged."""
-        for folder in self.folders:
-            path = folder / spec["kind"] / f"{content_id(spec)}.json"
-            if path.exists():
-                return read(path)
-        return None
+        path = self._found(spec)
+        return path and read(path)
 
     def __contains__(self, spec: dict) -> bool:
-        return any((folder / spec["kind"] / f"{content_id(spec)}.json").exists() for folder in self.folders)
+        return self._found(spec) is not None
+
+    def _found(self, spec: dict) -> pathlib.Path | None:
+        name = _name(spec)
+        return next((folder / name for folder in self.folders if (folder / name).exists()), None)
 
     def path(self, spec: dict) -> pathlib.Path:
         """Where the folder holds, or would hold, the document of a specification."""
-        return self.folder / spec["kind"] / f"{content_id(spec)}.json"
+        return self.folder / _name(spec)
 
     def put(self, spec: dict, result: dict, provenance: dict) -> pathlib.Path:
         """Write a document atomically into the folder, and return its path. OSError if it cannot be written."""
@@ -60,11 +61,7 @@ class Store:
         Raises ValueError if it is damaged, OSError if it cannot be written.
         """
         check(_bytes(document), f"the document {document.get('id')}")
-        for folder in self.folders:
-            path = folder / document["spec"]["kind"] / f"{document['id']}.json"
-            if path.exists():
-                return path
-        return self._write(document)
+        return self._found(document["spec"]) or self._write(document)
 
     def _write(self, document) -> pathlib.Path:
         path = self.path(document["spec"])
@@ -97,6 +94,11 @@ class Store:
             except ValueError as error:
                 wrong.append(str(error))
         return wrong
+
+
+def _name(spec: dict) -> str:
+    """The file of a specification's document inside a folder."""
+    return f"{spec['kind']}/{content_id(spec)}.json"
 
 
 def content_id(spec: dict) -> str:

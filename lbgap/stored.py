@@ -146,6 +146,13 @@ def iterates(of, what) -> tuple[list[int], np.ndarray]:
     return at, what([units.iterate(of, k) for k in at])
 
 
+def descent(of, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fig. 6: f and the sharpness at a run's iterates, in their order, those of which both are measured and above 0."""
+    f, s = (iterates(of, lambda runs: sharpness(runs, epsilon, what))[1] for what in ("f0", "value"))
+    both = ~np.isnan(f * s) & (f > 0) & (s > 0)
+    return f[both], s[both]
+
+
 def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
     """Fig. 5's epochs (K,), and what(runs) (K,) of LB started there, "restarted", and of its controls, by name."""
     at = [] if waiting(network) else sorted(units.scale().warm)
@@ -173,5 +180,10 @@ def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray
     sizes = [] if waiting(network) else sorted(
         {*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
     values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(len(sizes), len(trials))
-    there = ~np.isnan(values).all(1)
-    return [b for b, t in zip(sizes, there) if t], values[there]
+    return there(sizes, values)
+
+
+def there(sizes, values) -> tuple[list[int], np.ndarray]:
+    """The sizes of which anything is measured, and their values (K, T)."""
+    some = ~np.isnan(values).all(1)
+    return [b for b, t in zip(sizes, some) if t], values[some]

@@ -360,8 +360,7 @@ def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
     rows = []
     for network in networks_of("fig6", networks):
         runs = stored.pairs(network)
-        along = {arm: [[stored.iterates(of, lambda at: stored.sharpness(at, EPSILON, what))[1] for what in ("f0", "value")]
-                       for of in runs[arm]] for arm in ARMS}
+        along = {arm: [stored.descent(of, EPSILON) for of in runs[arm]] for arm in ARMS}
         for loss in losses:
             rows.append(Row(network, f"f {loss:g}", runs, {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS}))
     return compare(rows, accuracy=False)

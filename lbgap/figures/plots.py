@@ -8,7 +8,6 @@ import textwrap
 import numpy as np
 
 from .. import experiments, results, stored, units
-from ..experiments import EXPERIMENTS
 from ..units import LABS, PAPER
 from .controls import chosen_rates, networks_of, on_validation, rate_runs
 from .tables import epsilon_at_rise
@@ -18,6 +17,7 @@ COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
 DASH = {"train": "-", "test": "--"}
 LOSS, ACCURACY = "#222222", "#9a5fb5"
+LINE = {"SB": "-", "LB": "--"}
 STYLE = {1e-3: "-", 5e-4: "--"}
 
 
@@ -59,8 +59,19 @@ def _legend(figure, *axes):
         figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _wanted(name, network):
-    return [] if stored.waiting(network) else experiments.wanted([name], [network])
+def _wanted(network, *which):
+    return [] if stored.waiting(network) else experiments.wanted(which, [network])
+
+
+def _panels(name, networks, draw):
+    """A panel for each network of an experiment, drawn by draw(ax, network), with what is missing and one legend."""
+    chosen = networks_of(name, networks)
+    figure, axes = _axes(len(chosen))
+    for ax, network in zip(axes, chosen):
+        draw(ax, network)
+        _mark(ax, network, _wanted(network, name))
+    _legend(figure, *axes)
+    return figure
 
 
 # -- Figs. 1 to 3 and 7 -------------------------------------------------------------------------------------------------
@@ -235,8 +246,7 @@ def fig4(networks=PAPER):
         sharp = {e: stored.sweep(lambda runs: stored.sharpness(runs, e), network, trials) for e in STYLE}
         right.append(_against_batch(ax, sizes, accuracy, sharp))
         _titles(ax, right[-1], network, len(right))
-        _mark(ax, network, [u for name in ("table2", "table3", "fig4", "fig4_whole") if network in EXPERIMENTS[name].networks
-                                   for u in _wanted(name, network)])
+        _mark(ax, network, _wanted(network, "table2", "table3", "fig4", "fig4_whole"))
     _legend(figure, *axes, *right)
     return figure
 
@@ -246,17 +256,12 @@ def laboratory(networks=LABS):
     figure, axes = _axes(len(names(networks)))
     right, sizes = [], list(units.scale().laboratory)
     for ax, network in zip(axes, names(networks)):
-        of = lambda what: _there(sizes, stored.laboratory(what, [network])[0])
+        of = lambda what: stored.there(sizes, stored.laboratory(what, [network])[0])
         right.append(_against_batch(ax, *of(stored.final), {e: of(lambda runs: stored.sharpness(runs, e)) for e in STYLE}))
         _titles(ax, right[-1], network, len(right))
-        _mark(ax, network, _wanted("laboratory", network))
+        _mark(ax, network, _wanted(network, "laboratory"))
     _legend(figure, *axes, *right)
     return figure
-
-
-def _there(sizes, values):
-    there = ~np.isnan(values).all(1)
-    return [b for b, t in zip(sizes, there) if t], values[there]
 
 
 FIG5 = {"restarted": ("LB from there", "s-", COLOR["LB"]), "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),
@@ -279,7 +284,7 @@ def fig5(networks=PAPER, trial=0):
                     if ax is right:
                         ax.set_yscale("log")
             ax.set(xlabel="epochs of SB before", title=f"{network}, {'test accuracy (%)' if ax is left else 'sharpness'}")
-        wanted = [u for name in ("fig5", "fig5_controls") if network in EXPERIMENTS[name].networks for u in _wanted(name, network)]
+        wanted = _wanted(network, "fig5", "fig5_controls")
         for ax, kind in ((left, "train"), (right, "sharpness")):
             _mark(ax, network, [u for u in wanted if u["kind"] == kind])
     _legend(figure, *axes)
@@ -288,22 +293,17 @@ def fig5(networks=PAPER, trial=0):
 
 def fig6(networks=PAPER):
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
-    figure, axes = _axes(len(names(networks)))
-    for ax, network in zip(axes, names(networks)):
+    def draw(ax, network):
         for arm, runs in stored.pairs(network).items():
             for epsilon, style in STYLE.items():
-                label = f"{arm}, epsilon {epsilon:g}"
                 for of in runs:
-                    f, s = (stored.iterates(of, lambda runs: stored.sharpness(runs, epsilon, what))[1] for what in ("f0", "value"))
-                    there = ~np.isnan(f * s) & (f > 0) & (s > 0)
-                    if there.any():
-                        ax.plot(f[there], s[there], style, marker=MARK[arm], color=COLOR[arm], ms=4, lw=0.9, label=label,
+                    f, s = stored.descent(of, epsilon)
+                    if len(f):
+                        ax.plot(f, s, style, marker=MARK[arm], color=COLOR[arm], ms=4, lw=0.9, label=f"{arm}, epsilon {epsilon:g}",
                                 mfc="white" if epsilon < 1e-3 else None)
                         ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness")
-        _mark(ax, network, _wanted("fig6", network))
-    _legend(figure, *axes)
-    return figure
+    return _panels("fig6", networks, draw)
 
 
 # -- what lies behind -----------------------------------------------------------------------------------------------------
@@ -314,8 +314,9 @@ def spectrum(networks=None, width=0.15):
 
     The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear part).
     """
-    figure, axes = _axes(len(networks_of("spectrum", networks)), 1, 2.4)
-    for ax, network in zip(axes, networks_of("spectrum", networks)):
+    chosen = networks_of("spectrum", networks)
+    figure, axes = _axes(len(chosen), 1, 2.4)
+    for ax, network in zip(axes, chosen):
         runs = stored.pairs(network, stored.trials("spectrum"))
         found = {arm: [r for r in stored.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
         largest = max([r["top"][0] for of in found.values() for r in of], default=1.0)
@@ -323,14 +324,14 @@ def spectrum(networks=None, width=0.15):
         for arm, of in found.items():
             for r in of:
                 u, density = smoothed(np.arcsinh(np.array(r["nodes"]) / linear), np.array(r["weights"]), width)
-                ax.plot(linear * np.sinh(u), density, "-" if arm == "SB" else "--", color=COLOR[arm], lw=1.3, label=arm)
+                ax.plot(linear * np.sinh(u), density, LINE[arm], color=COLOR[arm], lw=1.3, label=arm)
                 for end, words in ((r["bottom"], "most negative" if r["bottom"] < 0 else "smallest"), (r["top"][0], "largest")):
                     ax.plot(end, 1e-5, MARK[arm], color=COLOR[arm], clip_on=False, zorder=5, label=f"{arm}: {words} {number(end, 3)}")
         ax.set(title=network, xlabel="eigenvalue of the Hessian", ylabel="density", ylim=(1e-5, 10), yscale="log")
         if any(found.values()):
             ax.set_xscale("asinh", linear_width=linear)
             ax.legend(fontsize=8)
-        _mark(ax, network, _wanted("spectrum", network))
+        _mark(ax, network, _wanted(network, "spectrum"))
     return figure
 
 
@@ -343,8 +344,7 @@ def smoothed(nodes, weights, width, points=600):
 
 def directions(networks=None):
     """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the largest."""
-    figure, axes = _axes(len(networks_of("directions", networks)))
-    for ax, network in zip(axes, networks_of("directions", networks)):
+    def draw(ax, network):
         for arm, runs in stored.pairs(network, stored.trials("directions")).items():
             for r in filter(None, stored.each(units.directions, runs)):
                 largest = max(v for what in ("random", "hessian") for v in r[what])
@@ -355,15 +355,14 @@ def directions(networks=None):
                 ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
                 ax.set_yscale("symlog", linthresh=0.01)
         ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
-        _mark(ax, network, _wanted("directions", network))
-    _legend(figure, *axes)
-    return figure
+    return _panels("directions", networks, draw)
 
 
 def learning_rates(networks=None):
     """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is ringed."""
-    figure, axes = _axes(2 * len(networks_of("learning_rates", networks)))
-    for network, (left, right) in zip(networks_of("learning_rates", networks), zip(axes[::2], axes[1::2])):
+    of = networks_of("learning_rates", networks)
+    figure, axes = _axes(2 * len(of))
+    for network, (left, right) in zip(of, zip(axes[::2], axes[1::2])):
         runs = rate_runs(network)
         rates = list(runs)
         chosen = chosen_rates(network) or {}
@@ -373,13 +372,13 @@ def learning_rates(networks=None):
             if len(known(sharp)):
                 right.set_yscale("log")
             for ax, y in ((left, values), (right, sharp)):
-                ax.plot(rates, y, "-" if arm == "SB" else "--", marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                ax.plot(rates, y, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
                 if arm in chosen:
                     k = rates.index(chosen[arm])
                     ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
         for ax, what, kind in ((left, "validation accuracy (%)", "train"), (right, "sharpness", "sharpness")):
             ax.set(xscale="log", title=f"{network}, {what}", xlabel="learning rate")
-            _mark(ax, network, [u for u in _wanted("learning_rates", network) if u["kind"] == kind])
+            _mark(ax, network, [u for u in _wanted(network, "learning_rates") if u["kind"] == kind])
     _legend(figure, *axes)
     return figure
 
@@ -390,31 +389,27 @@ def _means(arrays):
 
 def noise_scale(networks=None):
     """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
-    figure, axes = _axes(len(networks_of("noise_scale", networks)))
-    for ax, network in zip(axes, networks_of("noise_scale", networks)):
+    def draw(ax, network):
         for arm, runs in stored.pairs(network, stored.trials("noise_scale")).items():
             for of in runs:
                 at, values = stored.iterates(of, stored.noise)
                 if len(known(values)):
-                    ax.plot(at, values, "-" if arm == "SB" else "--", marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                    ax.plot(at, values, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
                     ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
                     ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="epoch", ylabel="gradient noise scale (examples)")
-        _mark(ax, network, _wanted("noise_scale", network))
-    _legend(figure, *axes)
-    return figure
+    return _panels("noise_scale", networks, draw)
 
 
 def epsilon_grid(networks=None, rise=0.1):
     """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the grey."""
-    figure, axes = _axes(len(networks_of("epsilon_grid", networks)))
-    for ax, network in zip(axes, networks_of("epsilon_grid", networks)):
+    def draw(ax, network):
         at_rise = epsilon_at_rise(network, rise)
         floor = []
         for arm, runs in stored.pairs(network, stored.trials("epsilon_grid")).items():
             for i, of in enumerate(runs):
                 if held := stored.entries(of, grid_first=True):
-                    ax.plot(list(held), [v["fmax"] - v["f0"] for v in held.values()], "-" if arm == "SB" else "--", marker=MARK[arm],
+                    ax.plot(list(held), [v["fmax"] - v["f0"] for v in held.values()], LINE[arm], marker=MARK[arm],
                             color=COLOR[arm], ms=3, lw=1, label=arm)
                     ax.plot(at_rise[arm][i], rise, MARK[arm], ms=9, mfc="none", color=COLOR[arm])
                     ax.set(xscale="log", yscale="log")
@@ -425,6 +420,4 @@ def epsilon_grid(networks=None, rise=0.1):
             if max(floor) > low:
                 ax.axhspan(low, max(floor), color="0.85", label="float32's floor")
         ax.set(title=network, xlabel="epsilon", ylabel="greatest rise of f in the box")
-        _mark(ax, network, _wanted("epsilon_grid", network))
-    _legend(figure, *axes)
-    return figure
+    return _panels("epsilon_grid", networks, draw)

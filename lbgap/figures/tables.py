@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import experiments, paper, stored, units
+from .. import experiments, paper, results, stored, units
 from ..units import PAPER
 from .statistics import difference, gap, holm, meet, paper_gap, paper_ratio, ratio
 from .words import (ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, points, spread,
@@ -272,9 +272,7 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
 
 def progress(networks=experiments.CPU) -> Text:
     """Which experiments are done, and which are pending."""
-    from ..results import Store
-
-    store, rows = Store(), []
+    store, rows = results.Store(), []
     for name, experiment in experiments.EXPERIMENTS.items():
         wanted = experiments.wanted([name], networks)
         done = sum(unit in store for unit in wanted)
