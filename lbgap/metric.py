@@ -39,7 +39,7 @@ class Sharpness:
 
 def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None, solver: str = "best",
               scale: float | str = 1.0, seed: int = 0, iterations: int = 10, random_starts: int = 1,
-              warm: dict | None = None, keep_point: bool = False) -> Sharpness:
+              warm: dict | None = None, keep_point: bool = False, offset: float = 1.0) -> Sharpness:
     """(C_epsilon, A)-sharpness of f at x: 100 (max f - f(x)) / (1 + f(x)) over a box (Metric 2.1, Eqs. 3-4).
 
     f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or array.
@@ -55,10 +55,15 @@ def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None,
       random positions, and "wide", which comes down from boxes 8, 4 and 2 times as wide. warm: {name: position} of
       further starts, positions (n,) or (p,) as in `Sharpness`.
 
-    Raises ValueError for epsilon <= 0, a wrong shape, NaN in x or in f(x), or an unknown solver; the message names the value.
-    Not in the paper: `best` and the starts. See the book's chapter *Measuring sharpness* for why both are needed.
+    offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each coordinate, and one
+      that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates that
+      leaves f as it is moves it.
+
+    Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, NaN in x or in f(x), or an unknown solver; the message names
+    the value. Not in the paper: `best` and the starts, and an offset other than 1. See the book's chapters *Measuring
+    sharpness* and *Same function, other sharpness* for why they are needed.
     """
-    box = Box(f, x, epsilon, subspace, matrix, seed)
+    box = Box(f, x, epsilon, subspace, matrix, seed, offset)
     if solver == "literal":
         by_start, best = _literal(box, scale, iterations)
     elif solver == "best":
@@ -76,9 +81,11 @@ def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None,
 class Box:
     """f inside the box round x, in positions u in [-1, 1]^p: phi(u) = f(x + A (b u)), b the half-widths."""
 
-    def __init__(self, f, x, epsilon, subspace=None, matrix=None, seed=0):
+    def __init__(self, f, x, epsilon, subspace=None, matrix=None, seed=0, offset=1.0):
         if not (epsilon > 0 and math.isfinite(epsilon)):
             raise ValueError(f"epsilon is {epsilon}; expected a number greater than 0, the paper's are 1e-3 and 5e-4")
+        if not (offset >= 0 and math.isfinite(offset)):
+            raise ValueError(f"offset is {offset}; expected 1, as in the paper, 0 for a relative box, or more than 0")
         self.numpy = isinstance(x, np.ndarray)
         self.x = (torch.from_numpy(x) if self.numpy else x).detach()
         if self.x.ndim != 1 or not self.x.is_floating_point():
@@ -88,7 +95,7 @@ class Box:
         self.f, self.calls = f, []
         self.A = _matrix(self.x, subspace, matrix, seed)
         centre = self.x if self.A is None else self.A.coordinates(self.x)  # (p,)
-        self.half = epsilon * (centre.abs() + 1)
+        self.half = epsilon * (centre.abs() + offset)
         self.f0, self.g0 = self(torch.zeros_like(self.half))
         if not math.isfinite(self.f0):
             raise ValueError(f"f(x) is {self.f0}; expected a finite loss (did the training diverge?)")
@@ -182,15 +189,16 @@ def _literal(box: Box, scale, iterations):
     if isinstance(factor, str) or not factor > 0:
         raise ValueError(f'scale is {scale!r}; expected a number greater than 0, or "metric"')
     half = box.half.double().cpu()
+    divisor = torch.where(half > 0, half, 1)  # where the box has no width, delta and the gradient are 0
 
     def negative(delta):
-        value, gradient = box(torch.from_numpy(delta).to(half.device).div(half).to(box.half))
-        return -factor * value, -factor * (gradient.double().cpu() / half).numpy()
+        value, gradient = box(torch.tensor(delta).div(divisor).to(box.half))
+        return -factor * value, -factor * (gradient.double().cpu() / divisor).numpy()
 
     bounds = np.stack([-half.numpy(), half.numpy()], 1)
     found = minimize(negative, np.zeros(len(half)), jac=True, method="L-BFGS-B", bounds=bounds,
                      options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6))
-    u = torch.from_numpy(found.x).div(half).to(box.half)
+    u = torch.tensor(found.x).div(divisor).to(box.half)
     fmax = max(-found.fun / factor, box.f0)
     return {"zero": fmax}, (u, fmax)
 

@@ -15,8 +15,8 @@ torch.set_num_threads(1)
 EPS = 1e-3
 
 
-def half_widths(x, epsilon):
-    return epsilon * (x.abs() + 1)
+def half_widths(x, epsilon, offset=1):
+    return epsilon * (x.abs() + offset)
 
 
 def value_of(f, x, fmax):
@@ -105,6 +105,70 @@ def test_the_type_of_x_is_that_of_the_gradient_and_the_point():
         assert all(type(z) is type(y) and z.dtype == y.dtype and z.shape == y.shape for z in [*seen, s.point])
         assert s.value == pytest.approx(expected, rel=1e-9 if "64" in str(y.dtype) else 1e-4)
         assert isinstance(s.value, float)
+
+
+# ------------------------------------------------------------------------------------------------------- the offset
+
+
+def with_zeros(new):
+    """A point of which every fourth coordinate is 0: at offset 0 the box has no width there."""
+    x = new()
+    x[::4] = 0
+    return x
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25, 1.0, 3.0])
+def test_an_offset_in_closed_form(offset):
+    """A linear f rises by sum b_i |a_i|, a diagonal quadratic as far as each coordinate by itself; b the half-widths."""
+    new = draw()
+    a, x = new(), with_zeros(new)
+    s = sharpness(lambda x: (5 + (a @ x).item(), a), x, EPS, offset=offset)
+    expected = 100 * (half_widths(x, EPS, offset) @ a.abs()).item() / (6 + (a @ x).item())
+    assert s.value == pytest.approx(expected, rel=1e-9) and s.first_order == pytest.approx(expected, rel=1e-9)
+    f = Quadratic(30 * new(), new(), new())
+    for epsilon in (EPS, 0.3):
+        best = diagonal_maximum(f, x, half_widths(x, epsilon, offset))
+        assert sharpness(f, x, epsilon, offset=offset).value == pytest.approx(value_of(f, x, best), rel=1e-9)
+    A = new(40, 3)
+    inside = half_widths(torch.linalg.pinv(A) @ x, EPS, offset)
+    s = sharpness(lambda x: (5 + (a @ x).item(), a), x, EPS, offset=offset, matrix=A)
+    assert s.value == pytest.approx(100 * (inside @ (A.T @ a).abs()).item() / (6 + (a @ x).item()), rel=1e-9)
+
+
+def test_the_offset_is_one_unless_said_otherwise():
+    new = draw()
+    f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
+    for settings in ({}, {"solver": "literal"}, {"subspace": 5}):
+        plain, one, other = (sharpness(f, x, EPS, **settings, **offset) for offset in ({}, {"offset": 1.0}, {"offset": 0.9}))
+        assert plain == one != other
+
+
+@pytest.mark.parametrize("solver", ["best", "literal"])
+def test_a_coordinate_without_room_stays_and_is_as_if_it_were_not_there(solver):
+    new = draw()
+    x, free = with_zeros(new), torch.arange(40) % 4 > 0
+    f = Quadratic(new().abs(), new(), new(), 100)
+    rest = Quadratic(f.H[free], f.m[free], f.slope[free], f(x)[0] - Quadratic(f.H[free], f.m[free], f.slope[free], 0)(x[free])[0])
+    whole, part = (sharpness(g, at, 0.1, offset=0.0, solver=solver, keep_point=True, random_starts=0)
+                   for g, at in ((f, x), (rest, x[free])))
+    assert whole.value == pytest.approx(part.value, rel=1e-9) and whole.value > 0
+    assert (whole.point[~free] == 0).all()
+    torch.testing.assert_close(whole.point[free], part.point, rtol=1e-9, atol=1e-12)
+    assert sharpness(f, torch.zeros_like(x), 0.1, offset=0.0, solver=solver).value == 0  # no room at all
+
+
+def test_at_offset_0_a_rescaling_of_the_coordinates_changes_nothing():
+    """By powers of two not one bit: g(d x) = f(x) at every x, so the two boxes hold the same values."""
+    new = draw()
+    f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
+    d = torch.tensor([0.125, 1.0, 8.0, 2.0], dtype=torch.float64).repeat(10)
+
+    def g(y):
+        value, gradient = f(y / d)
+        return value, gradient / d
+
+    assert sharpness(g, d * x, 0.1, offset=0.0) == sharpness(f, x, 0.1, offset=0.0)
+    assert sharpness(g, d * x, 0.1).value != pytest.approx(sharpness(f, x, 0.1).value, rel=0.1)
 
 
 # ------------------------------------------------------------------------------------------------------- subspaces
@@ -349,7 +413,8 @@ def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
 
 @pytest.mark.parametrize("words, settings", {
     "epsilon is 0": dict(epsilon=0), "epsilon is -0.001": dict(epsilon=-1e-3), "epsilon is nan": dict(epsilon=math.nan),
-    "epsilon is inf": dict(epsilon=math.inf), "solver is 'sam'.*literal": dict(solver="sam"),
+    "epsilon is inf": dict(epsilon=math.inf), "offset is -0.5; expected 1": dict(offset=-0.5), "offset is nan": dict(offset=math.nan),
+    "offset is inf": dict(offset=math.inf), "solver is 'sam'.*literal": dict(solver="sam"),
     "subspace is 0": dict(subspace=0), "subspace is 2.5": dict(subspace=2.5),
     r"matrix has shape \(3, 40\).*\(40, p\)": dict(matrix=torch.ones(3, 40)),
     r"matrix has shape \(40,\)": dict(matrix=torch.ones(40)),
