@@ -1,4 +1,4 @@
-"""The same function at other weights: a filter before a batch norm has no scale, and the last layer has a temperature."""
+"""The same function at other weights: filters before a batch norm have no scale, ReLU passes a factor on; and the temperature."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .objective import unflat
 from .training import Minimizer
 
 FACTORS = (1e-2, 1e2)  # between which `match_loss` looks
+HOMOGENEOUS = (nn.Flatten, nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Dropout)  # these pass a factor on, beside their biases
 
 
 def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
@@ -38,23 +39,47 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
         if shapes.get(name) != others.get(name):
             raise ValueError(f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}; "
                              "expected two minimisers of one network")
-    norms = networks.batch_norms(network)
-    if not norms:
+    layers = _normalised(network)
+    if not layers:
         raise ValueError(f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters; "
                          "expected a network that has, such as F1 or C1")
-    x, buffers = minimizer.x.clone(), {name: b.clone() for name, b in minimizer.buffers.items()}
-    parameters = list(network.parameters())
-    ours, theirs = (dict(zip(shapes, unflat(flat, parameters))) for flat in (x, reference.x.to(x.device)))
-    for (name, layer), (following, norm) in itertools.pairwise(network.named_children()):
-        if norm in norms and isinstance(layer, (nn.Linear, nn.Conv2d)):
-            weight = ours[f"{name}.weight"]
-            old, new = _lengths(weight, name), _lengths(theirs[f"{name}.weight"], name, "the reference's ")
-            c = new / old  # (filters,) float64
-            weight *= c.view(-1, *[1] * (weight.ndim - 1))
-            ours[f"{name}.bias"] *= c
-            buffers[f"{following}.running_mean"] *= c
-            buffers[f"{following}.running_var"] *= c**2
-    return dataclasses.replace(minimizer, x=x, buffers=buffers)
+    ours, theirs = (_parts(network, m.x.to(minimizer.x.device)) for m in (minimizer, reference))
+    factors = {}
+    for name in layers:
+        old, new = _lengths(ours[f"{name}.weight"], name), _lengths(theirs[f"{name}.weight"], name, "the reference's ")
+        factors[name] = new / old
+    return _scaled(minimizer, network, factors)
+
+
+def twin(minimizer: Minimizer, factor: float) -> Minimizer:
+    """The minimiser's twin: the same function at other weights, one for every factor > 0.
+
+    With batch norm: every filter before one and its bias times `factor`, the running mean and variance there times it and
+    its square. Without: the first layer's weight and bias and every later bias but the last times `factor`, the last
+    weight divided by it, since ReLU(c z) = c ReLU(z). The minimiser passed in is left as it was.
+
+    Without batch norm f is the same to rounding, and for a power of two bit for bit, unless an entry leaves float32's range. With
+    it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in `match_norms`; in a network
+    whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure f at both before a comparison.
+    Raises ValueError for a factor that is not finite and greater than 0, and for a network without batch norm that has
+    another activation than ReLU; the message names it.
+    Not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale transformation it is.
+    """
+    if not (factor > 0 and math.isfinite(factor)):
+        raise ValueError(f"factor is {factor}; expected a finite number greater than 0, such as 0.25 or 4")
+    network = minimizer.network()
+    if layers := _normalised(network):
+        return _scaled(minimizer, network, dict.fromkeys(layers, torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device)))
+    for name, layer in network.named_children():
+        if not isinstance(layer, HOMOGENEOUS):
+            raise ValueError(f"layer {name} of network {minimizer.run.network!r} is {type(layer).__name__}, which passes no factor "
+                             "on, and there is no batch norm; expected ReLU as activation, or batch norm as in F1")
+    x = minimizer.x.clone()
+    first, *between, last, _ = _parts(network, x).values()  # every layer has a weight and then a bias
+    for part in (first, *between[::2]):
+        part *= factor
+    last /= factor
+    return dataclasses.replace(minimizer, x=x)
 
 
 def match_loss(minimizer: Minimizer, value: float, f) -> tuple[Minimizer, float]:
@@ -88,6 +113,32 @@ def match_loss(minimizer: Minimizer, value: float, f) -> tuple[Minimizer, float]
                          "it falls to 0 only where every example is classified right")
     t = math.exp(scipy.optimize.brentq(lambda s: loss(s) - value, low, high, xtol=1e-9))
     return dataclasses.replace(minimizer, x=times(t)), t
+
+
+def _normalised(network: nn.Module) -> dict[str, str]:
+    """{layer: the batch norm that follows at once}, of the layers with filters that have one."""
+    norms = networks.batch_norms(network)
+    return {name: following for (name, layer), (following, norm) in itertools.pairwise(network.named_children())
+            if norm in norms and isinstance(layer, (nn.Linear, nn.Conv2d))}
+
+
+def _parts(network: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Each parameter by name, as a view into x (n,)."""
+    named = dict(network.named_parameters())
+    return dict(zip(named, unflat(x, list(named.values()))))
+
+
+def _scaled(minimizer: Minimizer, network: nn.Module, factors: dict[str, torch.Tensor]) -> Minimizer:
+    """The minimiser with the filters of each layer before a batch norm times c (filters,) or () in float64, by the layer's name."""
+    x, buffers = minimizer.x.clone(), {name: b.clone() for name, b in minimizer.buffers.items()}
+    parts, following = _parts(network, x), _normalised(network)
+    for name, c in factors.items():
+        weight = parts[f"{name}.weight"]
+        weight *= c.view(-1, *[1] * (weight.ndim - 1))
+        parts[f"{name}.bias"] *= c
+        buffers[f"{following[name]}.running_mean"] *= c
+        buffers[f"{following[name]}.running_var"] *= c**2
+    return dataclasses.replace(minimizer, x=x, buffers=buffers)
 
 
 def _lengths(weight: torch.Tensor, layer: str, whose: str = "") -> torch.Tensor:

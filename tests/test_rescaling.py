@@ -11,11 +11,12 @@ from torch.func import functional_call
 
 from lbgap import data, networks, sharpness, training
 from lbgap.objective import Objective, flat, unflat
-from lbgap.rescaling import match_loss, match_norms
+from lbgap.rescaling import match_loss, match_norms, twin
 from lbgap.training import Minimizer, Run
 
 torch.set_num_threads(1)
 MLP, CONV = Run("mlp-bn", "mnist-1k", 16), Run("C1", "cifar10", 16, variant="text")
+PLAIN = Run("mlp", "mnist-1k", 16)
 
 
 def at(run, seed, spread=1.0, dtype=torch.float64):
@@ -145,9 +146,8 @@ def test_what_cannot_be_matched_is_refused_by_name():
     x, like = at(MLP, 1), at(MLP, 2)
     with pytest.raises(ValueError, match=r"layer 1.weight has shape \(128, 784\).*\(64,\).*one network"):
         match_norms(x, at(CONV, 1))
-    plain = Run("mlp", "mnist-1k", 16)
     with pytest.raises(ValueError, match="'mlp' has no batch norm.*F1"):
-        match_norms(at(plain, 1), at(plain, 2))
+        match_norms(at(PLAIN, 1), at(PLAIN, 2))
     weight = filters(x)[1]["4.weight"]
     for value in (0, float("nan"), float("inf")):
         broken = dataclasses.replace(x, x=x.x.clone())
@@ -156,6 +156,88 @@ def test_what_cannot_be_matched_is_refused_by_name():
             match_norms(broken, like)
         with pytest.raises(ValueError, match=f"^the reference's filter 5 of layer 4 has norm {float(value)}; expected"):
             match_norms(like, broken)
+
+
+# -------------------------------------------------------------------------------------------------------------- twin
+
+
+def far(one, other):
+    return ((other - one).abs().max() / one.abs().max()).item()
+
+
+@pytest.mark.parametrize("factor", [1 / 8, 0.3, 8.0])
+def test_a_twin_without_batch_norm_is_the_same_function(factor):
+    x = at(PLAIN, 1)
+    assert all(b.any() for b in x.network().parameters())  # biases too
+    one, other = (logits(m, images(PLAIN, 9), "frozen") for m in (x, twin(x, factor)))
+    assert far(one, other) < 1e-13 and (torch.equal(one, other) or factor == 0.3)  # powers of two round nothing
+    layers = {"1": (factor, factor), "3": (1, factor), "5": (1 / factor, 1)}
+    moved = dict(twin(x, factor).network().named_parameters())
+    for name, p in x.network().named_parameters():
+        layer, what = name.split(".")
+        torch.testing.assert_close(moved[name], p * layers[layer][what == "bias"])
+
+
+@pytest.mark.parametrize("mode", ["batch", "frozen"])
+@pytest.mark.parametrize("factor", [1 / 4, 0.3, 8.0])
+def test_a_twin_with_batch_norm_is_the_same_function_but_for_its_epsilon(pair, mode, factor):
+    """To rounding with epsilon times factor^2; with epsilon as it is, the logits move: of C1 by 16 % at 1/4, where nine random
+    images leave some channels hardly any variance."""
+    x, inputs = pair[0], images(pair[0].run, 9)
+    other = twin(x, factor)
+    assert far(logits(x, inputs, mode, 1e-5), logits(other, inputs, mode, 1e-5 * factor**2)) < 1e-12
+    assert 1e-9 < far(logits(x, inputs, mode), logits(other, inputs, mode)) < {"mlp-bn": 5e-3, "C1": 0.2}[x.run.network]
+    rest = torch.ones(len(x.x), dtype=bool)
+    for place in filters(x)[1].values():
+        rest[place] = False
+        torch.testing.assert_close(other.x[place], factor * x.x[place], rtol=1e-12, atol=0)
+    assert rest.any() and torch.equal(other.x[rest], x.x[rest])
+    for key, b in x.buffers.items():
+        power = {"running_mean": 1, "running_var": 2}.get(key.split(".")[1], 0)
+        torch.testing.assert_close(other.buffers[key], b * factor**power if power else b)
+
+
+@pytest.mark.parametrize("run", [PLAIN, MLP], ids=lambda run: run.network)
+def test_the_twin_of_a_twin_is_the_minimiser_again_and_none_is_written_to(run):
+    x = at(run, 1)
+    kept = copy.deepcopy(x)
+    back = twin(twin(x, 8.0), 1 / 8)
+    for now in (x, back):
+        assert torch.equal(now.x, kept.x) and all(torch.equal(b, kept.buffers[k]) for k, b in now.buffers.items())
+    assert back.run == x.run and back.history == x.history
+
+
+@pytest.mark.parametrize("run", [PLAIN, MLP], ids=lambda run: run.network)
+def test_metric_2_1_of_twins_goes_through_a_range_and_the_adaptive_one_stays(run):
+    """Dinh et al.: any value above a floor. Kwon et al.: in a relative box none moves; the epsilon of batch norm is made up for."""
+    x, inputs = at(run, 1, 0.1), images(run, 32).float()
+    labels = logits(x, inputs.double(), "batch").argmax(1)
+    dataset = data.Data("few", inputs, labels, inputs, labels, 10, "no checksum")
+    paper, adaptive = {}, {}
+    for factor in (1.0, 2**-10, 2**-6, 2**-3, 2.0**3, 2.0**6, 2.0**10):
+        other = twin(x, factor)
+        f = Objective(other, dataset=dataset, dtype=torch.float64)
+        for m in networks.batch_norms(f.network):
+            m.eps *= factor**2
+        paper[factor], adaptive[factor] = (sharpness(f, other.x, 1e-3, offset=offset, iterations=4) for offset in (1.0, 0.0))
+        assert paper[factor].f0 == pytest.approx(paper[1.0].f0, rel=1e-12)
+        assert adaptive[factor].value == pytest.approx(adaptive[1.0].value, rel=1e-9)
+    values = np.array([paper[factor].value for factor in sorted(paper)])
+    assert (values > adaptive[1.0].value).all()  # the paper's box holds the relative one, whatever the factor
+    if run == PLAIN:  # sharp at both ends: small first weights, or small last ones
+        assert values[0] > 1000 * values.min() and values[-1] > 50 * values.min() and 0 < values.argmin() < 6
+    else:  # the larger the filters the flatter, down to a floor, where the box is relative for them
+        assert (np.diff(values) < 0).all() and values[0] > 100 * values[-1] > 80 * values[-2]
+
+
+def test_a_factor_or_a_network_without_a_twin_is_refused_by_name():
+    for factor in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"factor is {factor}; expected a finite number greater than 0"):
+            twin(at(MLP, 1), factor)
+    tanh = dataclasses.replace(PLAIN, activation="tanh")
+    with pytest.raises(ValueError, match="layer 2 of network 'mlp' is Tanh.*expected ReLU"):
+        twin(at(tanh, 1), 2.0)
+    assert twin(at(dataclasses.replace(MLP, activation="tanh"), 1), 2.0).x.any()  # batch norm comes before it
 
 
 # -------------------------------------------------------------------------------------------------------- match_loss
