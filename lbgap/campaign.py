@@ -28,6 +28,7 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
       see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a time.
     at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the order.
     threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new one.
+    A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this campaign is.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
     A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed
@@ -40,10 +41,13 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
     work = store.folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     waiting, running, busy = [], {}, []  # busy: what another campaign is at work on
+    kind = torch.device(device).type
     for unit in units:
         if unit in store:
             continue
-        if not retry and (error := failure(unit, store)):
+        if unit.get("device", kind) != kind:
+            count["left"] += 1
+        elif not retry and (error := failure(unit, store)):
             count["failed"] += 1
             print(f"failed before, left out (--retry tries it again): {error}", flush=True)
         else:
@@ -53,10 +57,10 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
         while waiting or running or busy:
             taken = set().union(*(names for _, names in running.values()))
             for unit in list(waiting):
-                if len(running) >= (1 if inside else at_once):
+                if len(running) >= (1 if inside or any(_alone(other) for other, _ in running.values()) else at_once):
                     break
                 names = _names(unit, work)
-                if names & taken:
+                if names & taken or (running and _alone(unit)):
                     continue
                 waiting.remove(unit)
                 taken |= names
@@ -88,6 +92,11 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
             if path.stem not in needed:
                 path.unlink()
     return count
+
+
+def _alone(unit) -> bool:
+    """Whether anything else at work on the machine would spoil the unit's result."""
+    return unit["kind"] == "throughput"
 
 
 def failure(unit: dict, store: results.Store) -> str | None:

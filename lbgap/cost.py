@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import functools
+import math
 import time
 
 import torch
 
-from . import networks, training
-from .units import EPSILONS, runs_of
+from . import networks, scaling, training
+from .units import EPSILONS, runs_of, subjects
 
 EXAMPLES = {  # to train, to test (Table 5)
     "mnist": (60000, 10000), "timit": (721329, 310621), "cifar10": (50000, 10000), "cifar100": (50000, 10000),
@@ -71,7 +72,8 @@ def projected(wanted, rate, store) -> float:
     missing = [unit for unit in wanted if unit not in store]
     there = {path.stem for path in (store.folder / "work").glob("*.pt")}
     speed = rate if callable(rate) else lambda network, batch_size: rate
-    return sum(operations / speed(*who) for who, operations in _parts(missing, there).items())
+    timed = sum(unit.get("seconds", scaling.SECONDS) for unit in missing if unit["kind"] == "throughput")
+    return timed + sum(operations / speed(*who) for who, operations in _parts(missing, there).items())
 
 
 def rate(device="cpu", seconds: float = 0.3) -> float:
@@ -113,8 +115,8 @@ def _parts(units, there) -> collections.Counter:
     parts = collections.Counter()
     runs = set()
     for unit in units:
-        of = runs_of(unit)
-        runs.update(of)
+        of = subjects(unit)
+        runs.update(runs_of(unit))
         parts[of[0].network, None] += _measuring(unit, of[0])
     for of, epochs in _epochs(runs, there):
         parts[of.network, of.batch_size] += epochs * _epoch(of)
@@ -153,12 +155,12 @@ def _gradient(of, split="train") -> float:
 
 
 def _epoch(of) -> float:
-    return _gradient(of) + _passes(of, *EPOCH)
+    return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + _passes(of, *EPOCH)
 
 
 def _measuring(unit, of) -> float:
     """Operations of a unit whose runs are trained."""
-    kind, matched = unit["kind"], {"norms": 2, "loss": 3 + SEARCH}.get(unit.get("match"), 0)
+    kind, matched = unit["kind"], {"norms": 2, "loss": 3 + SEARCH}.get(unit.get("match"), 2 * ("twin" in unit))
     if kind == "train":
         return _passes(of, *FINAL)
     if kind == "sharpness":
@@ -180,4 +182,8 @@ def _measuring(unit, of) -> float:
         return steps * PRODUCT * _gradient(of) + _passes(of, 2 * (unit.get("count", 100) + min(10, steps) + 1), 0)
     if kind == "noise":
         return 2 * _gradient(of) + _passes(of, 1, 0)
-    raise ValueError(f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions or noise")
+    if kind == "edge":
+        return 2 * unit.get("steps", 16) * PRODUCT * _gradient(of) + _passes(of, 1, 0)
+    if kind == "throughput":  # the steps that it takes at least; `projected` adds its seconds
+        return (scaling.WARM + scaling.LEAST) * of.batch_size * flops(of.network, of.variant, of.shrink, gradient=True)
+    raise ValueError(f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions, noise, edge or throughput")

@@ -24,8 +24,7 @@ CHECKSUMS = {
 }
 CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
            "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100}
-CLASSES |= {f"{name}-val": CLASSES[name] for name in ("mnist", "cifar10", "cifar100", "tiny-mnist", "tiny-timit", "tiny-cifar10",
-                                                       "tiny-cifar100")}
+CLASSES |= {f"{name}-val": classes for name, classes in CLASSES.items()}
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (360,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 
 

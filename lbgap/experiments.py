@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from . import units
-from .units import LABS, PAPER, directions, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, train
+from . import treatments, units
+from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
+from .units import LABS, PAPER, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +95,9 @@ def _rates(network, trial):
     return found + [unit for lr in (1e-3, *RATES) for unit in _both(train, **validation, lr=lr)(network, trial)]
 
 
-def half_life(network: str, trial: int, both: bool = False):
-    """LB with Adam's memory as long as SB's in *examples*: beta to the power B_LB / B_SB, for beta2, or for both."""
-    small, large = pair(network, trial)
-    ratio = large.batch_size / small.batch_size
-    betas = {"beta2": 0.999**ratio, **({"beta1": 0.9**ratio} if both else {})}
-    return run(network, large.batch_size, trial, **betas)
-
-
 def settled(of):
     """Five epochs more, the rate falling to 0: away from the noisy point where a constant rate leaves it."""
     return run(of.network, of.batch_size, of.init_seed, start=of, carry=True, epochs=5, lr_end=0.0)
-
-
-def equal_updates(network: str, trial: int):
-    """LB with as many steps as SB: B_LB / B_SB times as many epochs."""
-    small, large = pair(network, trial)
-    return run(network, large.batch_size, trial, epochs=round(100 * large.batch_size / small.batch_size))
 
 
 def sisters(network: str, trial: int) -> dict:
@@ -127,6 +114,49 @@ def _norm_matched(network, trial, **settings):
     small, large = pair(network, trial, **settings)
     return [sharpness(large, match="norms", to=small), sharpness(small, match="norms", to=large),
             path(small, large, "linear", match="norms")]
+
+
+def _throughput(network, trial):
+    """Appendix C: a step's speed from 32 examples to LB, SB among them, on every kind of device."""
+    largest = scale().large[network]
+    sizes = [*(b for b in (2**k for k in range(5, 17)) if b < largest), largest]
+    return [throughput(run(network, b, trial), device) for device in scale().devices for b in sizes]
+
+
+def _runs_of(treatment, network, trial):
+    return [make(network, trial) for make in (treatment.run, treatment.small) if make]
+
+
+def _treat(treatment):
+    """What a remedy's runs are measured for: accuracy, sharpness, and where the paper speaks of plots, the path from SB to LB."""
+    def wanted(network, trial):
+        runs = _runs_of(treatment, network, trial)
+        found = [m(of) for of in runs for m in (train, sharpness)]
+        return [*found, path(*reversed(runs), "linear")] if treatment.plots else found
+    return wanted
+
+
+def _noisy(network, trial):
+    pairs = [noisy(trial, share, end) for share in LABEL_NOISE for end in ENDS] + [noisy_updates(trial, s) for s in LABEL_NOISE]
+    return [m(of) for both in pairs for of in both for m in (train, lambda of: sharpness(of, (1e-3,)))]
+
+
+TWINS = {**dict.fromkeys(LABS, (1 / 8, 1 / 4, 1 / 2, 2.0, 4.0, 8.0)), "F1": (1 / 4, 4.0)}  # powers of 2 round nothing
+
+
+def ends(network: str, trial: int):
+    """(SB, LB) of one trial; of the laboratory, its smallest and its largest batch."""
+    sizes = scale().laboratory
+    return tuple(units.laboratory(network, b, trial) for b in (sizes[0], sizes[-1])) if network in LABS else pair(network, trial)
+
+
+def _twins(network, trial):
+    """Metric 2.1 and the adaptive one of both ends' twins; the plain minimisers' adaptive one too, in the laboratory at every epsilon."""
+    if trial and network not in LABS:
+        return []
+    found = [sharpness(of, (1e-3,), **settings) for of in ends(network, trial)
+             for settings in ({"offset": 0.0}, *({"twin": c, **box} for c in TWINS[network] for box in ({}, {"offset": 0.0})))]
+    return found + [grid(of, offset=0.0) for of in ends(network, trial) if network in LABS]
 
 
 EXPERIMENTS = {
@@ -147,10 +177,11 @@ EXPERIMENTS = {
     "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), trials=1),
     # -- controls ---------------------------------------------------------------------------------------------------
     "norm_matched": Experiment("filter norms exchanged", _norm_matched),
+    "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
     "text_variant": Experiment("as printed: stride 2, dropout once", _also(
         _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
     "sisters": Experiment("paths SB to SB', LB to LB'", lambda network, trial: [
-        unit for a, b in sisters(network, trial).values() for unit in (path(a, b, "linear"),)], ("F1", "F2", "C1"), 2),
+        path(*pair, "linear") for pair in sisters(network, trial).values()], ("F1", "F2", "C1"), 2),
     "more_seeds": Experiment("trials 6 to 10", lambda network, trial: _both(train, sharpness)(network, trial)
                              if trial >= len(scale().trials) else [], ("F1",), 10),
     "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
@@ -168,8 +199,6 @@ EXPERIMENTS = {
     "float64": Experiment("in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1),
     "evaluation_batch": Experiment("batch norm: evaluation batches", _both(
         *(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))), ("F1", "C1"), 1),
-    "half_life": Experiment("LB, Adam's memory fixed in examples", lambda network, trial: [
-        m(half_life(network, trial, both)) for both in (False, True) for m in (train, sharpness)], ("F1", "F2", "C1")),
     "adam_epsilon": Experiment("Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1),
     "weight_decay": Experiment("Fig. 3 with weight decay 5e-4", _also(
         _both(train, weight_decay=5e-4), _path("linear", weight_decay=5e-4),
@@ -181,12 +210,23 @@ EXPERIMENTS = {
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
     "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1"), 1),
-    "equal_updates": Experiment("LB with SB's number of steps", lambda network, trial: [
-        m(equal_updates(network, trial)) for m in (train, sharpness)], ("F1", "F2", "C1"), 1),
+    "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
     "fig4_whole": Experiment("Fig. 4 beyond 5000, needs more than 24 GB", _sizes("whole"), ("C1", "C2", "C3", "C4")),
+    # -- remedies, and what they teach --------------------------------------------------------------------------------
+    "benches": Experiment("SB and LB of the benches", _both(train, sharpness), ("F1-5k", "C1-text", *LABS)),
+    "bench_paths": Experiment("Fig. 3 of the benches", _path("linear"), ("F1-5k", "mlp", "C1-text")),
+    "tuning": Experiment("remedies' numbers, on a validation split", lambda network, trial: [
+        train(of) for of in candidates(network, trial).values()], treatments.CHEAP),
+    **{name: Experiment(t.title, _treat(t), t.networks) for name, t in TREATMENTS.items()},
+    "augmented_loss": Experiment("sharpness of the augmented loss", lambda network, trial: [
+        sharpness(of, augmented=True) for of in _runs_of(TREATMENTS["augmentation"], network, trial)], treatments.IMAGES),
+    "edge": Experiment("the edge of stability", _iterates(edge), ("mlp", "F1-5k", "F1"), 2),
+    "causal_grid": Experiment("noise crossed with sharpness", lambda network, trial: [
+        m(of) for of in cells(network, trial).values() for m in (train, lambda of: sharpness(of, (1e-3,)))], ("mlp", "F1-5k", "F1")),
+    "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
 CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
-CPU = ("F1", *LABS)  # what two cores can do in hours
+CPU = ("F1", *LABS, "F1-5k", "wide")  # what two cores can do in hours
 
 
 def wanted(names=None, networks=None, trials=None) -> list[dict]:

@@ -9,21 +9,24 @@ import time
 import numpy as np
 import torch
 
-from . import data, landscape, metric, noise, rescaling, spectrum
+from . import data, landscape, metric, noise, rescaling, scaling, spectrum
 from .objective import Objective
+from .remedies import Augmentation
 from .training import OutOfTime, float32, train
-from .units import EPSILONS, runs_of
+from .units import EPSILONS, runs_of, subjects
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
-OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", *OBJECTIVE)
+OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", *OBJECTIVE)
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, str]:
-    """The result of a unit, and the checksum of its data. Trains what it needs, from the checkpoint where there is one.
+def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, str | None]:
+    """The result of a unit, and the checksum of its data (None if it reads none). Trains what it needs, from the checkpoint if any.
 
     work: the folder of checkpoints. deadline: a time.time() after which OutOfTime is raised, to go on another time.
     ways: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
     """
+    if unit["kind"] == "throughput":  # of a step, which needs no minimiser and no data
+        return {"diverged": False, **timed(unit, device)}, None
     minimizers = [train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress,
                         keep=(ways or {}).get(of.trajectory, ())) for of in runs_of(unit)]
     of = minimizers[0].run
@@ -41,29 +44,38 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
 def trained(unit, minimizers, dataset, deadline) -> dict:
     """History, distance, and loss and accuracy on both splits in all three batch-norm modes (reading.md, 7).
 
-    hits: which test examples are classified right (recalibrated), eight to a byte in hex, for a bootstrap over them.
+    hits: which test examples are classified right (recalibrated), eight to a byte in hex, for a bootstrap over them. memorised: share of the changed
+      training labels that the network gives, in percent.
     """
     (m,) = minimizers
     final = {mode: {split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=dataset).evaluate(m.x)))
                     for split in ("train", "test")} for mode in ("batch", "recalibrated", "frozen")}
     hits = Objective(m, "test", "recalibrated", dataset=dataset).hits(m.x)
-    return {"epochs": len(m.history["train_loss"]), "distance": m.history["distance"][-1], "final": final,
+    told = {}
+    if m.run.label_noise:
+        changed = dataset.y_train != data.load(m.run.dataset, dataset.y_train.device).y_train
+        learned = Objective(m, "train", "recalibrated", dataset=dataset).hits(m.x)
+        told["memorised"] = 100 * learned[changed].double().mean().item()
+    return {**told, "epochs": len(m.history["train_loss"]), "distance": m.history["distance"][-1], "final": final,
             "hits": np.packbits(hits.cpu().numpy()).tobytes().hex(), "history": m.history, "seconds": m.seconds}
 
 
 def measured(unit, minimizers, dataset, deadline) -> dict:
     """Metric 2.1 at each epsilon, with the controls that are stored beside every value."""
-    m, *reference = minimizers
+    m, reference = (*minimizers, None)[:2]
+    if unit.get("augmented"):
+        dataset = augmented(dataset)
     settings = {k: v for k, v in unit.items() if k not in OURS}
     dtype = getattr(torch, unit.get("dtype", "float32"))
     options = dict(dataset=dataset, dtype=dtype, **{k: unit[k] for k in OBJECTIVE if k in unit})
     out = {}
-    if reference:
-        m, out["match"] = matched(unit["match"], m, *reference, dataset)
+    if reference or "twin" in unit:
+        m, out["match"] = matched(unit, m, reference, dataset)
         if m is None:
             return {**out, "values": []}
     f, x = Objective(m, **options), m.x.to(dtype)
     others = {mode: Objective(m, batch_norm=mode, **options) for mode in ("recalibrated", "frozen")}
+    f0 = {mode: other.evaluate(x)[0] for mode, other in others.items()}
     g, found = _Punctual(f, deadline), {}
     smaller = None  # a box holds every smaller one, so a warm start makes sharpness grow with epsilon
     for epsilon in sorted(unit["epsilons"]):
@@ -77,8 +89,8 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
         del record["point"], record["position"]
         record["accuracy_at_maximizer"] = f.accuracy(s.point)
         for mode, other in others.items():
-            at = other.evaluate(x)[0], other.evaluate(s.point)[0]
-            record[mode] = {"f0": at[0], "fmax": at[1], "value": 100 * (at[1] - at[0]) / (1 + at[0])}
+            fmax = other.evaluate(s.point)[0]
+            record[mode] = {"f0": f0[mode], "fmax": fmax, "value": 100 * (fmax - f0[mode]) / (1 + f0[mode])}
         double = found.get(2 * epsilon)
         if double and s.value > 0 and double.value > 0:
             record["exponent"] = float(torch.tensor(double.value / s.value).log2())
@@ -86,14 +98,16 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
     return {**out, "values": values}
 
 
-def matched(how: str, m, reference, dataset):
+def matched(unit, m, reference, dataset):
     """The minimiser rescaled, or None where that cannot be, and how far that changed f.
 
-    "norms": to the reference's filter norms. "loss": by a temperature to the reference's loss, where that is higher.
+    twin: by this factor. match="norms": to the reference's filter norms; "loss": by a temperature to its loss, where that is higher.
     """
-    f, told = Objective(m, dataset=dataset), {}
+    f, told, how = Objective(m, dataset=dataset), {}, unit.get("match")
     before = f.evaluate(m.x)[0]
-    if how == "norms":
+    if "twin" in unit:
+        m = rescaling.twin(m, unit["twin"])
+    elif how == "norms":
         m = rescaling.match_norms(m, reference)
     elif how == "loss":
         higher = Objective(reference, dataset=dataset).evaluate(reference.x)[0]
@@ -112,7 +126,7 @@ def walked(unit, minimizers, dataset, deadline) -> dict:
     small, large = minimizers
     out = {}
     if "match" in unit:
-        large, out["match"] = matched(unit["match"], large, small, dataset)
+        large, out["match"] = matched(unit, large, small, dataset)
     alphas = np.linspace(-1, 2, unit["points"]) if "points" in unit else landscape.ALPHAS
     for split in ("train", "test"):
         f = _Punctual(Objective(small, split, dataset=dataset), deadline)
@@ -155,7 +169,36 @@ def noisy(unit, minimizers, dataset, deadline) -> dict:
     return {"f": f.evaluate(m.x)[0], **dataclasses.asdict(found)}
 
 
-KINDS = {"train": trained, "sharpness": measured, "path": walked, "spectrum": spectral, "directions": directed, "noise": noisy}
+def at_edge(unit, minimizers, dataset, deadline) -> dict:
+    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian, against the edge of stability."""
+    (m,) = minimizers
+    f = _Punctual(Objective(m, dataset=dataset), deadline)
+    settings = {k: unit[k] for k in ("steps",) if k in unit}
+    out = {"f": f.evaluate(m.x)[0]}
+    for name, preconditioner in (("plain", None), ("preconditioned", m.preconditioner)):
+        out[name], out[f"{name}_residual"] = spectrum.edge(f, m.x, preconditioner, **settings)
+    return out
+
+
+def augmented(dataset):
+    """The data set with each training image mirrored, turned and shifted once, always alike, by E.1's numbers."""
+    x = dataset.x_train
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        torch.manual_seed(0)
+        return dataclasses.replace(dataset, x_train=torch.cat([Augmentation().augmented(part) for part in x.split(5000)]))
+
+
+def timed(unit, device) -> dict:
+    """Examples a second of a training step. Raises ValueError on another kind of device than the unit's, whose speed it is."""
+    kind = torch.device(device).type
+    if kind != unit["device"]:
+        raise ValueError(f"device is {kind}, but the unit times a step on {unit['device']}; expected that device")
+    settings = {k: unit[k] for k in ("seconds",) if k in unit}
+    return dataclasses.asdict(scaling.throughput(subjects(unit)[0], device, **settings))
+
+
+KINDS = {"train": trained, "sharpness": measured, "path": walked, "spectrum": spectral, "directions": directed, "noise": noisy,
+         "edge": at_edge, "throughput": timed}  # the last takes (unit, device)
 
 
 class _Punctual:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-INPUT = {"F1": (1, 28, 28), "F2": (360,), "mlp": (1, 28, 28), "mlp-bn": (1, 28, 28)}  # all others (3, 32, 32)
+INPUT = {"F1": (1, 28, 28), "F2": (360,), **dict.fromkeys(("mlp", "mlp-bn", "wide"), (1, 28, 28))}  # all others (3, 32, 32)
 INITS = ("glorot", "he", "orthogonal")
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -62,6 +62,7 @@ NETWORKS = {
     "C4": lambda variant, shrink: _vgg(100, variant, shrink),
     "mlp": lambda variant, shrink: _dense([784] + 2 * [128 // shrink], 10, norm=False),
     "mlp-bn": lambda variant, shrink: _dense([784] + 2 * [128 // shrink], 10),
+    "wide": lambda variant, shrink: _dense([784] + 2 * [256 // shrink], 10),
 }
 
 
@@ -69,7 +70,7 @@ def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot",
           dropout: bool = True, shrink: int = 1) -> nn.Module:
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
-    name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm).
+    name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), or wide (784-256-256-10 with).
     variant: "code" as in the authors' code, "text" as printed; they differ for C1-C4 only.
     init: "glorot" (uniform, the default), "he" (uniform) or "orthogonal". The global random state is left as it was.
     activation: "relu" (default) or "tanh", in every hidden layer. dropout: False lets every dropout layer pass all.

@@ -148,8 +148,8 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def provenance(device, seconds: float, checksum: str) -> dict:
-    """Where, when and with what a result was computed. seconds: wall time; checksum: the data set's."""
+def provenance(device, seconds: float, checksum: str | None) -> dict:
+    """Where, when and with what a result was computed. seconds: wall time; checksum: the data set's, None without one."""
     kind = torch.device(device).type
     return {
         "device": torch.cuda.get_device_name(device) if kind == "cuda" else _cpu(),

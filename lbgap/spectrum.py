@@ -77,6 +77,29 @@ def spectrum(f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int
                     probes * steps, best[2])
 
 
+def edge(f, x, preconditioner=None, steps: int = 16, seed: int = 0) -> tuple[float, float]:
+    """The largest eigenvalue of the Hessian at x, or with a preconditioner P (n,) of P^-1/2 H P^-1/2, and its residual.
+
+    Gradient descent at rate eta is unstable where the first is above 2 / eta (Cohen et al. 2021), Adam, with P its
+    sqrt(v) + epsilon, where the second is above (2 + 2 beta1) / ((1 - beta1) eta), 38 / eta at 0.9 (Cohen et al. 2022).
+    f, steps, seed, errors: as in `spectrum`; one run of Lanczos.
+    """
+    if preconditioner is not None:
+        f = _Preconditioned(f, preconditioner.to(x).rsqrt())
+    found = spectrum(f, x, top=1, probes=1, steps=steps, seed=seed)
+    return float(found.top[0]), float(found.top_residuals[0])
+
+
+class _Preconditioned:
+    """f whose Hessian is D H D, D a diagonal (n,)."""
+
+    def __init__(self, f, diagonal):
+        self.f, self.diagonal = f, diagonal
+
+    def hvp(self, x, v):
+        return self.diagonal * self.f.hvp(x, self.diagonal * v)
+
+
 def rises(f, x, directions, length: float) -> np.ndarray:
     """How far f rises at distance `length` along each direction, the steeper of both signs, in the units of Metric 2.1.
 

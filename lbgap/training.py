@@ -13,11 +13,11 @@ import time
 import warnings
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from . import data, networks
+from . import data, networks, remedies
 from .objective import flat, recalibrate, spans, tally, unflat
+from .remedies import Step
 from .results import content_id
 
 EVALUATION_BATCH = 5000  # as in the authors' code
@@ -33,13 +33,15 @@ class Run:
     optimizer: "adam" (default, the paper's), "sgd" (with `momentum`) or "adagrad"; lr 1e-3 at every batch size,
       beta1 0.9, beta2 0.999 and adam_epsilon 1e-8, the defaults of the authors' Keras; weight_decay is L2.
     epochs: how many, 100 by default; a cap when a stopping rule is given:
-      patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this.
+      patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this;
+      stop_f: stop at an f below this, f measured after each epoch as in Eq. 1.
     lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
     start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is its
       own. carry: take over the optimiser's state from there too (Adam's moments); False resets it.
     activation, dropout, shrink: as in `networks.build`.
     precision: "float32", or "tf32" and "bf16", which round inside matrix products of the training only.
     label_noise, noise_seed: share of training labels replaced, and the seed of the draw.
+    remedies: of `lbgap.remedies`, none by default; one, several, or their specs.
 
     Raises ValueError when a value makes no sense; it names the value and what was expected.
     """
@@ -69,6 +71,8 @@ class Run:
     lr_end: float | None = None
     start: Run | None = None
     carry: bool = False
+    stop_f: float | None = None
+    remedies: tuple = ()
     init_seed: int | None = None
     order_seed: int | None = None
 
@@ -87,7 +91,7 @@ class Run:
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}")
-        for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0)):
+        for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0), ("stop_f", 0)):
             value = getattr(self, name)
             if value is not None and not (value >= low and value > 0):
                 raise ValueError(f"{name} is {value}; expected a number greater than 0")
@@ -95,6 +99,9 @@ class Run:
             raise ValueError(f"label_noise is {self.label_noise}; expected a share in [0, 1)")
         if self.lr_end is not None and not 0 <= self.lr_end:
             raise ValueError(f"lr_end is {self.lr_end}; expected 0 or more")
+        object.__setattr__(self, "remedies", remedies.make(self.remedies))
+        for remedy in self.remedies:
+            remedy.fits(self)
         if isinstance(self.start, dict):
             object.__setattr__(self, "start", Run(**self.start))
         for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
@@ -115,6 +122,8 @@ class Run:
             f.name: getattr(self, f.name) for f in dataclasses.fields(self)
             if f.name in always or getattr(self, f.name) != f.default
         }
+        if self.remedies:
+            told["remedies"] = [remedies.spec(remedy) for remedy in self.remedies]
         return told | ({"start": self.start.spec} if self.start else {})
 
     @property
@@ -150,7 +159,10 @@ class Minimizer:
     x: (n,) float32, all trainable parameters, flat, in the network's order. buffers: the network's buffers by name.
     history: lists with one entry an epoch. "train_loss" and "train_accuracy" are f and its accuracy (percent) in
       `batch` mode; "test_loss" and "test_accuracy" are recalibrated; "running_loss" is the mean mini-batch loss seen
-      while training; "distance" is ||x - x0||. diverged: the loss became infinite or NaN, and training stopped there.
+      while training; "distance" is ||x - x0||. With remedies also "batch_size" and "updates", the optimiser's steps; their
+      running loss is what they minimise. diverged: the loss became infinite or NaN, and training stopped there.
+    preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected for its
+      bias; None for other optimisers and for a minimiser from a file.
     """
 
     run: Run
@@ -159,6 +171,7 @@ class Minimizer:
     history: dict[str, list[float]]
     diverged: bool = False
     seconds: float = 0.0  # of wall time that training took, all sittings together
+    preconditioner: torch.Tensor | None = None
 
     def network(self) -> nn.Module:
         """A fresh network at x, in eval mode."""
@@ -245,7 +258,7 @@ class _Training:
         self.cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
         state = self._found()
         if run.start and (state is None or len(state["history"]["train_loss"]) < run.epochs):
-            self._begin(checkpoint, progress)
+            self._begin(progress)
         self.x0 = flat(self.parameters)
         with torch.random.fork_rng(devices=self.cuda), _precision(run.precision, device) as autocast:
             torch.manual_seed(run.order_seed)  # dropout
@@ -255,9 +268,10 @@ class _Training:
 
     def minimizer(self) -> Minimizer:
         buffers = {name: b.clone() for name, b in self.network.named_buffers()}
-        return Minimizer(self.run, flat(self.parameters), buffers, self.history, self.diverged, self.seconds)
+        divisor = flat(root + epsilon for root, epsilon in adam_roots(self.optimizer)) if self.run.optimizer == "adam" and self.optimizer.state else None
+        return Minimizer(self.run, flat(self.parameters), buffers, self.history, self.diverged, self.seconds, divisor)
 
-    def _begin(self, checkpoint, progress):
+    def _begin(self, progress):
         """Put network (and optimiser) where `run.start` ended, training it first if need be."""
         of = self.run.start
         beside = self.checkpoint and self.checkpoint.with_name(f"{of.id}.pt")
@@ -315,14 +329,18 @@ class _Training:
         bar = _bar(run, epoch) if progress else None
         saved = last = time.monotonic()
         # A large batch is not bound by launches, and a graph would hold its activations a second time.
-        graphed = self.cuda and run.batch_size <= 2048
-        forward = _graphed(self.network, self.inputs[: run.batch_size], autocast) if graphed else self.network
+        graphed = self.cuda and run.batch_size <= 2048 and not run.remedies
+        graph = _graphed(self.network, self.inputs[: run.batch_size], autocast) if graphed else None
+        step = Step(run, self.network, self.optimizer, self.dataset, autocast, graph, run.batch_size)
         done = False
         while not done:
-            running = _epoch(run, self.network, forward, self.optimizer, self.inputs, self.dataset.y_train, self.order,
-                             autocast, epoch)
+            size = step.size(epoch, history.get("batch_size", [run.batch_size])[-1])
+            running = _epoch(step, self.inputs, self.order, size, epoch)
             measured = {"running_loss": running, **measure(self.network, self.dataset),
                         "distance": (flat(self.parameters) - self.x0).double().norm().item()}
+            if run.remedies:
+                measured |= {"batch_size": size, "updates": step.updates}
+                step.updates = 0
             if run.optimizer == "adam" and (epoch == 0 or "adam_idle" in history):
                 measured["adam_idle"] = adam_idle(self.optimizer)
             for key, value in measured.items():
@@ -348,40 +366,40 @@ class _Training:
         if bar is not None:
             bar.close()
         if graphed:  # reference cycles would keep the graph's memory through the measurements that follow
-            del forward
+            del graph, step
             gc.collect()
             torch.cuda.empty_cache()
 
 
-def _epoch(run, network, forward, optimizer, inputs, labels, order, autocast, epoch: int = 0) -> float:
-    """One pass over the shuffled training set; the mean running loss. `forward` serves batches of the full size."""
-    network.train()
+def _epoch(step: Step, inputs, order, batch_size: int, epoch: int = 0) -> float:
+    """One pass over the shuffled training set; the mean running loss."""
+    run, labels = step.run, step.dataset.y_train
+    step.network.train()
     total = torch.zeros((), dtype=torch.float64, device=inputs.device)
-    parts = batches(torch.randperm(len(inputs), generator=order).to(inputs.device), run.batch_size)
-    for step, chosen in enumerate(parts):
-        with autocast():
-            logits = (forward if len(chosen) == run.batch_size else network)(inputs[chosen])  # (B, classes)
-            loss = F.cross_entropy(logits, labels[chosen])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if run.lr_end is not None:
-            way = (epoch + step / len(parts)) / run.epochs
-            for group in optimizer.param_groups:
-                group["lr"] = run.lr + (run.lr_end - run.lr) * way
-        optimizer.step()
-        total += loss.detach() * len(chosen)
+    parts = batches(torch.randperm(len(inputs), generator=order).to(inputs.device), batch_size)
+    for i, chosen in enumerate(parts):
+        now = epoch + i / len(parts)
+        rate = run.lr if run.lr_end is None else run.lr + (run.lr_end - run.lr) * now / run.epochs
+        for group in step.optimizer.param_groups:
+            group["lr"] = rate * step.rate(now)
+        total += step(inputs[chosen], labels[chosen]) * len(chosen)
     return total.item() / len(inputs)
 
 
 @torch.no_grad()
-def adam_idle(optimizer) -> float:
-    """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it means to."""
-    idle = total = 0
+def adam_roots(optimizer):
+    """(sqrt(v), epsilon) of every parameter, v Adam's second moment, corrected for its bias."""
     for group in optimizer.param_groups:
         for p in group["params"]:
             state = optimizer.state[p]
-            v = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-            idle, total = idle + (v.sqrt() < 10 * group["eps"]).sum(), total + v.numel()
+            yield (state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))).sqrt(), group["eps"]
+
+
+def adam_idle(optimizer) -> float:
+    """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it means to."""
+    idle = total = 0
+    for root, epsilon in adam_roots(optimizer):
+        idle, total = idle + (root < 10 * epsilon).sum(), total + root.numel()
     return 100 * idle.item() / total
 
 
@@ -390,6 +408,8 @@ def _finished(run: Run, history: dict) -> bool:
     if len(f) >= run.epochs:
         return True
     if run.stop_loss is not None and f and history["running_loss"][-1] < run.stop_loss:
+        return True
+    if run.stop_f is not None and f and f[-1] < run.stop_f:
         return True
     return run.patience is not None and len(f) > run.patience and min(f[-run.patience:]) >= min(f[:-run.patience])
 

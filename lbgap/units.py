@@ -16,6 +16,11 @@ EPSILONS = (1e-3, 5e-4)  # section 2.2.2
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
+BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide"}  # a network of Table 1, or another, as two cores can train it often
+USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss
+    "mlp": {"stop_loss": 5e-3, "epochs": 600}, "mlp-bn": {"stop_loss": 5e-3, "epochs": 600},
+    "F1-5k": {"stop_f": 1e-2, "epochs": 200}, "C1-text": {"variant": "text"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +28,10 @@ class Scale:
     """The sizes of every experiment.
 
     datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
-    batch sizes of Table 2. sweep: of Fig. 4, by network; whole: those that need more than 24 GB. epochs: the most any
+    batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more than 24 GB. epochs: the most any
     run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the most telling first. grid: of
-    epsilon. laboratory: batch sizes. shrink: of every network. settings: more of a unit, by kind.
+    epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a step is timed.
+    settings: more of a unit, by kind.
     """
 
     datasets: dict
@@ -40,6 +46,8 @@ class Scale:
     grid: tuple = GRID
     epochs: float = math.inf
     shrink: int = 1
+    devices: tuple = ("cpu", "cuda")
+    smaller: dict = dataclasses.field(default_factory=dict)
     settings: dict = dataclasses.field(default_factory=dict)
 
 
@@ -48,9 +56,11 @@ _CONVOLUTIONAL = ("C1", "C2", "C3", "C4")
 SCALES = {
     "full": Scale(
         datasets={"F1": "mnist", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
-                  "mlp": "mnist-1k", "mlp-bn": "mnist-1k"},
+                  "mlp": "mnist-1k", "mlp-bn": "mnist-1k", "F1-5k": "mnist-5k", "C1-text": "cifar10", "wide": "mnist-5k"},
         small=256,
-        large={"F1": 6000, "F2": 72133, **dict.fromkeys(_CONVOLUTIONAL, 5000)},  # 10 % of the training set
+        smaller=dict.fromkeys((*LABS, "F1-5k", "wide"), 32),
+        large={"F1": 6000, "F2": 72133, **dict.fromkeys((*_CONVOLUTIONAL, "C1-text"), 5000),  # 10 % of the training set
+               "F1-5k": 400, "wide": 400, **dict.fromkeys(LABS, 1000)},
         sweep={"F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR)},
         whole=dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)),
         iterates=(1, 2, 4, 8, 15, 30, 60, 100),
@@ -61,14 +71,16 @@ SCALES = {
     # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean nothing.
     "tiny": Scale(
         datasets={"F1": "tiny-mnist", "F2": "tiny-timit", "C1": "tiny-cifar10", "C2": "tiny-cifar10", "C3": "tiny-cifar100",
-                  "C4": "tiny-cifar100", "mlp": "tiny-mnist", "mlp-bn": "tiny-mnist"},
+                  "C4": "tiny-cifar100", "mlp": "tiny-mnist", "mlp-bn": "tiny-mnist", "F1-5k": "tiny-mnist", "C1-text": "tiny-cifar10",
+                  "wide": "tiny-mnist"},
         small=32,
-        large=dict.fromkeys(PAPER, 128),
+        large=dict.fromkeys((*PAPER, *LABS, *BENCHES), 128),
         sweep=dict.fromkeys(PAPER, (64,)),
         whole=dict.fromkeys(_CONVOLUTIONAL, (256,)),
         iterates=(1, 2), warm=(1, 2), laboratory=(32, 128), trials=range(2), grid=GRID[3:10:3], epochs=2, shrink=8,
+        devices=("cpu",),
         settings={"sharpness": {"iterations": 1, "random_starts": 0}, "path": {"points": 4}, "directions": {"count": 3, "steps": 3},
-                  "spectrum": {"steps": 4, "top": 2, "probes": 1}},
+                  "spectrum": {"steps": 4, "top": 2, "probes": 1}, "edge": {"steps": 3}, "throughput": {"seconds": 0.01}},
     ),
 }
 # Networks without a data set at full scale, and why.
@@ -87,19 +99,26 @@ def scale() -> Scale:
 
 
 def run(network: str, batch_size: int, trial: int, **settings) -> Run:
-    """The paper's run of a network at a batch size; SB and LB of one trial start at one x0."""
+    """The paper's run of a network, or of a bench, at a batch size; SB and LB of one trial start at one x0."""
     s = scale()
     if network not in s.datasets:
         raise ValueError(f"network {network!r} has no data set at this scale; expected one of {', '.join(s.datasets)}"
                          + (f" ({WAITING[network]})" if network in WAITING else ""))
-    settings = {"dataset": s.datasets[network], **settings}
+    settings = {"dataset": s.datasets[network], **USUAL.get(network, {}), **settings}
     settings["epochs"] = min(settings.get("epochs", 100), s.epochs)
-    return Run(network, batch_size=batch_size, seed=trial, shrink=s.shrink, **settings)
+    return Run(BENCHES.get(network, network), batch_size=batch_size, seed=trial, shrink=s.shrink, **settings)
+
+
+def sizes(network: str) -> tuple[int, int]:
+    """The batch sizes of SB and LB."""
+    s = scale()
+    return s.smaller.get(network, s.small), s.large[network]
 
 
 def pair(network: str, trial: int, **settings) -> tuple[Run, Run]:
     """(SB, LB) of one trial."""
-    return run(network, scale().small, trial, **settings), run(network, scale().large[network], trial, **settings)
+    small, large = sizes(network)
+    return run(network, small, trial, **settings), run(network, large, trial, **settings)
 
 
 def iterate(of: Run, epoch: int) -> Run:
@@ -109,7 +128,7 @@ def iterate(of: Run, epoch: int) -> Run:
 
 def laboratory(network: str, batch_size: int, trial: int) -> Run:
     """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, to a mean running loss of 5e-3."""
-    return run(network, batch_size, trial, stop_loss=5e-3, epochs=600)
+    return run(network, batch_size, trial)
 
 
 # -- units ------------------------------------------------------------------------------------------------------------
@@ -129,7 +148,8 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
 
     settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
     starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
-    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; see `rescaling`.
+    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c measures
+    the same function at other weights; see `rescaling`. offset=0.0 takes the adaptive box in place of the paper's.
     """
     return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings)
 
@@ -165,14 +185,29 @@ def noise(of: Run) -> dict:
     return _unit("noise", run=of.spec, batch_size=scale().small)
 
 
+def edge(of: Run) -> dict:
+    """The unit that measures the top eigenvalue of the Hessian, and of Adam's preconditioned Hessian, where a run ended."""
+    return _unit("edge", run=of.spec)
+
+
+def throughput(of: Run, device: str = "cpu") -> dict:
+    """The unit that times a training step of a run on a kind of device, "cpu" or "cuda"; it is computed on no other."""
+    return _unit("throughput", run=of.spec, device=device)
+
+
 def runs_of(unit: dict) -> list[Run]:
-    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last."""
+    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last; none where a step is timed."""
+    return [] if unit["kind"] == "throughput" else subjects(unit)
+
+
+def subjects(unit: dict) -> list[Run]:
+    """The runs that a unit is about, in the order of `runs_of`, whether they are to be trained or not."""
     return [Run(**spec) for spec in unit.get("runs", [unit.get("run")]) + ([unit["to"]] if "to" in unit else [])]
 
 
 def describe(unit: dict) -> str:
     """A unit in a line of words."""
-    runs = runs_of(unit)
+    runs = subjects(unit)
     settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs", "to")}
     usual = ("network", "dataset", "batch_size", "init_seed", "order_seed", "start")
     settings |= {k: v for k, v in runs[0].spec.items() if k not in usual}

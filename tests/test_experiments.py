@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from lbgap import __main__, experiments, figures, measurements, networks, results, units
+from lbgap import __main__, experiments, figures, measurements, networks, results, treatments, units
 from lbgap.training import Run
 
 
@@ -154,18 +154,18 @@ def test_an_unknown_scale_is_told_by_name(monkeypatch):
 def test_half_lives_in_examples():
     """Marek et al.: a memory of the same number of examples, so beta of LB to the power B_SB / B_LB is SB's."""
     small, large = units.pair("F1", 0)
-    both = experiments.half_life("F1", 0, both=True)
+    both = treatments.half_life("F1", 0, both=True)
     for beta in ("beta1", "beta2"):
         half = lambda run: math.log(0.5) / math.log(getattr(run, beta)) * run.batch_size  # in examples
         assert half(both) == pytest.approx(half(small))
-    assert experiments.half_life("F1", 0).beta1 == 0.9
+    assert treatments.half_life("F1", 0).beta1 == 0.9
 
 
 def test_controls_differ_from_the_papers_runs_in_what_they_control():
     small, large = units.pair("F1", 2)
     settled = experiments.settled(small)
     assert (settled.start, settled.carry, settled.epochs, settled.lr_end) == (small, True, 5, 0.0)
-    assert experiments.equal_updates("F1", 2).epochs == round(100 * 6000 / 256)
+    assert treatments.longer("F1", 2).epochs == round(100 * 6000 / 256)
     a, b = experiments.sisters("F1", 2)["LB, same start"]
     assert a == large and b.init_seed == a.init_seed and b.order_seed != a.order_seed
     carried = experiments.warm_controls("F1", 2, 10)

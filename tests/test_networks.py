@@ -10,7 +10,7 @@ from lbgap import networks
 
 torch.set_num_threads(1)
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")
-EVERY = (*PAPER, "mlp", "mlp-bn")
+EVERY = (*PAPER, "mlp", "mlp-bn", "wide")
 
 
 def count(network):
@@ -29,6 +29,7 @@ def test_the_table_has_the_papers_networks_and_the_laboratorys():
     "F1": 1_462_794, "F2": 2_780_085, "C1": 1_757_834, "C3": 1_775_204, "C2": 14_991_946, "C4": 15_038_116,
     "mlp": 785 * 128 + 129 * 128 + 129 * 10,
     "mlp-bn": 785 * 128 + 129 * 128 + 129 * 10 + 4 * 128,
+    "wide": 785 * 256 + 257 * 256 + 257 * 10 + 4 * 256,
 }.items())
 def test_parameter_counts_and_the_shape_of_the_output(name, expected):
     network = networks.build(name)

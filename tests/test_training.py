@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from lbgap import data, networks, training
+from lbgap import data, networks, remedies, training
 from lbgap.objective import Objective, flat
 from lbgap.training import Minimizer, OutOfTime, Run, measure, train
 
@@ -83,7 +83,8 @@ def test_every_field_changes_the_id():
     other = dict(network="mlp", dataset="cifar10", batch_size=5, variant="text", init="he", optimizer="sgd", precision="tf32",
                  lr=0.5, beta1=0.5, beta2=0.5, adam_epsilon=0.5, momentum=0.5, weight_decay=0.5, epochs=5, patience=5,
                  stop_loss=0.5, label_noise=0.5, noise_seed=5, init_seed=5, order_seed=5, activation="tanh", dropout=False,
-                 shrink=8, lr_end=0.0, start=dataclasses.replace(base, epochs=7), carry=True)
+                 shrink=8, lr_end=0.0, start=dataclasses.replace(base, epochs=7), carry=True,
+                 stop_f=0.5, remedies=(remedies.SAM(),))
     assert other.keys() == {f.name for f in dataclasses.fields(Run)}
     ids = {dataclasses.replace(base, **{k: v}, **({"start": base} if k == "carry" else {})).id for k, v in other.items()}
     assert len(ids) == len(other) and base.id not in ids
@@ -444,7 +445,7 @@ def test_a_continued_run_with_carried_moments_and_the_same_order_is_the_longer_r
 def test_a_run_with_a_start_resumes_to_the_same_bits_and_uses_the_start_that_lies_there(tmp_path, monkeypatch):
     run = dataclasses.replace(MLP, batch_size=30, epochs=3, start=SHORT, carry=True)
     trained, epoch = [], training._epoch
-    monkeypatch.setattr(training, "_epoch", lambda run, *a: trained.append(run.id) or epoch(run, *a))
+    monkeypatch.setattr(training, "_epoch", lambda step, *a: trained.append(step.run.id) or epoch(step, *a))
     whole = go(run)
     go(SHORT, checkpoint=tmp_path / f"{SHORT.id}.pt")
     trained.clear()

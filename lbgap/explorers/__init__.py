@@ -3,5 +3,6 @@
 from lbgap.explorers.batch_size import BatchSizeExplorer
 from lbgap.explorers.epsilon import EpsilonExplorer
 from lbgap.explorers.path import PathExplorer
+from lbgap.explorers.scaling import ScalingExplorer
 
-__all__ = ["BatchSizeExplorer", "EpsilonExplorer", "PathExplorer"]
+__all__ = ["BatchSizeExplorer", "EpsilonExplorer", "PathExplorer", "ScalingExplorer"]

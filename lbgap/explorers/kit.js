@@ -192,10 +192,11 @@ function legend(view, items) {
     return h("li", {}, swatch, name);
   }));
 }
-function slider(view, label) {
+// A slider over the places of a list, of the model's `key`; returns the function that shows one of them.
+function slider(view, label, key = "position") {
   const id = fresh(), input = h("input", { type: "range", id, min: 0, step: 1 }), value = h("span", { "aria-hidden": "true" });
   view.foot.append(h("label", { for: id }, label), value, input);
-  input.addEventListener("input", () => put(view, "position", +input.value));
+  input.addEventListener("input", () => put(view, key, +input.value));
   return (i, n, text) => {
     fill(input, { max: n - 1, "aria-valuetext": text });
     input.value = i;

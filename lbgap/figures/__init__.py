@@ -12,6 +12,8 @@ from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches,
                        patience, precision, row, settled, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
 from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
                     noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay)
+from .scaling import pays, throughput
+from .same_function import adaptive, norms_verdict, twins, twins_verdict
 from .statistics import bootstrap, difference, gap, holm, meet, ratio, welch
 from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_verdict, modes2, path_verdict, peaks, progress,
                      solver_verdict, starts, table2, table3, table4, verdict2, verdict3)
@@ -21,12 +23,12 @@ ALL = {
     # of experiments.EXPERIMENTS, in its order
     "laboratory": laboratory, "table2": table2, "table3": table3, "fig3": fig3, "fig7": fig7, "literal": lambda: solver_verdict(PAPER),
     "table4": table4, "fig4": fig4, "fig6": fig6, "fig5": fig5, "optimizers": optimizers, "directions": directions, "spectrum": spectrum,
-    "norm_matched": norm_matched, "text_variant": text_variant, "sisters": sisters, "more_seeds": more_seeds, "settled": settled,
+    "norm_matched": norm_matched, "twins": twins, "text_variant": text_variant, "sisters": sisters, "more_seeds": more_seeds, "settled": settled,
     "temperature": temperature, "test_sharpness": test_sharpness, "matched_loss": matched_loss, "patience": patience,
     "epsilon_grid": epsilon_grid, "scales": lambda: solvers(PAPER), "table4_matrices": matrices, "float64": precision,
     "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
-    "fig5_controls": fig5, "equal_updates": equal_updates, "fig4_whole": fig4,
+    "fig5_controls": fig5, "equal_updates": equal_updates, "throughput": throughput, "fig4_whole": fig4,
     # and what goes with them
     "fig1": fig1, "fig2": lambda: fig2(PAPER), "verdict2": verdict2, "peaks": peaks, "modes2": modes2, "distances": distances,
     "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "growth": growth, "modes3": modes3,
@@ -34,5 +36,5 @@ ALL = {
     "steep_share": steep_share, "top_space": top_space, "norm_matched_paths": norm_matched_paths,
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
     "no_dropout_paths": lambda: fig3(EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False),
-    "learning_rate_curves": learning_rates, "progress": progress,
+    "twins_verdict": twins_verdict, "adaptive": adaptive, "norms_verdict": norms_verdict, "learning_rate_curves": learning_rates, "progress": progress, "pays": pays,
 }

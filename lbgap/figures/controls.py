@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from .. import experiments, paper, results, stored, units
+from .. import experiments, paper, results, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
@@ -227,13 +227,13 @@ def _other_large(name, networks, makers, extra=None) -> Text:
 def half_life(networks=None) -> Text:
     """LB with Adam's memory as long as SB's in examples."""
     return _other_large("half_life", networks, {
-        "LB: beta2 by examples": experiments.half_life,
-        "LB: beta1 and beta2 by examples": lambda network, trial: experiments.half_life(network, trial, True)})
+        "LB: beta2 by examples": treatments.half_life,
+        "LB: beta1 and beta2 by examples": lambda network, trial: treatments.half_life(network, trial, True)})
 
 
 def equal_updates(networks=None) -> Text:
     """LB with as many steps as SB."""
-    return _other_large("equal_updates", networks, {"LB: as many steps as SB": experiments.equal_updates}, EPOCHS)
+    return _other_large("longer", networks, {"LB: as many steps as SB": treatments.longer}, EPOCHS)
 
 
 def adam_epsilon(networks=None) -> Text:

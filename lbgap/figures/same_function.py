@@ -1,0 +1,109 @@
+"""Same function, other sharpness: each minimiser's twins in the paper's box and in the adaptive one, and what is left of Table 3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import experiments, stored, units
+from .controls import EPSILON, networks_of, row, times
+from .plots import COLOR, LINE, MARK, _panels
+from .statistics import ratio
+from .words import ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, note, number, table
+
+BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
+
+
+def ends(network: str) -> dict[str, list]:
+    """{"SB": runs, "LB": runs} of the trials whose twins are wanted."""
+    wanted = experiments.EXPERIMENTS["twins"].units
+    found = [experiments.ends(network, trial) for trial in stored.trials("twins") if wanted(network, trial)]
+    return dict(zip(ARMS, map(list, zip(*found))))
+
+
+def along(network: str, box: str = "Metric 2.1", what: str = "value") -> tuple[list[float], dict[str, np.ndarray]]:
+    """The factors (C,), ascending, 1 among them, and what each end's twins have there: {"SB": (C, T), "LB": (C, T)}."""
+    factors, runs = sorted((1.0, *experiments.TWINS[network])), ends(network)
+    return factors, {arm: np.array([stored.sharpness(runs[arm], EPSILON, what, **({} if c == 1 else {"twin": c}), **BOXES[box])
+                                    for c in factors]) for arm in ARMS}
+
+
+def twins(networks=None):
+    """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial, geometric means."""
+    def draw(ax, network):
+        for box in BOXES:
+            factors, found = along(network, box)
+            for arm, values in found.items():
+                style = dict(color=COLOR[arm], marker=MARK[arm], mfc="white" if BOXES[box] else None)
+                if len(known(values)):
+                    ax.plot(np.repeat(factors, values.shape[1]), values.ravel(), ls="", ms=2.5, alpha=0.6, **style)
+                    ax.plot(factors, [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values], LINE[arm], ms=5,
+                            label=f"{arm}, {box}", **style)
+                    ax.set_xscale("log", base=2)
+                    ax.set(yscale="log", xticks=factors, xticklabels=[f"{c:g}" for c in factors])
+        ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
+    return _panels("twins", networks, draw)
+
+
+def twins_verdict(networks=None) -> Text:
+    """How far Metric 2.1 moves while the function stays, whether that turns the ranking round, and how far the adaptive one moves."""
+    return by_network(networks_of("twins", networks), _verdict)
+
+
+def _verdict(network):
+    factors, paper = along(network)
+    adaptive, f = along(network, "adaptive")[1], along(network, what="f0")[1]
+    whole = ~np.isnan(sum(found[arm].sum(0) for found in (paper, adaptive) for arm in ARMS))  # trials of which every twin is measured
+    if not whole.any():
+        return None
+    paper, adaptive, f = ({arm: found[arm][:, whole] for arm in ARMS} for found in (paper, adaptive, f))
+    one = factors.index(1.0)
+    moved = lambda found: max(np.abs(found[arm] / found[arm][one] - 1).max() for arm in ARMS)
+    sharper = paper["LB"][one] > paper["SB"][one]
+    high, low = (np.array([getattr(paper[arm], side)(0) for arm in ARMS]) for side in ("max", "min"))
+    over = np.where(sharper, high[0] / low[1], high[1] / low[0])  # how far twins put the other end ahead
+    turned = int((over > 1).sum())
+    word = "survives" if not turned else "can be turned round" + ("" if turned == len(over) else f" in {turned} of {len(over)} trials")
+    found = ratio(*(adaptive[arm][one] for arm in ARMS))
+    order = {1: "LB is the sharper there", -1: "LB is the flatter there", 0: "the trials do not settle an order"}[found.side(1)]
+    ranges = "; ".join(f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found" for arm in ARMS)
+    return (
+        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric 2.1 of the twins "
+        f"from factor {factors[0]:g} to {factors[-1]:g}: {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a "
+        f"twin chosen for each, the other end comes out {number(over.min(), 1)} to {number(over.max(), 1)} times as sharp. All the while "
+        f"f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by {100 * moved(adaptive):.2g} %: SB "
+        f"{dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}): "
+        f"{order if found.interval else 'one trial tells no order'}.")
+
+
+def adaptive(networks=None, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
+    """LB / SB in either box, by epsilon: a relative box of one epsilon is far smaller than the paper's, so one epsilon could mislead."""
+    chosen, rows = networks_of("twins", networks), []
+    for network in chosen:
+        runs = ends(network)
+        for epsilon in epsilons:
+            found = {box: {arm: stored.sharpness(runs[arm], epsilon, **BOXES[box]) for arm in ARMS} for box in BOXES}
+            if epsilon == EPSILON or all(len(known(v)) for v in found["adaptive"].values()):
+                cells = [times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING for by in found.values()]
+                rows.append([network, f"{epsilon:g}", *map(dots, found["adaptive"].values()), cells[1], cells[0]])
+    return Text(f"{table(['network', 'epsilon', 'adaptive, SB', 'LB', 'LB / SB', 'Metric 2.1, LB / SB'], collapsed(rows))}{note(chosen)}")
+
+
+def norms_verdict(networks=None) -> Text:
+    """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two functions."""
+    def sentence(network):
+        runs = stored.pairs(network)
+        rows = [row(network, "", runs, match=match) for match in (None, {"LB": "norms"}, {"SB": "norms"})]
+        both = ~np.isnan(sum(r.sharp[arm] for r in rows for arm in ARMS))
+        plain, small, large = (ratio(*(r.sharp[arm][both] for arm in ARMS)) for r in rows)
+        if np.isnan(plain.value * small.value * large.value):
+            return None
+        sides = [found.side(1) for found in (small, large)]
+        word = "open, with one trial" if plain.interval is None else {
+            1: "LB is sharper at either scale of the weights", 0: "at one scale of the weights or both, LB is not told from SB",
+            -1: "at one scale of the weights or both, LB is flatter"}[min(sides)]
+        told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
+        return (f"**Verdict: {word}.** {network}, {both.sum()} trial{'' if both.sum() == 1 else 's'} of {len(both)}: as they were found, LB is "
+                f"{told(plain)}; with both at SB's filter norms, {told(small)}; with both at LB's, {told(large)}. "
+                f"So the scale of the weights alone makes a factor of {number(plain.value / small.value, 1)} or "
+                f"{number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two functions three contrasts.")
+    return by_network(networks_of("norm_matched", networks), sentence)

@@ -1,0 +1,89 @@
+"""Appendix C with measured numbers: how fast a step is by batch size, and whether a large batch pays on one device."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import cost, scaling, stored, units
+from ..experiments import EXPERIMENTS
+from ..objective import spans
+from .plots import COLOR, LINE, MARK, _panels
+from .words import ARMS, by_network, known, number, points
+
+DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
+
+
+def throughput(networks=None):
+    """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the steps."""
+    def draw(ax, network):
+        for device, (name, like) in DEVICE.items():
+            found = speeds(network, device)
+            if found:
+                value, low, high = (np.array([r[what] for r in found.values()]) for what in ("value", "low", "high"))
+                ax.errorbar(list(found), value, (value - low, high - value), fmt=LINE[like] + MARK[like], color=COLOR[like], ms=4,
+                            capsize=2, label=name)
+                ax.set(xscale="log", yscale="log")
+        ax.set(title=network, xlabel="batch size", ylabel="training examples a second")
+    return _panels("throughput", networks, draw)
+
+
+def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
+    """What is stored of a step's speed on a kind of device, by batch size, ascending."""
+    wanted = [] if stored.waiting(network) else EXPERIMENTS["throughput"].units(network, 0)
+    found = {unit["run"]["batch_size"]: stored.result(unit) for unit in wanted if unit["device"] == device}
+    return {size: result for size, result in found.items() if result}
+
+
+def pays(networks="F1", device="cpu"):
+    """Whether LB pays on one device: App. C's break-even from its speed at either batch, against the iterations they took.
+
+    The point of comparable test accuracy is LB's final one, its mean over the trials; a trial in which LB never comes there is lost.
+    """
+    def sentence(network):
+        runs = stored.pairs(network)
+        if not len(known(stored.final(runs["LB"]))):
+            return None
+        level = known(stored.final(runs["LB"])).mean()
+        taken = {arm: iterations(runs[arm], level) for arm in ARMS}
+        both = ~np.isnan(taken["SB"] * taken["LB"]) & (np.isfinite(taken["SB"]) | np.isfinite(taken["LB"]))
+        if not both.any():
+            return None
+        small, large = (taken[arm][both] for arm in ARMS)
+        quotients = large / small  # infinite where LB never came there, 0 where SB never did
+        batches = {arm: runs[arm][0].batch_size for arm in ARMS}
+        ratio = batches["SB"] / batches["LB"]
+        reached = quotients[np.isfinite(quotients) & (quotients > 0)]
+        said = f"{network}, first epoch at LB's final test accuracy, {number(level)} % in the mean: {came('SB', small)}; {came('LB', large)}."
+        if len(reached):
+            said += (f" I_LB / I_SB, trial by trial: {points(reached)}. On many processors, LB scaling perfectly, it would pay where SB's "
+                     f"parallel efficiency is below {points([scaling.break_even(q, ratio) for q in reached])}.")
+        found, name = speeds(network, device), DEVICE[device][0]
+        if not set(batches.values()) <= set(found):
+            return f"**Verdict: pending.** The speed of {network} on one {name} is not measured. {said}"
+        rates = {arm: found[batches[arm]]["value"] for arm in ARMS}
+        limit = scaling.break_even(rates["SB"], ratio, rates["LB"])
+        won = int((quotients < limit).sum())
+        word = "pays" if won == len(quotients) else "does not pay" if not won else f"pays in {won} of {len(quotients)} trials"
+        return (f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)} examples a second "
+                f"at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of "
+                f"{number(limit, 3)}.")
+    return by_network(networks, sentence)
+
+
+def came(arm: str, taken) -> str:
+    """How many runs of an arm came to the level, and after how many iterations, in words."""
+    reached = taken[np.isfinite(taken)]
+    parts = [f"after {points(reached, 0)} iterations"] if len(reached) else []
+    if len(reached) < len(taken):
+        parts.append(f"in {len(taken) - len(reached)} of {len(taken)} trials never")
+    return f"{arm} {', '.join(parts)}"
+
+
+def iterations(runs, level: float) -> np.ndarray:
+    """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not stored."""
+    out = []
+    for of, result in zip(runs, stored.each(units.train, runs)):
+        reached = [] if result is None else np.flatnonzero(np.array(result["history"]["test_accuracy"], float) >= level)
+        epochs = reached[0] + 1 if len(reached) else np.inf if result else np.nan
+        out.append(epochs * len(spans(cost.examples(of.dataset)[0], of.batch_size)))
+    return np.array(out, float)

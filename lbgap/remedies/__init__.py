@@ -1,0 +1,72 @@
+"""Remedies: what may help a large batch, each a frozen dataclass of its numbers in one short file, and a row in REMEDIES.
+
+Appendix E and section 4 of the paper, and what came after it. `Run(..., remedies=[Conservative()])` trains with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .adversarial import Adversarial
+from .augmentation import Augmentation
+from .conservative import Conservative
+from .ghost import Ghost
+from .growth import Growth, VarianceTest
+from .injected import Injected
+from .penalty import GradientPenalty
+from .sam import SAM
+from .schedule import Schedule
+from .sharpen import Sharpen
+from .stability import Stability
+from .step import Batch, Remedy, Step, layers
+
+REMEDIES = {
+    "augmentation": Augmentation,  # E.1
+    "conservative": Conservative,  # E.2
+    "adversarial": Adversarial,  # E.3
+    "stability": Stability,  # E.3
+    "growth": Growth,  # section 4
+    "variance_test": VarianceTest,  # section 4
+    "ghost": Ghost,
+    "schedule": Schedule,
+    "injected": Injected,
+    "sam": SAM,
+    "sharpen": Sharpen,  # a control
+    "penalty": GradientPenalty,
+}
+_NAMES = {cls: name for name, cls in REMEDIES.items()}
+
+
+def spec(remedy: Remedy) -> dict:
+    """{"name": ..., and every field that is not its default}: what is hashed."""
+    told = {f.name: getattr(remedy, f.name) for f in dataclasses.fields(remedy) if getattr(remedy, f.name) != f.default}
+    return {"name": _NAMES[type(remedy)], **told}
+
+
+def make(remedies) -> tuple[Remedy, ...]:
+    """Remedies from themselves or from their specs, in the order of REMEDIES, so that the same ones are the same.
+
+    Raises ValueError for an unknown name or number, and for two that would stand in for one layer of a step.
+    """
+    out = []
+    for given in [remedies] if isinstance(remedies, Remedy | dict) else remedies:
+        if isinstance(given, dict):
+            name, numbers = given.get("name"), {k: v for k, v in given.items() if k != "name"}
+            if name not in REMEDIES:
+                raise ValueError(f"remedy {name!r} is unknown; expected one of {', '.join(REMEDIES)}")
+            fields = [f.name for f in dataclasses.fields(REMEDIES[name])]
+            if unknown := set(numbers) - set(fields):
+                raise ValueError(f"remedy {name} has no {', '.join(sorted(unknown))}; expected {', '.join(fields)}")
+            given = REMEDIES[name](**numbers)
+        if type(given) not in _NAMES:
+            raise ValueError(f"remedies has {given!r}; expected remedies such as lbgap.remedies.Conservative()")
+        out.append(given)
+    out.sort(key=lambda r: list(REMEDIES).index(_NAMES[type(r)]))
+    taken = {}
+    for remedy in out:
+        for layer in layers(remedy):
+            if layer in taken:
+                raise ValueError(f"remedies {_NAMES[type(taken[layer])]} and {_NAMES[type(remedy)]} both stand in for the step's "
+                                 f"{layer}; expected one of them")
+            taken[layer] = remedy
+    return tuple(out)

@@ -1,0 +1,59 @@
+"""Sharpness-aware minimisation: one step of Eq. 6 (Foret et al. 2021), and its scale-free kind (Kwon et al. 2021)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from .step import Batch, Remedy, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class SAM(Remedy):
+    """The gradient is taken at the worst point of a ball round x, to first order: x + rho g / |g| (Foret et al. 2021).
+
+    rho: the ball's radius, 0.05 as there. examples: each perturbation is that of so many examples of the batch (m of
+      Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that a
+      rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large).
+    rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples < 1.
+    """
+
+    rho: float = 0.05
+    examples: int | None = None
+    adaptive: bool = False
+
+    cost = 2.0
+
+    def __post_init__(self):
+        self._number("rho", 0)
+        self._count("examples")
+
+    def gradient(self, step, batch):
+        parts, total, losses = batch.split(self.examples), None, 0.0
+        for part in parts:
+            share = len(part.labels) / len(batch.labels)
+            losses = losses + share * Step.gradient(step, part)
+            there = at_worst(step, part, self.rho, self.adaptive)[1]
+            if len(parts) > 1:
+                there = [share * g for g in there]
+            total = there if total is None else [a + b for a, b in zip(total, there)]
+        for p, g in zip(step.parameters, total):
+            p.grad = g
+        return losses
+
+
+def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Loss and gradient at x + rho g / |g|, g the gradient that is in the parameters' grad; the parameters are put back."""
+    gradient = [p.grad for p in step.parameters]
+    with torch.no_grad():
+        before = [p.clone() for p in step.parameters]
+        scale = [p.abs() + 0.01 if adaptive else torch.ones_like(p) for p in step.parameters]
+        norm = torch.stack([(s * g).norm() for s, g in zip(scale, gradient)]).norm()
+        for p, s, g in zip(step.parameters, scale, gradient):
+            p.add_(rho * s**2 * g / (norm + 1e-12))
+    loss = Step.gradient(step, batch)
+    with torch.no_grad():
+        for p, b in zip(step.parameters, before):
+            p.copy_(b)
+    return loss, [p.grad for p in step.parameters]

@@ -1,0 +1,34 @@
+"""The opposite of a remedy: seek a sharp minimum, to see what sharpness alone does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .sam import at_worst
+from .step import Remedy, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharpen(Remedy):
+    """Minimise L(x) - weight log L(x + rho g / |g|): a low loss, and a high one beside it.
+
+    The logarithm keeps the second term from taking over, since the loss beside a sharp minimum can grow without end.
+    Raises ValueError for a negative rho or weight. Ours: the reverse of SAM.
+    """
+
+    rho: float = 1.0
+    weight: float = 0.03
+
+    cost = 2.0
+
+    def __post_init__(self):
+        self._number("rho", 0)
+        self._number("weight", 0)
+
+    def gradient(self, step, batch):
+        loss = Step.gradient(step, batch)
+        here = [p.grad for p in step.parameters]
+        high, there = at_worst(step, batch, self.rho)
+        for p, g, h in zip(step.parameters, here, there):
+            p.grad = g - self.weight * h / high
+        return loss

@@ -1,0 +1,130 @@
+"""One step of training on a mini-batch, in layers; a remedy stands in for one or more of them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from ..objective import spans
+
+
+class Batch(NamedTuple):
+    """Examples of one step: inputs (B, ...), labels (B,), and weights (B,) of their losses, or None where all weigh 1."""
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None = None
+
+    def split(self, size: int | None) -> list[Batch]:
+        """In pieces of `size` examples, as `objective.spans` says; None is one piece."""
+        parts = spans(len(self.labels), size or len(self.labels))
+        return [Batch(*(None if t is None else t[part] for t in self)) for part in parts]
+
+
+class Step:
+    """What training does with a mini-batch. Each method is a layer; the outer call the inner, so a remedy may replace any.
+
+    `step(inputs, labels)` prepares a batch (`inputs`, `weights`) and calls `update`, that calls `gradient`, that calls
+    `loss`, that calls `forward`. `size` and `rate` are asked once an epoch and once a step.
+    run: the `Run`. dataset: its `Data`. graph: a faster forward pass for batches of exactly `graph_size`, or None.
+    updates: how many steps the optimiser has taken.
+    """
+
+    def __init__(self, run, network, optimizer, dataset, autocast=contextlib.nullcontext, graph=None, graph_size=None):
+        self.run, self.network, self.optimizer, self.dataset, self.autocast = run, network, optimizer, dataset, autocast
+        self.graph, self.graph_size = graph, graph_size
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.updates = 0
+        for remedy in run.remedies:
+            for layer in layers(remedy):
+                setattr(self, layer, functools.partial(getattr(remedy, layer), self))
+
+    def __call__(self, inputs, labels) -> torch.Tensor:
+        return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
+
+    def inputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The examples (B, ...) as the network is to see them."""
+        return inputs
+
+    def weights(self, labels: torch.Tensor) -> torch.Tensor | None:
+        """How much each example's loss weighs (B,); None, all alike."""
+        return None
+
+    def update(self, batch: Batch) -> torch.Tensor:
+        """Move the parameters; the loss where it began."""
+        loss = self.gradient(batch)
+        self.descend()
+        return loss
+
+    def gradient(self, batch: Batch) -> torch.Tensor:
+        """Leave the gradient in each parameter's grad; the loss here."""
+        loss = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach()
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The batch's mean loss, to be differentiated (Eq. 2)."""
+        with self.autocast():
+            logits = self.forward(batch.inputs)  # (B, classes)
+            if batch.weights is None:
+                return F.cross_entropy(logits, batch.labels)
+            return (batch.weights * F.cross_entropy(logits, batch.labels, reduction="none")).mean()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The logits (B, classes)."""
+        return (self.graph if self.graph and len(inputs) == self.graph_size else self.network)(inputs)
+
+    def size(self, epoch: int, previous: int) -> int:
+        """The batch size of an epoch, counted from 0; previous: that of the epoch before, or the run's own."""
+        return previous
+
+    def rate(self, epoch: float) -> float:
+        """The factor of the learning rate after so many epochs, parts of one included."""
+        return 1.0
+
+    def descend(self) -> None:
+        """One step of the optimiser along the gradients that are there."""
+        self.optimizer.step()
+        self.updates += 1
+
+
+LAYERS = ("inputs", "weights", "update", "gradient", "loss", "forward", "size", "rate")
+
+
+class Remedy:
+    """A change of training. A subclass is a frozen dataclass of its numbers, with a method for each layer it stands in for.
+
+    Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. cost: of its training, in
+    forward and backward passes over each batch. fits(run): raise ValueError where it cannot be used.
+    """
+
+    cost = 1.0
+
+    def fits(self, run) -> None:
+        pass
+
+    def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
+        """Raise ValueError unless a field lies in [low, high], or above low."""
+        value = getattr(self, name)
+        if not (low <= value <= high and math.isfinite(value) and (value > low or not above)):
+            wanted = f"a number above {low:g}" if above else f"a number of at least {low:g}"
+            raise ValueError(f"{name} is {value}; expected {wanted}" + (f", at most {high:g}" if high < math.inf else ""))
+
+    def _count(self, name: str, low: int = 1):
+        """Raise ValueError unless a field is a whole number of at least `low`, or None where that is its default."""
+        value = getattr(self, name)
+        if value is None and getattr(type(self), name, 0) is None:
+            return
+        if not isinstance(value, int) or value < low:
+            raise ValueError(f"{name} is {value}; expected a whole number of at least {low}")
+
+
+def layers(remedy: Remedy) -> list[str]:
+    """The layers of a step that a remedy stands in for."""
+    return [layer for layer in LAYERS if hasattr(remedy, layer)]

@@ -1,0 +1,178 @@
+"""Every remedy as it is tried here: one row says which run it is, on which networks, and where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from . import units
+from .remedies import (SAM, Adversarial, Augmentation, Conservative, Ghost, GradientPenalty, Growth, Injected, Schedule, Sharpen,
+                       Stability, VarianceTest)
+from .training import Run
+from .units import PAPER, pair, run, sizes
+
+CHEAP = ("F1-5k", "mlp")  # benches on which everything is affordable in five trials
+ALL = (*CHEAP, *PAPER)
+NORMED = ("F1-5k", "mlp-bn", *PAPER)  # with batch norm
+IMAGES = ("C1-text", "C1", "C2", "C3", "C4")
+
+
+@dataclasses.dataclass(frozen=True)
+class Treatment:
+    """title, source: for people. run: (network, trial) -> the treated run. small: the same at SB, or None.
+    networks: those it is tried on. plots: the paper speaks of its parametric plots."""
+
+    title: str
+    source: str
+    run: Callable[[str, int], Run]
+    small: Callable[[str, int], Run] | None = None
+    networks: tuple = ALL
+    plots: bool = False
+
+
+def _treated(title, source, remedies, networks=ALL, both=False, plots=False):
+    """LB with remedies(network, arm), and SB with them where `both`."""
+    def make(arm):
+        return lambda network, trial: pair(network, trial, remedies=remedies(network, arm))[arm == "LB"]
+    return Treatment(title, source, make("LB"), make("SB") if both else None, networks, plots)
+
+
+def ratio(network: str) -> float:
+    """B_LB / B_SB."""
+    small, large = sizes(network)
+    return large / small
+
+
+# Chosen for each arm on the validation split (experiment "tuning"), where that is affordable; elsewhere as published.
+TUNED = {
+    "sam": {"mlp": {"SB": 0.05, "LB": 0.05}, "F1-5k": {"SB": 0.05, "LB": 0.05}},
+    "penalty": {"mlp": {"SB": 0.01, "LB": 0.01}, "F1-5k": {"SB": 0.01, "LB": 0.01}},
+}
+CANDIDATES = {"sam": (0.02, 0.05, 0.1, 0.2, 0.4), "penalty": (0.003, 0.01, 0.03, 0.1, 0.3)}
+TUNABLE = {"sam": lambda value: SAM(rho=value), "penalty": lambda value: GradientPenalty(weight=value)}
+
+
+def tuned(name: str, network: str, arm: str):
+    """The remedy at the number chosen for this network and arm, its default where none was."""
+    return TUNABLE[name](TUNED[name][network][arm]) if network in TUNED[name] else {"sam": SAM, "penalty": GradientPenalty}[name]()
+
+
+def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
+    """{(remedy, arm, number): the run on the validation split that says how good the number is}."""
+    validation = f"{units.scale().datasets[network]}-val"
+    return {(name, arm, value): of for name, values in CANDIDATES.items() for value in values
+            for arm, of in zip(("SB", "LB"), pair(network, trial, dataset=validation, remedies=TUNABLE[name](value)))}
+
+
+def _adversarial(network, arm):
+    # Goodfellow et al. give 0.25 for MNIST and 0.1 for CIFAR-10; speech frames are no pixels
+    return Adversarial(0.1 if network.startswith("C") else 0.25, clip=network != "F2")
+
+
+def _every(network):
+    """Epochs between two growths, and of a switch: a tenth of 100, or of what a bench takes."""
+    return 3 if network in CHEAP else 10
+
+
+def _grown(remedy):
+    return lambda network, trial: run(network, sizes(network)[0], trial, remedies=remedy(network))
+
+
+def _switched(network, trial):
+    """SB first, then LB with Adam's moments carried over: Fig. 5 as a remedy."""
+    small, large = pair(network, trial)
+    at = 2 * _every(network)
+    return run(network, large.batch_size, trial, start=units.iterate(small, at), carry=True, epochs=max(1, large.epochs - at))
+
+
+def _scaled(power):
+    """The rate times (B_LB / B_SB) to a power, with five epochs of warm-up (Hoffer et al. 1/2, Goyal et al. 1)."""
+    return lambda network, trial: run(network, sizes(network)[1], trial, lr=1e-3 * ratio(network) ** power, remedies=Schedule(warmup=5))
+
+
+LONG = {"F1-5k": {"epochs": 200, "stop_f": None}, "mlp": {"epochs": 600, "stop_loss": None}}
+
+
+def longer(network: str, trial: int) -> Run:
+    """LB with about as many updates as SB takes: B_LB / B_SB times 100 epochs, and far beyond the loss where a bench ends."""
+    settings = LONG.get(network) or {"epochs": round(100 * ratio(network))}
+    return run(network, sizes(network)[1], trial, **settings)
+
+
+def half_life(network: str, trial: int, both: bool = False) -> Run:
+    """LB with Adam's memory as long as SB's in *examples*: beta to the power B_LB / B_SB, for beta2, or for both."""
+    power = ratio(network)
+    betas = {"beta2": 0.999**power, **({"beta1": 0.9**power} if both else {})}
+    return run(network, sizes(network)[1], trial, **betas)
+
+
+TREATMENTS = {
+    # Appendix E and section 4
+    "conservative": _treated("conservative training", "E.2, Table 7", lambda network, arm: Conservative()),
+    "conservative_reset": _treated("conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"),
+                                   (*CHEAP, "F1")),
+    "augmentation": _treated("augmentation", "E.1, Table 6", lambda network, arm: Augmentation(), IMAGES, both=True, plots=True),
+    "adversarial": _treated("adversarial training", "E.3", _adversarial, both=True, plots=True),
+    "stability": _treated("stability training", "E.3", lambda network, arm: Stability(), both=True, plots=True),
+    "growth": Treatment("batch doubles", "section 4", _grown(
+        lambda network: Growth(2.0, _every(network), sizes(network)[1]))),
+    "variance_test": Treatment("batch by variance test", "section 4", _grown(
+        lambda network: VarianceTest(most=sizes(network)[1]))),
+    "switch": Treatment("SB, then LB", "section 4, Fig. 5", _switched),
+    # what came after
+    "ghost": _treated("ghost batch norm", "Hoffer et al. 2017", lambda network, arm: Ghost(sizes(network)[0]), NORMED),
+    "sqrt_rate": Treatment("rate times sqrt of B ratio", "Hoffer et al. 2017", _scaled(0.5)),
+    "linear_rate": Treatment("rate times B ratio", "Goyal et al. 2017", _scaled(1.0)),
+    "longer": Treatment("longer training", "Hoffer et al. 2017", longer, networks=(*CHEAP, "F1", "F2", "C1")),
+    "decay": Treatment("SB, rate halves (growth's twin)", "Smith et al. 2018", _grown(
+        lambda network: Schedule(factor=0.5, every=_every(network)))),
+    "injected": _treated("SB's gradient noise injected", "Wu et al. 2020", lambda network, arm: Injected(sizes(network)[0])),
+    "sam": _treated("SAM", "Foret et al. 2021", lambda network, arm: tuned("sam", network, arm), both=True),
+    "sam_m": _treated("SAM, perturbed SB by SB", "Foret et al. 2021", lambda network, arm: dataclasses.replace(
+        tuned("sam", network, arm), examples=sizes(network)[0])),
+    "asam": _treated("ASAM", "Kwon et al. 2021", lambda network, arm: SAM(0.5, adaptive=True), both=True),
+    "penalty": _treated("gradient penalty", "Barrett and Dherin 2021", lambda network, arm: tuned("penalty", network, arm), both=True),
+    "penalty_m": _treated("gradient penalty, SB by SB", "Geiping et al. 2022", lambda network, arm: dataclasses.replace(
+        tuned("penalty", network, arm), examples=sizes(network)[0])),
+    "half_life": Treatment("Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=(*CHEAP, "F1", "F2", "C1")),
+    "half_life_both": Treatment("Adam's betas by examples", "Marek et al. 2025", lambda network, trial: half_life(network, trial, True),
+                                networks=(*CHEAP, "F1", "F2", "C1")),
+}
+
+# -- the causal grid ------------------------------------------------------------------------------------------------------
+
+NOISE = ("SB", "LB", "LB, noise injected", "LB, ghosts")
+SHAPE = ("flatter", "as it is", "sharper")
+
+
+def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
+    """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all to one training loss."""
+    small, large = sizes(network)
+    noise = {"SB": (small, []), "LB": (large, []), "LB, noise injected": (large, [Injected(small)]), "LB, ghosts": (large, [Ghost(small)])}
+    if network == "mlp":
+        del noise["LB, ghosts"]  # it has no batch norm
+    shape = {"flatter": [SAM(0.2)], "as it is": [], "sharper": [Sharpen()]}
+    stop = {} if network in units.USUAL else {"stop_f": 1e-3, "epochs": 300}
+    return {(n, s): run(network, batch, trial, remedies=[*own, *bent], **stop)
+            for n, (batch, own) in noise.items() for s, bent in shape.items()}
+
+
+# -- the counter-example ---------------------------------------------------------------------------------------------------
+
+LABEL_NOISE = (0.2, 0.4)
+ENDS = {  # how training ends, SB and LB alike unless named
+    "15 epochs": {"epochs": 15}, "60 epochs": {"epochs": 60}, "loss 0.1": {"stop_f": 0.1, "epochs": 300},
+    "loss 0.01": {"stop_f": 0.01, "epochs": 300},
+}
+
+
+def noisy(trial: int, share: float, end: str) -> tuple[Run, Run]:
+    """(SB, LB) on mnist-5k with a share of labels changed, others in each trial."""
+    return pair("wide", trial, label_noise=share, noise_seed=trial, **ENDS[end])
+
+
+def noisy_updates(trial: int, share: float) -> tuple[Run, Run]:
+    """(SB, LB) after as many updates: SB after 15 epochs, LB after B_LB / B_SB times as many."""
+    small, _ = noisy(trial, share, "15 epochs")
+    return small, run("wide", sizes("wide")[1], trial, label_noise=share, noise_seed=trial, epochs=math.ceil(15 * ratio("wide")))
