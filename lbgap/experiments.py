@@ -141,7 +141,7 @@ def _noisy(network, trial):
     return [m(of) for both in pairs for of in both for m in (train, lambda of: sharpness(of, (1e-3,)))]
 
 
-TWINS = {**dict.fromkeys(LABS, (1 / 8, 1 / 4, 1 / 2, 2.0, 4.0, 8.0)), "F1": (1 / 4, 4.0)}  # powers of 2 round nothing
+TWINS = {**dict.fromkeys(LABS, tuple(2.0**k for k in range(-3, 4))), "F1": (1 / 4, 1.0, 4.0)}  # powers of 2 round nothing
 
 
 def ends(network: str, trial: int):
@@ -151,12 +151,12 @@ def ends(network: str, trial: int):
 
 
 def _twins(network, trial):
-    """Metric 2.1 and the adaptive one of both ends' twins; the plain minimisers' adaptive one too, in the laboratory at every epsilon."""
+    """Metric 2.1 and the adaptive one of both ends' twins, all of one training; in the laboratory the adaptive one at every epsilon."""
     if trial and network not in LABS:
         return []
-    found = [sharpness(of, (1e-3,), **settings) for of in ends(network, trial)
-             for settings in ({"offset": 0.0}, *({"twin": c, **box} for c in TWINS[network] for box in ({}, {"offset": 0.0})))]
-    return found + [grid(of, offset=0.0) for of in ends(network, trial) if network in LABS]
+    both = ends(network, trial)
+    found = [sharpness(of, (1e-3,), twin=c, **box) for of in both for c in TWINS[network] for box in ({}, {"offset": 0.0})]
+    return found + [grid(of, offset=0.0) for of in both if network in LABS]
 
 
 EXPERIMENTS = {
