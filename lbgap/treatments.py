@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 from . import units
+from .cost import examples
 from .remedies import (SAM, Adversarial, Augmentation, Conservative, Ghost, GradientPenalty, Growth, Injected, Schedule, Sharpen,
                        Stability, VarianceTest)
 from .training import Run
@@ -61,8 +62,9 @@ def tuned(name: str, network: str, arm: str):
 def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
     """{(remedy, arm, number): the run on the validation split that says how good the number is}."""
     validation = f"{units.scale().datasets[network]}-val"
-    return {(name, arm, value): of for name, values in CANDIDATES.items() for value in values
-            for arm, of in zip(("SB", "LB"), pair(network, trial, dataset=validation, remedies=TUNABLE[name](value)))}
+    batches = {arm: min(batch, examples(validation)[0]) for arm, batch in zip(("SB", "LB"), sizes(network))}
+    return {(name, arm, value): run(network, batch, trial, dataset=validation, remedies=TUNABLE[name](value))
+            for name, values in CANDIDATES.items() for value in values for arm, batch in batches.items()}
 
 
 def _adversarial(network, arm):
