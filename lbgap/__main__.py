@@ -84,7 +84,8 @@ def _seconds(text: str) -> float:
 def _status(options) -> int:
     from . import campaign, cost, experiments, results, units
 
-    store, rate = results.Store(), cost.rate(options.device)
+    store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
+    here = lambda units: [unit for unit in units if unit.get("device", kind) == kind]  # a step of another device is not timed on this one
     print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
           f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<17}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
     for name in options.experiments or experiments.EXPERIMENTS:
@@ -93,9 +94,9 @@ def _status(options) -> int:
             missing = [unit for unit in wanted if unit not in store]
             failed = sum(campaign.failure(unit, store) is not None for unit in missing)
             print(f"{name:<17}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
-                  f"  {cost.clock(cost.projected(missing, rate, store)) if missing else '-'}")
+                  f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}")
     everything = experiments.wanted(options.experiments, options.networks, options.trials)
-    total = cost.projected([unit for unit in everything if unit not in store], rate, store)
+    total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
     for network, reason in units.WAITING.items():
         if network not in units.scale().datasets:

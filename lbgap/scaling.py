@@ -53,13 +53,16 @@ class Throughput:
 def throughput(run: training.Run, device="cpu", seconds: float = SECONDS) -> Throughput:
     """Examples a second of a run's training step on a device: forward and backward pass and update, and nothing else.
 
-    The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape, without
-    remedies; `lbgap.train` also fetches examples, measures after each epoch, and on CUDA replays batches up to 2048 from a graph.
+    The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape;
+    `lbgap.train` also fetches examples, measures after each epoch, and on CUDA replays batches up to 2048 from a graph.
     seconds: how long to repeat it, 5 by default, after steps that warm up; at least 3 times are taken, on CUDA of ten steps each,
     so that launches may run ahead. Another program at work on the machine makes it less: the quartiles tell.
-    Raises ValueError unless seconds is positive. The global random state is left as it was.
+    Raises ValueError unless seconds is positive, and for a run with remedies, whose steps are others. The global random state is left
+    as it was.
     """
     _positive(seconds=seconds)
+    if run.remedies:
+        raise ValueError(f"remedies is {run.remedies}; expected a run without, since only the plain step is timed")
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     wait, each = (lambda: torch.cuda.synchronize(device), 10) if cuda else (lambda: None, 1)
     network = run.build().to(device).train()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import random
+import re
 import threading
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from scipy.optimize import brentq
 from test_figures import made, words  # noqa: F401
 
-from lbgap import campaign, cost, experiments, figures, measurements, results, scaling, training, units
+from lbgap import __main__, campaign, cost, experiments, figures, measurements, remedies, results, scaling, training, units
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -50,6 +51,7 @@ def test_on_one_device_speeds_stand_for_efficiencies():
     (lambda: scaling.time(10, 0), "batch_size is 0"),
     (lambda: scaling.time(10, 1, float("inf")), "processors is inf"),
     (lambda: scaling.throughput(SMALL, seconds=0), "seconds is 0; expected a positive"),
+    (lambda: scaling.throughput(dataclasses.replace(SMALL, remedies=remedies.SAM())), r"remedies is \(SAM\(.*expected a run without"),
 ])
 def test_what_makes_no_sense_is_told_by_name(call, message):
     with pytest.raises(ValueError, match=message):
@@ -107,7 +109,8 @@ def test_a_step_is_timed_on_its_own_device_only_without_data_or_training(monkeyp
     store = results.Store(tmp_path, packaged=None)
     assert campaign.run([there, here], store, progress=False) == {"done": 1, "failed": 0, "left": 1}
     document = store.get(here)
-    assert document["result"]["value"] > 0 and document["provenance"]["data"] is None and there not in store and not store.verify()
+    assert document["result"]["value"] > 0 and document["result"]["steps"] == scaling.LEAST  # for no longer than it says
+    assert document["provenance"]["data"] is None and there not in store and not store.verify()
     with pytest.raises(ValueError, match="device is cpu, but the unit times a step on cuda; expected that device"):
         measurements.compute(there, tmp_path)
     assert units.describe(here) == "throughput F1 batch 32 seed 0 device=cpu seconds=1e-06 shrink=8"
@@ -152,6 +155,18 @@ def test_it_costs_its_seconds_and_the_least_steps(tmp_path):
     assert cost.projected([unit, unit | {"seconds": 2.0}], 1e6, store) == pytest.approx(5 + 2 + 2 * least / 1e6)
     store.put(unit, {"diverged": False}, {})
     assert cost.projected([unit], 1e6, store) == 0
+
+
+def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path))
+    monkeypatch.setattr(cost, "rate", lambda device: 1e15)
+    for unit in experiments.wanted(["throughput"], ["F1"]):
+        if unit["device"] == "cpu":
+            results.Store().put(unit, {"diverged": False}, {})
+    for device, words in (("cpu", "0 s"), ("cuda:0", f"{9 * scaling.SECONDS:.0f} s")):
+        assert __main__.main(["status", "throughput", "--networks", "F1", "--device", device]) == 0
+        out = capsys.readouterr().out
+        assert re.search(rf"^throughput .* 9 +9 +0  {words}$.*counted once: {words}$", out, re.M | re.S), out
 
 
 # ---------------------------------------------------------------------------------------------------- figure and verdict
