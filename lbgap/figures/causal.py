@@ -1,0 +1,217 @@
+"""The causal grid: gradient noise crossed with sharpness at one training loss, and what it says by rules fixed beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .. import results, stored, treatments, units
+from ..treatments import NOISE, SHAPE
+from .controls import EPSILON, networks_of, times
+from .plots import _axes, _legend, _mark
+from .statistics import Compared, gap, holm, ratio
+from .words import PENDING, Text, by_network, dots, interval, known, note, number, table
+
+COLOR = dict(zip(NOISE, ("#123f73", "#c1440e", "#2f9e8f", "#9a5fb5")))
+MARK = dict(zip(NOISE, "osD^"))
+FILL = dict(zip(SHAPE, ("none", "left", "full")))  # hollow, half, full: the fuller, the sharper
+SB, LB = (NOISE[0], "as it is"), (NOISE[1], "as it is")
+FLOOR = 0.5  # points: the margin is half of SB's lead over LB, or this where no lead is shown
+
+
+def cells(network: str) -> dict[tuple[str, str], list]:
+    """{(noise, shape): the runs of all trials}, none while the network is waiting."""
+    found = {}
+    for trial in () if stored.waiting(network) else stored.trials("causal_grid"):
+        for cell, of in treatments.cells(network, trial).items():
+            found.setdefault(cell, []).append(of)
+    return found
+
+
+def sharpness(runs) -> np.ndarray:
+    """Metric 2.1 (R,)."""
+    return stored.sharpness(runs, EPSILON)
+
+
+def complete(runs) -> bool:
+    """Whether every run is trained and measured, or diverged: before that nothing is judged."""
+    store = results.Store()
+    return all(units.train(of) in store and units.sharpness(of, (EPSILON,)) in store for of in runs)
+
+
+def matched(runs) -> bool:
+    """Whether every run came to its training loss, rather than to its last epoch, and none diverged."""
+    found = stored.each(units.train, runs)
+    goals = [("running_loss", of.stop_loss) if of.stop_loss else ("train_loss", of.stop_f) for of in runs]
+    return all(r is not None and r["history"][key][-1] < goal for r, (key, goal) in zip(found, goals))
+
+
+def causal_table(networks=None) -> Text:
+    """Every cell: accuracy and how far SB as it is is ahead of it, sharpness and its ratio to SB's, f, updates and epochs."""
+    chosen, lines = networks_of("causal_grid", networks), []
+    for network in chosen:
+        grid = cells(network)
+        for (noise, shape), runs in grid.items():
+            accuracy, sharp, base = stored.final(runs), sharpness(runs), grid[SB]
+            ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
+            line = [network, noise, shape, dots(accuracy), dots(sharp)]
+            line += [PENDING if np.isnan(ahead.value) else f"{number(ahead.value)} ({interval(ahead.interval)})" if (noise, shape) != SB else "0",
+                     PENDING if not len(known(sharp)) or not quotient.how else times(quotient) if (noise, shape) != SB else "1"]
+            line += [dots(stored.final(runs, "train", "batch", "loss"), 4), dots(stored.updates(runs), 0), dots(stored.epochs(runs), 0)]
+            lines.append([*line, "yes" if matched(runs) else "**no**" if complete(runs) else PENDING])
+    head = ["network", "noise", "shape", "test accuracy", f"sharpness at {EPSILON:g}", "SB as it is is ahead by, points", "sharpness / SB's",
+            "f at the end", "updates", "epochs", "came to the loss"]
+    return Text(f"{table(head, lines)}\n\nMean ± standard deviation (all trials); 95 % intervals: accuracy by a bootstrap over seeds and test "
+                f"images, the ratio by Welch on a log scale.{note(chosen)}")
+
+
+def causal_grid(networks=None):
+    """Sharpness against test accuracy, a mark a trial: noise by colour and marker, shape by how full the marker is."""
+    chosen = networks_of("causal_grid", networks)
+    figure, axes = _axes(len(chosen), 1, 3.2)
+    for ax, network in zip(axes, chosen):
+        wanted = []
+        for (noise, shape), runs in cells(network).items():
+            x, y = sharpness(runs), stored.final(runs)
+            wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
+            there = ~np.isnan(x * y) & (x > 0)
+            if there.any():
+                ax.plot(x[there], y[there], MARK[noise], color=COLOR[noise], fillstyle=FILL[shape], ms=6, label=f"{noise}, {shape}")
+                ax.set_xscale("log")
+        ax.set(title=network, xlabel=f"sharpness at epsilon {EPSILON:g}", ylabel="test accuracy (%)")
+        _mark(ax, network, wanted)
+    _legend(figure, *axes)
+    return figure
+
+
+# -- the rules, as registered before any result was looked at ---------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Check:
+    """A manipulation check: sharpness of the bent cell over that of the same noise as it is; passed: None while it is pending."""
+
+    ratio: Compared
+    p: float
+    passed: bool | None
+
+
+def checks(network: str) -> dict[tuple[str, str], Check]:
+    """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a network."""
+    grid = cells(network)
+    bent = {(n, s): ratio(sharpness(grid[n, "as it is"]), sharpness(runs)) for (n, s), runs in grid.items() if s != "as it is"}
+    out = {}
+    for (cell, found), p in zip(bent.items(), holm([found.p for found in bent.values()])):
+        there = complete(grid[cell]) and complete(grid[cell[0], "as it is"])
+        side = {"flatter": -1, "sharper": 1}[cell[1]]
+        out[cell] = Check(found, p, bool(found.side(1) == side and p < 0.05) if there else None)
+    return out
+
+
+def causal_checks(networks=None) -> Text:
+    """The manipulation checks in words."""
+    def sentence(network):
+        found = checks(network)
+        if all(check.passed is None for check in found.values()):
+            return None
+        words = {True: "passed", False: "**failed**", None: PENDING}
+        return f"{network}: " + "; ".join(
+            f"{noise}, {shape} {words[c.passed]}" + ("" if c.passed is None else f" ({times(c.ratio)} as sharp)")
+            for (noise, shape), c in found.items()) + "."
+    return by_network(networks_of("causal_grid", networks), sentence)
+
+
+def margin(lead: Compared) -> float:
+    """Half of SB's lead where one is shown, else FLOOR: an effect whose whole interval lies within it counts as none."""
+    return lead.value / 2 if lead.side(0) == 1 else FLOOR
+
+
+def gains(gain: Compared, left: Compared, lead: Compared) -> str:
+    """What a change to LB did. gain: its accuracy over LB's; left: SB's over its; lead: SB's over LB's."""
+    if gain.side(0) == -1:
+        return "hurts"
+    if lead.side(0) < 1:  # there is no gap
+        return "raises accuracy, though there is no gap" if gain.side(0) else "does nothing" if gain.interval[1] < FLOOR else "not settled"
+    if gain.side(0) == 1:
+        return "closes the gap" if left.interval[1] < margin(lead) else "narrows the gap"
+    return "does nothing" if gain.interval[1] < margin(lead) else "not settled"
+
+
+def costs(loss: Compared, lead: Compared) -> str:
+    """What sharpening did to SB. loss: its accuracy below SB's; lead: SB's over LB's."""
+    if loss.side(0):
+        return "loses" if loss.side(0) == 1 else "gains"
+    return "keeps" if max(map(abs, loss.interval)) < margin(lead) else "not settled"
+
+
+def _void(network, grid, involved, needs=()) -> str | None:
+    """Why a question gets no answer, or None."""
+    if not all(complete(grid[cell]) for cell in involved):
+        return PENDING
+    if missed := [", ".join(cell) for cell in involved if not matched(grid[cell])]:
+        return f"no answer: {'; '.join(missed)} did not come to the training loss"
+    found = checks(network)
+    if failed := [", ".join(cell) for cell in needs if not found[cell].passed]:
+        return f"no answer: the manipulation check failed ({'; '.join(failed)})"
+    return None
+
+
+def _points(what, found) -> str:
+    return f"{what} {number(found.value)} points ({interval(found.interval)})"
+
+
+def answers(network: str) -> dict[str, tuple[str, str]]:
+    """{question: (answer, evidence)} by the registered rules."""
+    grid, out = cells(network), {}
+    lead = gap(grid[SB], grid[LB])
+    out["0. Is there a gap?"] = (_void(network, grid, (SB, LB)) or {1: "yes", 0: "none shown", -1: "reversed"}[lead.side(0)],
+                                 _points("SB ahead by", lead))
+
+    def ahead(first, second):
+        return gap(grid[first], grid[second])
+
+    def quotient(first, second):
+        return ratio(sharpness(grid[second]), sharpness(grid[first]))
+
+    flat, sharp = (NOISE[1], "flatter"), (NOISE[0], "sharper")
+    word = _void(network, grid, (SB, LB, flat), (flat,))
+    to_small = quotient(flat, SB)
+    if not word:
+        word = gains(ahead(flat, LB), ahead(SB, flat), lead)
+        if word in ("does nothing", "narrows the gap") and to_small.side(1) == 1:
+            word += ", but it is not as flat as SB"
+    out["1. LB made flatter"] = word, (f"{_points('gains', ahead(flat, LB))}; {_points('SB still ahead by', ahead(SB, flat))}; sharpness over "
+                                      f"SB's: {times(to_small)}")
+    word = _void(network, grid, (SB, LB, sharp), (sharp,))
+    to_large = quotient(sharp, LB)
+    if not word:
+        word = costs(ahead(SB, sharp), lead)
+        if word == "keeps" and to_large.side(1) == -1:
+            word += ", but it is not as sharp as LB"
+    out["2. SB made sharper"] = word, f"{_points('loses', ahead(SB, sharp))}; sharpness over LB's: {times(to_large)}"
+    for noise in NOISE[2:]:
+        cell = noise, "as it is"
+        if cell in grid:
+            word, against = _void(network, grid, (SB, LB, cell)), quotient(cell, LB)
+            if not word:
+                flatter = {-1: "and flattens", 1: "and sharpens", 0: "without a change of sharpness shown"}[against.side(1)]
+                word = f"{gains(ahead(cell, LB), ahead(SB, cell), lead)}, {flatter}"
+            out[f"3. {noise}"] = word, f"{_points('gains', ahead(cell, LB))}; sharpness over LB's: {times(against)}"
+    small, large = (NOISE[0], "flatter"), (NOISE[1], "flatter")
+    rest = ahead(small, large)
+    out["4. Both made flatter"] = (_void(network, grid, (small, large), (small, large)) or {
+        1: "SB is still ahead", 0: "no lead shown", -1: "LB is ahead"}[rest.side(0)],
+        f"{_points('SB ahead by', rest)}; sharpness LB / SB: {times(quotient(large, small))}")
+    return out
+
+
+def causal_verdict(networks=None) -> Text:
+    """Every question's answer by the registered rules, with its evidence."""
+    chosen = networks_of("causal_grid", networks)
+    lines = []
+    for network in chosen:
+        found = {} if stored.waiting(network) else answers(network)
+        lines += [[network, question, f"**{word}**" if word != PENDING else word, evidence if word != PENDING else PENDING]
+                  for question, (word, evidence) in found.items()]
+    return Text(f"{table(['network', 'question', 'answer', 'evidence'], lines)}{note(chosen)}")
