@@ -1,5 +1,6 @@
 """Every experiment at tiny scale, end to end as on another machine; and the lists at full scale, without computing."""
 
+import dataclasses
 import json
 import math
 import re
@@ -7,7 +8,7 @@ import warnings
 
 import pytest
 
-from lbgap import __main__, experiments, figures, measurements, networks, results, treatments, units
+from lbgap import __main__, experiments, figures, measurements, networks, remedies, results, treatments, units
 from lbgap.training import Run
 
 
@@ -27,7 +28,7 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
     store = results.Store(tiny.store, packaged=None)
     assert store.verify() == [] and not list((tiny.store / "work").glob("*.error"))
     for name, experiment in experiments.EXPERIMENTS.items():
-        cheapest = [n for n in ("F1", "mlp", "C1") if n in experiment.networks][:1]
+        cheapest = [n for n in ("F1", "mlp", "wide", "C1-text", "C1") if n in experiment.networks][:1]
         todo = experiments.wanted([name], cheapest, [0])
         assert name == "more_seeds" or todo
         assert all(unit in store for unit in todo), name
@@ -52,7 +53,7 @@ def test_the_results_come_home_in_a_few_files_and_are_merged_once(tiny, tmp_path
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "home"))
     assert __main__.main(["merge", str(tiny.out)]) == 0
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    carried = [results.Store(tiny.store).path(unit) for unit in experiments.wanted(None, ["F1", "mlp", "mlp-bn"], [0, 2])]
+    carried = [results.Store(tiny.store).path(unit) for unit in experiments.wanted(None, ["F1", "mlp", "mlp-bn", "wide"], [0, 2])]
     count = len(carried)
     assert f"{count} documents added" in capsys.readouterr().out
     home = {p.name: p.read_bytes() for p in results.Store(tmp_path / "home", packaged=None).paths()}
@@ -159,6 +160,40 @@ def test_half_lives_in_examples():
         half = lambda run: math.log(0.5) / math.log(getattr(run, beta)) * run.batch_size  # in examples
         assert half(both) == pytest.approx(half(small))
     assert treatments.half_life("F1", 0).beta1 == 0.9
+
+
+def test_treatments_differ_from_the_papers_runs_in_what_they_try():
+    small, large = units.pair("F1", 1)
+    of = lambda name, network="F1": treatments.TREATMENTS[name].run(network, 1)
+    for name, treatment in treatments.TREATMENTS.items():
+        run = of(name, treatment.networks[0] if "F1" not in treatment.networks else "F1")
+        assert run != large and run.id not in (small.id, large.id) and treatment.title and treatment.source, name
+        batch = 256 if name in ("growth", "variance_test", "decay") else 5000 if name == "augmentation" else 6000
+        assert "F1" not in treatment.networks or (run.batch_size, run.init_seed, run.dataset) == (batch, 1, "mnist"), name
+        if treatment.small:
+            assert treatment.small(treatment.networks[0], 1).batch_size == units.sizes(treatment.networks[0])[0]
+    assert of("conservative") == dataclasses.replace(large, remedies=remedies.Conservative(3, 1e-3))  # as in Appendix E.2
+    assert of("sqrt_rate").lr == pytest.approx(1e-3 * (6000 / 256) ** 0.5) and of("linear_rate").lr == pytest.approx(6e-3 / 0.256)
+    assert of("ghost").remedies[0].examples == of("injected").remedies[0].examples == of("sam_m").remedies[0].examples == 256
+    assert of("growth").remedies[0] == remedies.Growth(2.0, 10, 6000) and of("switch").start == small.until(20)
+    assert of("switch").epochs + 20 == 100 and of("switch").carry and of("switch").batch_size == 6000
+    assert of("longer").epochs == round(100 * 6000 / 256)
+
+
+def test_the_causal_grid_crosses_noise_and_sharpness_at_one_loss():
+    cells = treatments.cells("F1-5k", 3)
+    assert set(cells) == {(n, s) for n in treatments.NOISE for s in treatments.SHAPE} and len(set(cells.values())) == 12
+    assert {run.stop_f for run in cells.values()} == {1e-2} and {run.init_seed for run in cells.values()} == {3}
+    assert cells["SB", "as it is"] == units.pair("F1-5k", 3)[0] and cells["LB", "as it is"] == units.pair("F1-5k", 3)[1]
+    assert len(treatments.cells("mlp", 0)) == 9  # no batch norm, no ghosts
+
+
+def test_settings_are_tried_on_a_split_without_test_images():
+    for network in treatments.CHEAP:
+        runs = treatments.candidates(network, 0)
+        assert {of.dataset for of in runs.values()} == {f"{units.scale().datasets[network]}-val"}
+        for name in treatments.CANDIDATES:
+            assert [v for n, arm, v in runs if (n, arm) == (name, "SB")] == [v for n, arm, v in runs if (n, arm) == (name, "LB")]
 
 
 def test_controls_differ_from_the_papers_runs_in_what_they_control():
