@@ -62,6 +62,7 @@ def _verdict(network):
     over = np.where(sharper, high[0] / low[1], high[1] / low[0])  # how far twins put the other end ahead
     turned = int((over > 1).sum())
     word = "survives" if not turned else "can be turned round" + ("" if turned == len(over) else f" in {turned} of {len(over)} trials")
+    most = " to ".join(dict.fromkeys(number(v, 1) for v in (over.min(), over.max())))
     found = ratio(*(adaptive[arm][one] for arm in ARMS))
     order = {1: "LB is the sharper there", -1: "LB is the flatter there", 0: "the trials do not settle an order"}[found.side(1)]
     ranges = "; ".join(f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found"
@@ -69,7 +70,7 @@ def _verdict(network):
     return (
         f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric 2.1 of the twins "
         f"from factor {factors[0]:g} to {factors[-1]:g}: {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a "
-        f"twin chosen for each, the other end comes out {number(over.min(), 1)} to {number(over.max(), 1)} times as sharp. All the while "
+        f"twin chosen for each, the other end comes out {most} times as sharp. All the while "
         f"f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by {100 * moved(adaptive):.2g} %: SB "
         f"{dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}): "
         f"{order if found.interval else 'one trial tells no order'}.")
@@ -104,8 +105,9 @@ def norms_verdict(networks=None) -> Text:
             1: "LB is sharper at either scale of the weights", 0: "at one scale of the weights or both, LB is not told from SB",
             -1: "at one scale of the weights or both, LB is flatter"}[min(sides)]
         told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
-        return (f"**Verdict: {word}.** {network}, {both.sum()} trial{'' if both.sum() == 1 else 's'} of {len(both)}: as they were found, LB is "
-                f"{told(plain)}; with both at SB's filter norms, {told(small)}; with both at LB's, {told(large)}. "
-                f"So the scale of the weights alone makes a factor of {number(plain.value / small.value, 1)} or "
-                f"{number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two functions three contrasts.")
+        count = f"{both.sum()} trial{'' if both.sum() == 1 else 's'} of {len(both)}"
+        return (f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, "
+                f"{told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of "
+                f"{number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two "
+                "functions three contrasts.")
     return by_network(networks_of("norm_matched", networks), sentence)
