@@ -50,7 +50,7 @@ TUNED = {
     "sam": {"mlp": {"SB": 0.05, "LB": 0.05}, "F1-5k": {"SB": 0.05, "LB": 0.05}},
     "penalty": {"mlp": {"SB": 0.01, "LB": 0.01}, "F1-5k": {"SB": 0.01, "LB": 0.01}},
 }
-CANDIDATES = {"sam": (0.02, 0.05, 0.1, 0.2, 0.4), "penalty": (0.003, 0.01, 0.03, 0.1, 0.3)}
+CANDIDATES = {"sam": (0.05, 0.1, 0.2, 0.4, 0.8), "penalty": (0.003, 0.01, 0.03, 0.1, 0.3)}
 TUNABLE = {"sam": lambda value: SAM(rho=value), "penalty": lambda value: GradientPenalty(weight=value)}
 
 
