@@ -25,6 +25,7 @@ import sys
 import warnings
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -210,7 +211,8 @@ def arm(s, network, batch_size, how, precision, search, inputs, labels):
                     raise RuntimeError("no graph was captured, see the warning")
 
                 def epoch(count):
-                    training._epoch(run, model, forward, optimizer, inputs[:count], labels[:count], order, autocast)
+                    step = training.Step(run, model, optimizer, SimpleNamespace(y_train=labels[:count]), autocast, forward, batch_size)
+                    training._epoch(step, inputs[:count], order, batch_size)
 
             most = len(inputs) // batch_size
             epoch(min(most, 2) * batch_size)
@@ -438,7 +440,8 @@ def trainer(connection, s):
             optimizer, order = training.make_optimizer(run, list(model.parameters())), torch.Generator().manual_seed(0)
             with training._precision("float32", s.device) as autocast:
                 forward = training._graphed(model, inputs[:batch_size], autocast) if on_cuda(s) else model
-                epoch = lambda: training._epoch(run, model, forward, optimizer, inputs, labels, order, autocast)
+                step = training.Step(run, model, optimizer, SimpleNamespace(y_train=labels), autocast, forward, batch_size)
+                epoch = lambda: training._epoch(step, inputs, order, batch_size)
                 epoch()
                 connection.send(None)
                 while seconds := connection.recv():
