@@ -87,13 +87,13 @@ def _status(options) -> int:
     store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
     here = lambda units: [unit for unit in units if unit.get("device", kind) == kind]  # a step of another device is not timed on this one
     print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
-          f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<17}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
+          f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
     for name in options.experiments or experiments.EXPERIMENTS:
         wanted = experiments.wanted([name], options.networks, options.trials)
         if wanted:
             missing = [unit for unit in wanted if unit not in store]
             failed = sum(campaign.failure(unit, store) is not None for unit in missing)
-            print(f"{name:<17}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
+            print(f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
                   f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}")
     everything = experiments.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
