@@ -80,7 +80,7 @@ def test_the_figure_has_a_dot_a_trial_and_geometric_means_against_the_factor(sto
     x, y = lines["LB, Metric 2.1"].get_data()
     assert list(x) == [2.0**k for k in range(-3, 4)] and y == pytest.approx(8 * 2**0.5 / x)
     assert lines["SB, adaptive"].get_ydata()[0] == pytest.approx(0.02 * 2**0.5) and lines["SB, adaptive"].get_markerfacecolor() == "white"
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.125", "0.25", "0.5", "1", "2", "4", "8"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
     assert "pending: 56 of 150 measured" in ax.get_title() and len(ax.lines) == 8
 
 

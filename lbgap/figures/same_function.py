@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from .. import experiments, stored, units
@@ -38,7 +40,7 @@ def twins(networks=None):
                     ax.plot(factors, [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values], LINE[arm], ms=5,
                             label=f"{arm}, {box}", **style)
                     ax.set_xscale("log", base=2)
-                    ax.set(yscale="log", xticks=factors, xticklabels=[f"{c:g}" for c in factors])
+                    ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
         ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
     return _panels("twins", networks, draw)
 
@@ -69,7 +71,7 @@ def _verdict(network):
                        for arm in ARMS)
     return (
         f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric 2.1 of the twins "
-        f"from factor {factors[0]:g} to {factors[-1]:g}: {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a "
+        f"from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a "
         f"twin chosen for each, the other end comes out {most} times as sharp. All the while "
         f"f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by {100 * moved(adaptive):.2g} %: SB "
         f"{dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}): "
