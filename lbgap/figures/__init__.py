@@ -11,6 +11,8 @@ from .causal import causal_checks, causal_grid, causal_table, causal_verdict
 from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations,
                        learning_rate_table, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
                        patience, precision, row, settled, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
+from .edge import edge_of_stability, edge_verdict
+from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
                     noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay)
 from .scaling import pays, throughput
@@ -30,9 +32,10 @@ ALL = {
     "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
     "fig5_controls": fig5, "equal_updates": equal_updates, "throughput": throughput, "fig4_whole": fig4,
-    "causal_grid": causal_grid,
+    "edge": edge_of_stability, "causal_grid": causal_grid, "noisy_labels": noisy_table,
     # and what goes with them
     "causal_table": causal_table, "causal_checks": causal_checks, "causal_verdict": causal_verdict,
+    "edge_verdict": edge_verdict, "noisy_curves": noisy_curves, "noisy_verdict": noisy_verdict,
     "fig1": fig1, "fig2": lambda: fig2(PAPER), "verdict2": verdict2, "peaks": peaks, "modes2": modes2, "distances": distances,
     "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "growth": growth, "modes3": modes3,
     "solver_starts": starts, "path_verdict": lambda: path_verdict(PAPER), "fig6_read": fig6_read,

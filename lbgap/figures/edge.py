@@ -1,0 +1,78 @@
+"""The edge of stability: how curved f is along training, against what the step size can bear (Cohen et al. 2021, 2022)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import cost, stored, units
+from ..objective import spans
+from .controls import networks_of
+from .plots import COLOR, LINE, MARK, _axes, _legend, _mark, _wanted
+from .words import ARMS, Text, by_network, number
+
+KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
+NEAR = 0.8  # of the edge: a run that comes so near is said to reach it
+
+
+def levels(of) -> dict[str, float]:
+    """The edge by kind: 2 / eta of gradient descent, and of Adam (2 + 2 beta1) / ((1 - beta1) eta), 38 / eta at 0.9."""
+    return {"plain": 2 / of.lr, "preconditioned": (2 + 2 * of.beta1) / ((1 - of.beta1) * of.lr)}
+
+
+def along(of) -> dict[str, np.ndarray]:
+    """Of a run's measured iterates: epoch, "plain" and "preconditioned" eigenvalue, and the largest share "off" that is their residual.
+
+    An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
+    preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
+    """
+    batches, end = len(spans(cost.examples(of.dataset)[0], of.batch_size)), stored.epochs([of])[0]
+    found = {}
+    for k in units.scale().iterates:
+        r = stored.result(units.edge(units.iterate(of, k)))
+        epoch = int(np.nanmin([k, end, of.epochs]))
+        if r and epoch not in found:
+            off = max(r[f"{kind}_residual"] / abs(r[kind]) for kind in KINDS)
+            found[epoch] = epoch, r["plain"], r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)), off
+    return dict(zip(("epoch", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 4).T))
+
+
+def edge_of_stability(networks=None):
+    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as a line."""
+    chosen = networks_of("edge", networks)
+    figure, axes = _axes(2 * len(chosen))
+    for i, ax in enumerate(axes):
+        network, kind = chosen[i // 2], list(KINDS)[i % 2]
+        for arm, runs in stored.pairs(network, stored.trials("edge")).items():
+            for of in runs:
+                found = along(of)
+                if len(found["epoch"]):
+                    ax.plot(found["epoch"], found[kind], LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, lw=1.2, label=arm)
+                    ax.set(xscale="log", yscale="log")
+                    ax.axhline(levels(of)[kind], color="k", lw=0.9, ls=":", label="edge of stability")
+        ax.set(title=f"{network}, {KINDS[kind]}", xlabel="epoch", ylabel="largest eigenvalue" if i % 2 == 0 else None)
+        _mark(ax, network, _wanted(network, "edge"))
+    _legend(figure, *axes)
+    return figure
+
+
+def edge_verdict(networks=None) -> Text:
+    """Whether LB reaches Adam's edge along training and SB stays below it, trial by trial."""
+    def sentence(network):
+        said, reach, off = [], {}, []
+        for arm, runs in stored.pairs(network, stored.trials("edge")).items():
+            each = [(along(of), levels(of)["preconditioned"]) for of in runs]
+            shares = [found["preconditioned"] / level for found, level in each if len(found["epoch"])]
+            if not shares:
+                return None
+            off += [value for found, _ in each for value in found["off"]]
+            reach[arm] = [bool(s.max() >= NEAR) for s in shares]
+            said += [f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
+                     f"{' and '.join(number(s[-1]) for s in shares)}"]
+        words = {(True, False): "LB reaches the edge and SB stays below it", (True, True): "both reach the edge",
+                 (False, False): "neither reaches the edge", (False, True): "SB reaches the edge and LB stays below it"}
+        settled = all(len(set(reach[arm])) == 1 for arm in ARMS)
+        word = words[reach["LB"][0], reach["SB"][0]] if settled else "the trials disagree"
+        some = {arm: len(shares) for arm, shares in reach.items()}
+        return (f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
+                f"\"reaches\" means at least {NEAR} of it). An eigenvalue is at most {number(100 * max(off), 1)} % off.")
+    return by_network(networks_of("edge", networks), sentence)

@@ -1,0 +1,99 @@
+"""The counter-example: on wrong labels the large batch can be the sharper and the better one."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from .. import stored, treatments, units
+from ..treatments import ENDS, LABEL_NOISE
+from .causal import matched
+from .controls import EPSILON, compare, row
+from .plots import COLOR, LINE, _axes, _legend, _mark
+from .statistics import difference, gap, ratio
+from .words import ARMS, PENDING, Text, interval, known, number
+
+NETWORK, EQUAL = "wide", "equal updates"
+
+
+def ends(share: float) -> dict[str, dict[str, list]]:
+    """{how training ends: {"SB": runs, "LB": runs}} at a share of wrong labels, all trials."""
+    trials = stored.trials("noisy_labels")
+    made = {end: [treatments.noisy(trial, share, end) for trial in trials] for end in ENDS}
+    made[EQUAL] = [treatments.noisy_updates(trial, share) for trial in trials]
+    return {end: dict(zip(ARMS, map(list, zip(*pairs)))) for end, pairs in made.items()}
+
+
+def memorised(runs) -> np.ndarray:
+    """The share of the wrong labels that each run's network gives, in percent (R,)."""
+    return np.array([np.nan if r is None else r.get("memorised", np.nan) for r in stored.each(units.train, runs)], float)
+
+
+def noisy_table() -> Text:
+    """SB and LB on wrong labels, by their share and by how training ends; the test labels are right."""
+    rows = [row(NETWORK, f"{100 * share:g} % wrong, {end}", runs) for share in LABEL_NOISE for end, runs in ends(share).items()]
+    return compare(rows, extra={"training loss": lambda runs: stored.final(runs, "train", "batch", "loss"),
+                                "wrong labels memorised, %": memorised, "updates": stored.updates})
+
+
+def noisy_curves():
+    """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in 15."""
+    figure, axes = _axes(len(LABEL_NOISE))
+    for ax, share in zip(axes, LABEL_NOISE):
+        held = ends(share)
+        runs = {"SB": held["60 epochs"]["SB"], "LB": held[EQUAL]["LB"]}
+        for arm in ARMS:
+            for of in runs[arm]:
+                for curve, steps in zip(stored.history([of], "test_accuracy"), stored.updates([of])):
+                    ax.plot(steps / len(curve) * np.arange(1, len(curve) + 1), curve, LINE[arm], color=COLOR[arm], lw=1, label=arm)
+                    ax.set_xscale("log")
+        ax.set(title=f"{100 * share:g} % wrong labels", xlabel="updates", ylabel="test accuracy (%)")
+        _mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])
+    _legend(figure, *axes)
+    return figure
+
+
+def noisy_verdict() -> Text:
+    """Is LB the sharper and the better one, does that survive a matched loss, and does memorisation go with accuracy?"""
+    return Text("\n\n".join(_verdict(share) for share in LABEL_NOISE))
+
+
+def _verdict(share: float) -> str:
+    lines, both, runs = [], {}, ends(share)
+    for end, pair in runs.items():
+        ahead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(stored.sharpness(pair[arm], EPSILON) for arm in ARMS))
+        more, pair_of = difference(memorised(pair["SB"]), memorised(pair["LB"]))
+        if ahead.interval is None or sharper.interval is None:
+            lines.append(f"- {end}: {PENDING}.")
+            continue
+        better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[ahead.side(0)]
+        shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
+        both[end] = ahead.side(0) == -1 and sharper.side(1) == 1
+        missed = "stop_f" in ENDS.get(end, {}) and not all(matched(pair[arm]) for arm in ARMS)
+        lines.append(f"- {end}: {better} (SB ahead by {number(ahead.value)} points, {interval(ahead.interval)}), {shape} "
+                     f"({number(sharper.value)} times, {interval(sharper.interval)}); SB has memorised {number(more, 1)} points more of "
+                     f"the wrong labels ({interval(pair_of, 1)})" + ("; **a run did not come to that loss**" if missed else "") + ".")
+    if not both:
+        return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
+    at_loss = [end for end in both if "stop_f" in ENDS.get(end, {})]
+    found = [end for end, counter in both.items() if counter]
+    words = f"LB is shown to be both sharper and better: {', '.join(found)}" if found else "LB is nowhere shown to be both sharper and better"
+    if at_loss:
+        kept = [end for end in at_loss if both[end]]
+        words += ("; at a matched loss it is so " + (f"in {len(kept)} of {len(at_loss)}" if kept else f"in none of {len(at_loss)}"))
+    else:
+        words += f"; matched loss {PENDING}"
+    every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
+    every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
+    accuracy = stored.final(every)
+    told = [f"with {name} {_rank(values, accuracy)}" for name, values in (
+        ("the share memorised", memorised(every)), ("sharpness", stored.sharpness(every, EPSILON)))]
+    return (f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "
+            f"accuracy is {', '.join(told)}.\n\n" + "\n".join(lines))
+
+
+def _rank(a, b) -> str:
+    """Spearman's rank correlation where both are known, in words."""
+    there = ~np.isnan(a * b)
+    a, b = a[there], b[there]
+    return number(stats.spearmanr(a, b).statistic) if len(np.unique(a)) > 1 < len(np.unique(b)) else "not defined"

@@ -1,0 +1,80 @@
+"""The edge of stability's figure and verdict on made-up results whose answer is known by hand."""
+
+import numpy as np
+import pytest
+
+from lbgap import figures, results, units
+from lbgap.figures import edge as module
+
+LEVEL = 38_000  # 38 / eta
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """An empty store, into which a test writes."""
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    made = results.Store(tmp_path, packaged=None)
+    monkeypatch.setattr(results, "Store", lambda *_: made)
+    return made
+
+
+def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None):
+    """The preconditioned eigenvalue at the measured iterates, in units of the edge; epochs: after which the run ended."""
+    of = units.pair(network, trial)[arm == "LB"]
+    for k, share in zip(units.scale().iterates, shares):
+        store.put(units.edge(units.iterate(of, k)), {"diverged": False, "f": 0.1, "plain": plain, "plain_residual": 1.0,
+                                                     "preconditioned": share * LEVEL, "preconditioned_residual": 0.05 * share * LEVEL}, {})
+    if epochs:
+        store.put(units.train(of), {"diverged": False, "epochs": epochs, "history": {}}, {})
+
+
+def test_the_levels():
+    found = module.levels(units.pair("F1", 0)[0])
+    assert found["plain"] == pytest.approx(2000) and found["preconditioned"] == pytest.approx(LEVEL)
+
+
+def test_after_its_end_a_run_is_measured_once(store):
+    fill(store, "SB", [0.1] * 8, epochs=10)
+    found = module.along(units.pair("F1-5k", 0)[0])
+    assert list(found["epoch"]) == [1, 2, 4, 8, 10] and found["plain"] == pytest.approx(5 * [100.0])
+    assert found["off"] == pytest.approx(5 * [0.05])
+
+
+def test_the_first_steps_are_corrected_for_adams_bias(store):
+    """LB takes 10 batches of 400 an epoch, mlp's one of 1,000: after it Adam has divided its mean gradient by 1 - 0.9."""
+    for network, factor in (("F1-5k", 1 - 0.9**10), ("mlp", 1 - 0.9)):
+        fill(store, "LB", [0.5], network=network)
+        assert module.along(units.pair(network, 0)[1])["preconditioned"] == pytest.approx([0.5 * LEVEL / factor])
+
+
+@pytest.mark.parametrize("small, large, words", [
+    (0.3, 0.9, "LB reaches the edge and SB stays below it"), (0.9, 1.1, "both reach the edge"),
+    (0.3, 0.4, "neither reaches the edge"), (1.0, 0.7, "SB reaches the edge and LB stays below it")])
+def test_the_verdict_follows_the_numbers(store, small, large, words):
+    for trial in range(2):
+        for arm, share in (("SB", small), ("LB", large)):
+            fill(store, arm, [0.0001, 0.0001, 0.001, share, 0.2], trial)
+    text = str(figures.edge_verdict("F1-5k"))
+    assert f"**Verdict, F1-5k: {words}.**" in text and f"LB comes up to {large:.2f} and {large:.2f} times the edge and ends at 0.20" in text
+    assert "(trials: SB 2, LB 2;" in text and "at most 5.0 % off" in text
+
+
+def test_trials_that_disagree_are_not_a_verdict(store):
+    for arm in ("SB", "LB"):
+        fill(store, arm, [0.1, 0.1, 0.1])
+    fill(store, "LB", [0.1, 0.1, 0.9], trial=1)
+    assert "the trials disagree" in str(figures.edge_verdict("F1-5k"))
+
+
+def test_an_arm_alone_is_pending(store):
+    fill(store, "LB", [0.5])
+    assert "pending" in str(figures.edge_verdict("F1-5k"))
+
+
+def test_the_figure_has_two_panels_a_network_and_the_levels(store):
+    fill(store, "SB", [0.1] * 8, epochs=10)
+    plain, preconditioned = figures.edge_of_stability("F1-5k").axes
+    line = {line.get_label(): line for line in plain.lines}
+    assert list(line["SB"].get_xdata()) == [1, 2, 4, 8, 10] and np.unique(line["edge of stability"].get_ydata()) == pytest.approx([2000])
+    assert [line.get_ydata()[0] for line in preconditioned.lines if line.get_label() == "edge of stability"] == pytest.approx([LEVEL])
+    assert "pending: 8 of 32 measured" in plain.get_title()

@@ -1,0 +1,103 @@
+"""The counter-example's table, figure and verdict on made-up results whose answer is known by hand."""
+
+import numpy as np
+import pytest
+
+from lbgap import figures, results, treatments, units
+from lbgap.figures import noisy_labels
+
+JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """An empty store, into which a test writes."""
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    made = results.Store(tmp_path, packaged=None)
+    monkeypatch.setattr(results, "Store", lambda *_: made)
+    return made
+
+
+def put(store, of, accuracy, sharp, memorised, loss=0.05, curve=(50.0, 60.0)):
+    final = {split: {"loss": loss, "accuracy": accuracy} for split in ("train", "test")}
+    store.put(units.train(of), {"diverged": False, "epochs": len(curve), "memorised": memorised, "final": {"batch": final, "recalibrated": final},
+                                "history": {"train_loss": [1.0, loss], "test_accuracy": list(curve)}}, {})
+    store.put(units.sharpness(of, (1e-3,)), {"diverged": False, "values": [{"epsilon": 1e-3, "value": sharp}]}, {})
+
+
+def fill(store, share, end, small=(83.0, 20.0, 60.0), large=(88.0, 40.0, 20.0), **settings):
+    """Accuracy, sharpness and memorised share of either arm, with a jitter over five trials."""
+    for trial, off in enumerate(JITTER):
+        pair = treatments.noisy_updates(trial, share) if end == "equal updates" else treatments.noisy(trial, share, end)
+        for of, (accuracy, sharp, memorised) in zip(pair, (small, large)):
+            put(store, of, accuracy + off, sharp * np.exp(off), memorised + off, **settings)
+
+
+def row(text, *beginning):
+    found = [line for line in str(text).splitlines() if line.startswith("| " + " | ".join(beginning) + " |")]
+    assert len(found) == 1, text
+    return found[0].strip("| ").split(" | ")
+
+
+def verdict(share=20):
+    """The paragraphs on a share of wrong labels."""
+    parts = str(figures.noisy_verdict()).split("**Verdict")
+    return next(part for part in parts if f" {share} % wrong" in part)
+
+
+def test_the_table_has_a_line_a_setting_with_every_number(store):
+    fill(store, 0.2, "15 epochs")
+    told = row(figures.noisy_table(), "wide", "20 % wrong, 15 epochs")
+    assert told[2].startswith("83.00 ± 0.16") and told[4].startswith("-5.00 (-5.2") and told[5:9] == [
+        "0.05 ± 0.00", "0.05 ± 0.00", "60.00 ± 0.16", "20.00 ± 0.16"]
+    assert told[9:11] == ["250.00 ± 0.00", "20.00 ± 0.00"]  # two epochs of 4,000 examples, 32 and 400 at a time
+    assert told[13].startswith("2.0 times") and told[14] == "LB sharper"
+    assert len([line for line in str(figures.noisy_table()).splitlines() if line.startswith("| wide")]) == 10
+
+
+def test_a_counter_example_that_survives_a_matched_loss(store):
+    fill(store, 0.2, "15 epochs")
+    fill(store, 0.2, "loss 0.1")
+    fill(store, 0.2, "loss 0.01", large=(82.0, 40.0, 60.0), loss=0.005)
+    text = verdict()
+    assert "LB is shown to be both sharper and better: 15 epochs, loss 0.1; at a matched loss it is so in 1 of 2." in text
+    assert "15 epochs: LB is the better (SB ahead by -5.00 points" in text and "LB the sharper (2.00 times" in text
+    assert "SB has memorised 40.0 points more of the wrong labels (95 % interval 39.8 to 40.2)" in text
+    assert "loss 0.01: SB is the better (SB ahead by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
+    assert verdict(40).startswith(": pending")
+
+
+@pytest.mark.parametrize("large, words", [
+    ((88.0, 10.0, 20.0), "LB is the better (SB ahead by -5.00 points, 95 % interval -5.23 to -4.77), LB the flatter"),
+    ((83.0, 40.0, 60.0), "neither is shown to be the better"), ((88.0, 20.0, 20.0), "neither is shown to be the sharper")])
+def test_what_is_not_shown_is_no_counter_example(store, large, words):
+    fill(store, 0.4, "15 epochs", large=large)
+    assert words in verdict(40) and "LB is nowhere shown to be both sharper and better; matched loss pending" in verdict(40)
+
+
+def test_one_that_vanishes_at_a_matched_loss(store):
+    fill(store, 0.2, "15 epochs")
+    fill(store, 0.2, "loss 0.01", large=(82.0, 40.0, 60.0), loss=0.5)
+    text = verdict()
+    assert "better: 15 epochs; at a matched loss it is so in none of 1." in text
+    assert text.count("a run did not come to that loss") == 1
+
+
+def test_the_rank_correlations_are_over_all_runs(store):
+    """Four runs by hand: accuracy falls as the memorised share grows, and rises with sharpness but for one swap: 1 - 6 * 2 / 60."""
+    for trial, (small, large) in enumerate([((80, 1, 90), (90, 3, 30)), ((85, 4, 60), (95, 5, 10))]):
+        for of, numbers in zip(treatments.noisy(trial, 0.2, "15 epochs"), (small, large)):
+            put(store, of, *map(float, numbers))
+    assert "Over all 4 runs" in verdict() and "with the share memorised -1.00, with sharpness 0.80." in verdict()
+    assert "not defined" == noisy_labels._rank(np.ones(3), np.arange(3.0))
+
+
+def test_the_curves_run_over_updates(store):
+    for trial in range(5):
+        put(store, treatments.noisy(trial, 0.2, "60 epochs")[0], 80.0, 1.0, 50.0, curve=(70.0, 80.0))
+        put(store, treatments.noisy_updates(trial, 0.2)[1], 80.0, 1.0, 50.0, curve=(60.0, 70.0, 80.0))
+    ax, other = figures.noisy_curves().axes
+    lines = {line.get_label(): line for line in ax.lines}
+    assert len(ax.lines) == 10 and list(lines["SB"].get_xdata()) == [125, 250] and list(lines["LB"].get_xdata()) == [10, 20, 30]
+    assert list(lines["LB"].get_ydata()) == [60, 70, 80]
+    assert "pending" not in ax.get_title() and "pending: 0 of 10 measured" in other.get_title()
