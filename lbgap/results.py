@@ -34,9 +34,12 @@ class Store:
         self.folders = [self.folder] + ([pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else [])
 
     def get(self, spec: dict) -> dict | None:
-        """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged."""
+        """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged.
+
+        It is read once for as long as its file stays as it is; leave it unchanged.
+        """
         path = self._found(spec)
-        return path and read(path)
+        return path and _read(path, path.stat().st_mtime_ns, path.stat().st_size)
 
     def __contains__(self, spec: dict) -> bool:
         return self._found(spec) is not None
@@ -114,6 +117,11 @@ def read(path) -> dict:
     if document["id"] != path.stem or document["spec"]["kind"] != path.parent.name:
         raise ValueError(f"{path} is damaged: its name does not match its content; {REMEDY}")
     return document
+
+
+@functools.lru_cache(4096)
+def _read(path, changed, size) -> dict:
+    return read(path)
 
 
 def check(content: bytes, where) -> dict:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import experiments, results, units
+from . import cost, experiments, results, units
+from .objective import spans
 
 
 def result(unit: dict) -> dict | None:
@@ -60,6 +61,24 @@ def history(runs, key: str) -> list[np.ndarray]:
 def epochs(runs) -> np.ndarray:
     """How many epochs each run took (R,)."""
     return np.array([np.nan if r is None else r["epochs"] for r in each(units.train, runs)], float)
+
+
+def updates(runs) -> np.ndarray:
+    """How many steps of the optimiser each run took (R,), with those to the last epoch of the run it starts from.
+
+    Stored with remedies, which may take several steps a batch or change its size; one a batch without.
+    """
+    out = []
+    for of, r in zip(runs, each(units.train, runs)):
+        steps = r["history"].get("updates") if r else None
+        before = _batches(of.start) * of.start.epochs if of.start else 0
+        out.append(np.nan if r is None else before + (sum(steps) if steps else r["epochs"] * _batches(of)))
+    return np.array(out, float)
+
+
+def _batches(of) -> int:
+    """The batches of a run's epoch."""
+    return len(spans(cost.examples(of.dataset)[0], of.batch_size))
 
 
 def distance(runs) -> np.ndarray:

@@ -4,8 +4,11 @@ ALL: every one of them by name, without arguments, the names of `experiments.EXP
 or a matplotlib figure of what the store holds, and says what is pending.
 """
 
+import functools
+
 from .. import stored
 from ..experiments import EXPERIMENTS
+from ..treatments import TREATMENTS
 from ..units import PAPER
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
 from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations,
@@ -15,6 +18,8 @@ from .edge import edge_of_stability, edge_verdict
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
                     noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay)
+from .remedies import (benches, chosen_numbers, moments, remedy_paths, robust, robust_verdict, scoreboard, scoreboard_data,
+                       scoreboard_figure, scoreboard_verdict, table6, table7, treated, tuning, verdict6, verdict7, verdict7_paper)
 from .scaling import pays, throughput
 from .same_function import adaptive, norms_verdict, twins, twins_verdict
 from .statistics import bootstrap, difference, gap, holm, meet, ratio, welch
@@ -23,6 +28,7 @@ from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_ve
 from .words import ARMS, Text, known, number, percent, spread
 
 ALL = {
+    **{name: functools.partial(scoreboard, which=name) for name in TREATMENTS},  # a line of the scoreboard, unless it has a table of its own
     # of experiments.EXPERIMENTS, in its order
     "laboratory": laboratory, "table2": table2, "table3": table3, "fig3": fig3, "fig7": fig7, "literal": lambda: solver_verdict(PAPER),
     "table4": table4, "fig4": fig4, "fig6": fig6, "fig5": fig5, "optimizers": optimizers, "directions": directions, "spectrum": spectrum,
@@ -31,11 +37,16 @@ ALL = {
     "epsilon_grid": epsilon_grid, "scales": lambda: solvers(PAPER), "table4_matrices": matrices, "float64": precision,
     "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
-    "fig5_controls": fig5, "equal_updates": equal_updates, "throughput": throughput, "fig4_whole": fig4,
+    "fig5_controls": fig5, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
+    "benches": benches, "bench_paths": lambda: fig3(EXPERIMENTS["bench_paths"].networks), "tuning": tuning, "conservative": table7,
+    "conservative_reset": moments, "augmentation": table6, "augmented_loss": verdict6,
     "edge": edge_of_stability, "causal_grid": causal_grid, "noisy_labels": noisy_table,
     # and what goes with them
     "causal_table": causal_table, "causal_checks": causal_checks, "causal_verdict": causal_verdict,
     "edge_verdict": edge_verdict, "noisy_curves": noisy_curves, "noisy_verdict": noisy_verdict,
+    "verdict7": verdict7, "robust": robust, "robust_verdict": robust_verdict, "scoreboard": scoreboard, "scoreboard_verdict": scoreboard_verdict,
+    "scoreboard_figure": scoreboard_figure,
+    **{f"{name}_paths": functools.partial(remedy_paths, name) for name in TREATMENTS if TREATMENTS[name].plots},
     "fig1": fig1, "fig2": lambda: fig2(PAPER), "verdict2": verdict2, "peaks": peaks, "modes2": modes2, "distances": distances,
     "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "growth": growth, "modes3": modes3,
     "solver_starts": starts, "path_verdict": lambda: path_verdict(PAPER), "fig6_read": fig6_read,

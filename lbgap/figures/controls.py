@@ -279,15 +279,17 @@ def on_validation(runs) -> list:
 
 
 def chosen_rates(network: str) -> dict[str, float] | None:
-    """The rate of either arm that does best on the validation split, once all are measured; a run that diverged does worst."""
-    out = {}
-    for arm in ARMS:
-        found = {lr: on_validation(runs[arm]) for lr, runs in rate_runs(network).items()}
-        accuracy = {lr: stored.final(runs) for lr, runs in found.items()}
-        if any(len(known(accuracy[lr])) + stored.diverged(runs) < max(1, len(runs)) for lr, runs in found.items()):
-            return None
-        out[arm] = max(accuracy, key=lambda lr: np.nan_to_num(accuracy[lr], nan=0.0).mean())
-    return out
+    """The rate of either arm that does best on the validation split, once all are measured."""
+    chosen = {arm: best({lr: on_validation(runs[arm]) for lr, runs in rate_runs(network).items()}) for arm in ARMS}
+    return None if None in chosen.values() else chosen
+
+
+def best(found: dict[float, list]) -> float | None:
+    """The number, {number: runs}, whose runs end most accurate, None until all are measured; a run that diverged counts as 0."""
+    accuracy = {value: stored.final(runs) for value, runs in found.items()}
+    if any(len(known(accuracy[value])) + stored.diverged(runs) < max(1, len(runs)) for value, runs in found.items()):
+        return None
+    return max(accuracy, key=lambda value: np.nan_to_num(accuracy[value], nan=0.0).mean())
 
 
 # -- the same minimisers, measured otherwise ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .words import known
 
 
 class Compared(NamedTuple):
-    """A difference or a ratio; interval: (low, high) or None with fewer than two values a side; how: the interval's kind."""
+    """A difference or a ratio; interval: (low, high) or None with fewer than two values a side; how: the interval's kind; p: Welch's."""
 
     value: float
     interval: tuple[float, float] | None
@@ -38,12 +38,22 @@ def welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b, level=0.95) -> tuple[float, floa
     return mean_a - mean_b - half, mean_a - mean_b + half
 
 
+def welch_p(mean_a, sd_a, n_a, mean_b, sd_b, n_b) -> float:
+    """Welch's p that the means are the same; NaN without any deviation."""
+    return float(stats.ttest_ind_from_stats(mean_a, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False).pvalue) if sd_a or sd_b else np.nan
+
+
+def _summary(values) -> tuple[float, float, int]:
+    values = known(values)
+    return values.mean(), values.std(ddof=1), len(values)
+
+
 def difference(a, b) -> tuple[float, tuple[float, float] | None]:
     """mean a - mean b and its 95 % interval by Welch's t; no interval when either has fewer than two values."""
     a, b = known(a), known(b)
     if min(len(a), len(b)) < 2:
         return (a.mean() - b.mean() if len(a) and len(b) else np.nan), None
-    return a.mean() - b.mean(), welch(a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b))
+    return a.mean() - b.mean(), welch(*_summary(a), *_summary(b))
 
 
 def bootstrap(small, large, draws=2000, seed=0, level=0.95) -> tuple[float, float]:
@@ -68,13 +78,17 @@ def bootstrap(small, large, draws=2000, seed=0, level=0.95) -> tuple[float, floa
 
 
 def gap(small_runs, large_runs) -> Compared:
-    """How far SB's test accuracy is ahead of LB's, in points: bootstrap where every run has its hits stored, else Welch."""
+    """How far SB's test accuracy is ahead of LB's, in points: bootstrap where every run has its hits stored, else Welch.
+
+    p is Welch's over seeds in both cases, for Holm's correction.
+    """
     small, large = stored.final(small_runs), stored.final(large_runs)
     value, by_seeds = difference(small, large)
     hits = [stored.hits(runs) for runs in (small_runs, large_runs)]
+    p = welch_p(*_summary(small), *_summary(large)) if by_seeds else np.nan
     if by_seeds is None or any(len(h) < len(known(v)) for h, v in zip(hits, (small, large))):
-        return Compared(value, by_seeds, "Welch over seeds")
-    return Compared(value, bootstrap(*map(np.array, hits)), "bootstrap over seeds and test images")
+        return Compared(value, by_seeds, "Welch over seeds", p)
+    return Compared(value, bootstrap(*map(np.array, hits)), "bootstrap over seeds and test images", p)
 
 
 def ratio(small, large) -> Compared:
@@ -83,9 +97,7 @@ def ratio(small, large) -> Compared:
     if not (len(small) and len(large) and (small > 0).all() and (large > 0).all()):
         return Compared(np.nan, None, "")
     log, pair = difference(np.log(large), np.log(small))
-    p = np.nan
-    if pair and pair[0] < pair[1]:
-        p = float(stats.ttest_ind(np.log(large), np.log(small), equal_var=False).pvalue)
+    p = welch_p(*_summary(np.log(large)), *_summary(np.log(small))) if pair else np.nan
     return Compared(float(np.exp(log)), pair and (float(np.exp(pair[0])), float(np.exp(pair[1]))), "Welch on a log scale", p)
 
 

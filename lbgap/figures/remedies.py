@@ -1,0 +1,417 @@
+"""Remedies beside plain SB and LB: Tables 6 and 7, E.3 and its plots, the tuning, and one scoreboard of them all."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .. import paper, stored, treatments, units
+from ..experiments import EXPERIMENTS
+from ..treatments import CHEAP, TREATMENTS
+from ..units import PAPER
+from .controls import EPSILON, EPOCHS, LOSS, _each, best, compare, row, times
+from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
+from .statistics import Compared, gap, holm, ratio, welch, welch_p
+from .tables import KEY
+from .words import (ARMS, PENDING, Text, by_network, dots, interval, known, names, note, number, percent, points, spread, table,
+                    trials)
+
+BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
+UPDATES = {"updates": stored.updates}
+NOT_THERE = "not in the paper"
+
+
+def treated(name: str, network: str) -> dict[str, list]:
+    """A remedy's runs of all trials: {"LB": runs}, and "SB" where it is tried there too; no runs while the network is waiting."""
+    makers = {"SB": TREATMENTS[name].small, "LB": TREATMENTS[name].run}
+    return {arm: _each(name, network, make) for arm, make in makers.items() if make}
+
+
+def benches() -> Text:
+    """Plain SB and LB of the benches, on which remedies can be tried often."""
+    return compare([row(network, f"{units.BENCHES.get(network, network)} on {units.scale().datasets[network]}",
+                        stored.pairs(network)) for network in EXPERIMENTS["benches"].networks], extra=EPOCHS | UPDATES)
+
+
+# -- E.1, Table 6 -------------------------------------------------------------------------------------------------------
+
+
+def _theirs(pair) -> str:
+    return f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair else NOT_THERE
+
+
+def _cell(of: str, network: str) -> dict:
+    """The paper's numbers of a network, those of C1 for its text's variant, {} where it has none."""
+    return paper.numbers()[of].get({"C1-text": "C1"}.get(network, network), {})
+
+
+def table6(networks=None) -> Text:
+    """Table 6: both arms augmented: test accuracy, and sharpness on the training set as it is and on it augmented once."""
+    chosen = names(networks or treatments.IMAGES)
+    accuracy, sharp = [], []
+    for network in chosen:
+        runs, cell = treated("augmentation", network), _cell("table6_augmentation", network)
+        accuracy.append([network, *(c for arm in ARMS for c in (percent(stored.final(runs[arm])), f"{_theirs(cell[arm])} %"))])
+        for epsilon, key in KEY.items():
+            for words, settings in (("as it is", {}), ("augmented", {"augmented": True})):
+                sharp.append([network, key, words, *(dots(stored.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
+                              _theirs(cell["sharpness_LB"][key])])
+    text = "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1." if "C1-text" in chosen else ""
+    return Text(f"{table(['test accuracy, augmented', 'SB, ours', 'SB, paper', 'LB, ours', 'LB, paper'], accuracy)}\n\n"
+                f"{table(['sharpness', 'epsilon', 'training set', 'SB', 'LB', 'LB, paper'], sharp)}\n\n"
+                f"The paper gives no sharpness of SB, and does not say on which set it measured.{text}{note(chosen)}")
+
+
+def verdict6(networks=None) -> Text:
+    """E.1's two claims: LB with augmentation comes near to SB with it, and is still the sharper."""
+    def sentence(network):
+        runs, plain = treated("augmentation", network), stored.pairs(network)
+        left, before = gap(runs["SB"], runs["LB"]), gap(plain["SB"], plain["LB"])
+        sharper = {words: ratio(*(stored.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
+                   for words, settings in (("as it is", {}), ("augmented", {"augmented": True}))}
+        if np.isnan(left.value):
+            return None
+        word = {1: "a gap remains", -1: "LB is ahead", 0: "no gap that the trials can tell"}[left.side(0)] if left.interval else "open"
+        told = "; ".join(f"on the training set {words} {times(found)}" for words, found in sharper.items() if not np.isnan(found.value))
+        return (f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, SB is ahead by "
+                f"{number(left.value)} points ({interval(left.interval)}); without augmentation "
+                f"{PENDING if np.isnan(before.value) else f'by {number(before.value)} ({interval(before.interval)})'}. "
+                f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}.")
+    return by_network(networks or treatments.IMAGES, sentence)
+
+
+# -- E.2, Table 7 -------------------------------------------------------------------------------------------------------
+
+
+def table7(networks=None) -> Text:
+    """Table 7: plain SB and LB and conservative LB: test accuracy, and the sharpness of conservative LB."""
+    chosen = names(networks or (*PAPER, *CHEAP))
+    accuracy, sharp = [], []
+    for network in chosen:
+        plain, runs, cell = stored.pairs(network), treated("conservative", network)["LB"], _cell("table7_conservative", network)
+        before = _cell("table2", network).get("test", {})
+        accuracy.append([network, *(c for of, theirs in ((plain["SB"], cell.get("SB")), (plain["LB"], before.get("LB")),
+                                                         (runs, cell.get("LB"))) for c in (spread(stored.final(of)), _theirs(theirs)))])
+        sharp += [[network, key, dots(stored.sharpness(plain["LB"], epsilon)), dots(stored.sharpness(runs, epsilon)),
+                   _theirs(cell.get("sharpness_LB", {}).get(key)), _theirs(_cell("table3", network).get(key, {}).get("LB"))]
+                  for epsilon, key in KEY.items()]
+    head = ["test accuracy, %", "SB, ours", "SB, Table 7", "LB, ours", "LB, Table 2", "conservative LB, ours", "conservative LB, Table 7"]
+    return Text(f"{table(head, accuracy)}\n\n"
+                f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}{note(chosen)}")
+
+
+def paper_gain(network: str) -> Compared:
+    """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table 2."""
+    after, before = _cell("table7_conservative", network)["LB"], _cell("table2", network)["test"]["LB"]
+    five = *after, 5, *before, 5
+    return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
+
+
+def verdict7_paper() -> Text:
+    """E.2's "statistically significant improvement", tested with the paper's own numbers."""
+    found = {network: paper_gain(network) for network in PAPER}
+    adjusted = dict(zip(PAPER, holm([of.p for of in found.values()])))
+    lines = [f"- {network}: {number(of.value)} points ({interval(of.interval)}; p after Holm {adjusted[network]:.2g})"
+             for network, of in found.items()]
+    better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
+    worse = [network for network in PAPER if found[network].value < 0]
+    sharper = [network for network in PAPER if _cell("table7_conservative", network)["sharpness_LB"]["1e-3"] > _cell("table3", network)["1e-3"]["LB"]]
+    return Text(f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
+                f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
+                f"{', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table 2), "
+                f"Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines))
+
+
+def verdict7(networks=None) -> Text:
+    """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of sharpness."""
+    chosen = names(networks or (*PAPER, *CHEAP))
+    runs, plain = {n: treated("conservative", n)["LB"] for n in chosen}, {n: stored.pairs(n) for n in chosen}
+    gains = {n: gap(runs[n], plain[n]["LB"]) for n in chosen}
+    tested = sum(found.interval is not None for found in gains.values())
+    adjusted = dict(zip(chosen, holm([found.p for found in gains.values()])))
+
+    def sentence(network):
+        gain, left = gains[network], gap(plain[network]["SB"], runs[network])
+        if np.isnan(gain.value):
+            return None
+        sharp = ratio(stored.sharpness(plain[network]["LB"], EPSILON), stored.sharpness(runs[network], EPSILON))
+        return (f"**Verdict: {judged(gain, adjusted[network], 0, 'an improvement', 'a loss')}.** {network}, {trials(stored.final(runs[network]))}: "
+                f"conservative training gains {number(gain.value)} points over plain LB ({interval(gain.interval)}, {gain.how}; all: "
+                f"{points(stored.final(runs[network]))} against {points(stored.final(plain[network]['LB']))}), and SB is ahead of it by "
+                f"{PENDING if np.isnan(left.value) else number(left.value)} ({interval(left.interval)}). "
+                f"Its sharpness over plain LB's: {_ratio(sharp)}.")
+    return Text(f"{by_network(chosen, sentence)}\n\nHolm-corrected, comparisons: {tested}.")
+
+
+def judged(found: Compared, p: float, null: float, above: str, below: str) -> str:
+    """What a comparison says after Holm's correction, p: `above`, `below`, "not settled", or "open" without an interval."""
+    if found.interval is None:
+        return "open"
+    return {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+
+
+def moments(networks=None) -> Text:
+    """What Adam's moments do between sub-problems: conservative LB with the moments kept, and reset at each."""
+    rows = []
+    for network in names(networks or EXPERIMENTS["conservative_reset"].networks):
+        plain = stored.pairs(network)
+        rows.append(row(network, "plain LB", plain))
+        rows += [row(network, f"conservative LB, moments {words}", plain | treated(name, network))
+                 for words, name in (("kept", "conservative"), ("reset", "conservative_reset"))]
+    return compare(rows, extra=UPDATES | LOSS)
+
+
+# -- E.3 ------------------------------------------------------------------------------------------------------------------
+
+ROBUST = ("adversarial", "stability")
+
+
+def robust(networks=BOARD) -> Text:
+    """E.3, which the paper reports without a number: both arms plain, trained adversarially, and for stability."""
+    return compare([row(network, words, runs) for network in names(networks) for words, runs in (
+        ("plain", stored.pairs(network)), *((TREATMENTS[name].title, treated(name, network)) for name in ROBUST))])
+
+
+def robust_verdict(networks=BOARD) -> Text:
+    """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm without."""
+    found = {}
+    for network in names(networks):
+        plain = stored.pairs(network)
+        for name in ROBUST:
+            for arm, runs in treated(name, network).items():
+                gain = gap(runs, plain[arm])
+                if not np.isnan(gain.value):
+                    sharp = ratio(*(stored.sharpness(of, EPSILON) for of in (plain[arm], runs)))
+                    found[network, name, arm] = gain, sharp, trials(stored.final(runs))
+    p = iter(holm([of.p for gain, sharp, _ in found.values() for of in (gain, sharp)]))
+    lines, differ, tested = {}, 0, 0
+    for (network, name, arm), (gain, sharp, count) in found.items():
+        words = [judged(gain, next(p), 0, "better", "worse"), judged(sharp, next(p), 1, "sharper", "flatter")]
+        differ += len({"better", "worse", "sharper", "flatter"} & set(words))
+        tested += sum(of.interval is not None for of in (gain, sharp))
+        lines.setdefault(network, []).append(
+            f"- {network}, {TREATMENTS[name].title}, {arm}, {count}: {number(gain.value)} points ({interval(gain.interval)}), {words[0]}; "
+            f"sharpness {PENDING if np.isnan(sharp.value) else f'{times(sharp)} that of plain {arm}, {words[1]}'}.")
+    missing = [n for n in names(networks) if n not in lines]
+    word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if found else PENDING
+    said = "\n".join(line for of in lines.values() for line in of)
+    return Text(f"**Verdict: {word}** (Holm-corrected; what does not differ is not proven similar, and its interval says how far it may be "
+                f"off).\n\n{said}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
+
+
+def remedy_paths(name: str, networks=BOARD):
+    """Fig. 3 of plain SB and LB, and of both with a remedy."""
+    panels = []
+    for network in names(networks):
+        for words, runs in (("plain", stored.pairs(network)), (TREATMENTS[name].title, treated(name, network))):
+            panels.append((f"{network}, {words}", network, *(runs[arm] for arm in ARMS), "linear", {}, ARMS))
+    return paths(panels)
+
+
+# -- tuning -----------------------------------------------------------------------------------------------------------------
+
+
+def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
+    """{(remedy, arm): {number: its validation runs of all trials}}."""
+    out = {}
+    for trial in stored.trials("tuning"):
+        for (name, arm, value), of in treatments.candidates(network, trial).items():
+            out.setdefault((name, arm), {}).setdefault(value, []).append(of)
+    return out
+
+
+def chosen_numbers(network: str) -> dict[tuple[str, str], float | None]:
+    """{(remedy, arm): the number that does best on the validation split, None while runs are pending}."""
+    return {which: best(found) for which, found in validated(network).items()}
+
+
+def tuning(networks=None) -> Text:
+    """Validation accuracy of every number tried for a remedy, in either arm alike, and which one is chosen."""
+    rows = []
+    for network in names(networks or EXPERIMENTS["tuning"].networks):
+        chosen = chosen_numbers(network)
+        for (name, arm), found in validated(network).items():
+            cells = (f"{value:g}: {spread(stored.final(runs))}" for value, runs in found.items())
+            at = chosen[name, arm]
+            rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), f"**{at:g}**" if at else PENDING,
+                         f"{treatments.TUNED[name][network][arm]:g}"])
+    return table(["network", "remedy", "arm", "number: validation accuracy, %", "best", "used here"], rows)
+
+
+# -- the scoreboard ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Score:
+    """A remedy on one network: its runs, their test accuracy and sharpness (T,), and what it makes of plain LB.
+
+    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small: points that it gains at
+    SB over plain SB, None where it is not tried there.
+    """
+
+    network: str
+    title: str
+    source: str
+    runs: list
+    accuracy: np.ndarray
+    sharp: np.ndarray
+    gain: Compared
+    left: Compared
+    ratio: Compared
+    small: Compared | None
+
+    @property
+    def pending(self) -> bool:
+        return not len(known(self.accuracy))
+
+
+def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
+    """Any runs as a line of the scoreboard; small: the same at SB."""
+    plain = stored.pairs(network)
+    sharp = stored.sharpness(runs, EPSILON)
+    return Score(network, title, source, runs, stored.final(runs), sharp, gap(runs, plain["LB"]), gap(plain["SB"], runs),
+                 ratio(stored.sharpness(plain["LB"], EPSILON), sharp), None if small is None else gap(small, plain["SB"]))
+
+
+def scores(network: str, which=None) -> list[Score]:
+    """Every remedy that is tried on a network, or those named, in the order of TREATMENTS."""
+    out = []
+    for name in TREATMENTS if which is None else names(which):
+        if network in TREATMENTS[name].networks:
+            runs = treated(name, network)
+            out.append(score(network, TREATMENTS[name].title, TREATMENTS[name].source, runs["LB"], runs.get("SB")))
+    return out
+
+
+def _board(networks, which):
+    """{network: its scores}, the networks of the remedies named by default, else BOARD."""
+    own = dict.fromkeys(n for name in names(which) for n in TREATMENTS[name].networks) if which else BOARD
+    return {network: scores(network, which) for network in names(networks or tuple(own))}
+
+
+def _judged(board) -> tuple[dict[int, tuple[str, ...]], int]:
+    """{id of a score: (word on its gain, on its ratio, on its gain at SB)} after Holm over them all; how many comparisons."""
+    asked = [(s, found, words) for of in board.values() for s in of for found, words in (
+        (s.gain, (0, "gains", "loses")), (s.ratio, (1, "sharper", "flatter")), (s.small, (0, "gains", "loses"))) if found]
+    out = {}
+    for (s, found, words), p in zip(asked, holm([found.p for _, found, _ in asked])):
+        out.setdefault(id(s), []).append(PENDING if np.isnan(found.value) else judged(found, p, *words))
+    return out, sum(found.interval is not None for _, found, _ in asked)
+
+
+def _gain(found: Compared | None, word="") -> str:
+    if found is None:
+        return "not tried"
+    if np.isnan(found.value):
+        return PENDING
+    told = number(found.value) + (f" ({number(found.interval[0])} to {number(found.interval[1])})" if found.interval else "")
+    return told + (f", {word}" if word else "")
+
+
+def _ratio(found: Compared, word="") -> str:
+    return PENDING if np.isnan(found.value) else times(found) + (f", {word}" if word else "")
+
+
+def scoreboard(networks=None, which=None) -> Text:
+    """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which: remedies' names."""
+    board = _board(networks, which)
+    words, tested = _judged(board)
+    rows, pending = [], {}
+    for network, found in board.items():
+        for arm, runs in stored.pairs(network).items():
+            s = score(network, f"*plain {arm}*", "", runs)
+            if not s.pending:
+                rows.append(_line(s, (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", "")))
+        for s in found:
+            if s.pending:
+                pending.setdefault(network, []).append(s.title)
+            else:
+                gains, flat, *at_small = words[id(s)]
+                rows.append(_line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, *at_small))))
+    head = ["network", "remedy at LB", "test accuracy, %", "points over plain LB", "left to plain SB", "sharpness", "over plain LB's", "f",
+            "updates", "epochs", "the same at SB: points over plain SB", "trials"]
+    missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
+    said = [str(table(head, rows))] if rows else []
+    said += [f"Still pending: {missing}."] if missing else []
+    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one; the words after them are Holm-corrected over the whole "
+                f"table, comparisons: {tested}. Updates and epochs count those of a run's start too.")
+    return Text("\n\n".join(said) + note(board))
+
+
+def _line(s: Score, compared) -> list[str]:
+    gain, left, sharper, small = compared
+    return [s.network, s.title + (f" ({s.source})" if s.source else ""), dots(s.accuracy), gain, left, dots(s.sharp), sharper,
+            spread(LOSS["training loss"](s.runs), 4), spread(stored.updates(s.runs), 0), spread(_epochs(s.runs), 0), small,
+            f"{len(known(s.accuracy))} of {len(s.runs)}"]
+
+
+def _epochs(runs) -> np.ndarray:
+    return stored.epochs(runs) + [of.start.epochs if of.start else 0 for of in runs]
+
+
+def scoreboard_verdict(networks=None, which=None) -> Text:
+    """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
+    board = _board(networks, which)
+    words, tested = _judged(board)
+
+    def sentence(network):
+        found = [s for s in board[network] if not np.isnan(s.gain.value)]
+        if not found:
+            return None
+        ours = lambda *wanted: [s for s in found if set(wanted) <= set(words[id(s)][:2])]
+        told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
+        before = gap(*(stored.pairs(network)[arm] for arm in ARMS))
+        return (f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** Plain SB is ahead of it by "
+                f"{PENDING if np.isnan(before.value) else number(before.value)} points ({interval(before.interval)}). Gain: {told(ours('gains'))}. "
+                f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
+                f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
+                f"The rest is not settled with these trials.")
+    return Text(f"{by_network(tuple(board), sentence)}\n\nHolm-corrected, comparisons: {tested}.")
+
+
+def scoreboard_figure(networks=None, which=None):
+    """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial, means, intervals."""
+    board = {network: sorted((s for s in found if not np.isnan(s.gain.value)), key=lambda s: s.gain.value)
+             for network, found in _board(networks, which).items()}
+    figure, axes = _axes(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
+    for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
+        plain = stored.pairs(network)
+        small = score(network, "plain SB", "", plain["SB"])
+        accuracy, sharp = known(stored.final(plain["LB"])), known(stored.sharpness(plain["LB"], EPSILON))
+        middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
+        for ax, what, null, of, log in ((left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
+                                        (right, lambda s: known(s.sharp) / middle, 1, "ratio", True)):
+            for y, s in enumerate(found):
+                at, values = getattr(s, of), what(s)
+                if np.isnan(at.value):
+                    continue
+                ax.plot(values, np.full(len(values), y), ".", color="0.45", ms=3, label="a trial")
+                ax.plot(at.value, y, MARK["LB"], color=COLOR["LB"], ms=4, label="mean, 95 % interval")
+                if at.interval:
+                    ax.plot(at.interval, (y, y), "-", color=COLOR["LB"], lw=1.4)
+                if log:
+                    ax.set_xscale("log")
+            ax.axvline(null, color=COLOR["LB"], ls="--", lw=1, label="plain LB")
+            if found and not np.isnan(getattr(small, of).value):
+                ax.axvline(getattr(small, of).value, color=COLOR["SB"], lw=1, label="plain SB")
+            ax.set(yticks=range(len(found)), yticklabels=[s.title for s in found] if ax is left else [])
+            ax.tick_params(axis="y", labelsize=7)
+            ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
+            _mark(ax, network, [u for u in _wanted(network, *(which and names(which) or TREATMENTS))
+                                if u["kind"] == ("train" if ax is left else "sharpness")])
+    _legend(figure, *axes)
+    return figure
+
+
+def scoreboard_data(networks=BOARD, which=None) -> dict:
+    """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB among the remedies."""
+    board = _board(networks, which)
+    some = [network for network, found in board.items() if not all(s.pending for s in found)] or list(board)[:1]
+    for network in some:
+        board[network].insert(0, score(network, "plain SB", "", stored.pairs(network)["SB"]))
+    titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))
+    by = [[{s.title: s for s in board[network]}.get(title) for title in titles] for network in some]
+    three = lambda found: [found.value, *(found.interval or (np.nan, np.nan))]
+    return {"remedies": titles, "networks": tuple(some), "trials": [[len(known(s.accuracy)) if s else 0 for s in line] for line in by],
+            **{key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by] for key in ("gain", "ratio", "left")}}
