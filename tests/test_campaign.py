@@ -1,5 +1,6 @@
 """The campaign at tiny scale: nothing twice, goes on after its budget, survives neighbours and failures."""
 
+import dataclasses
 import inspect
 import itertools
 import json
@@ -13,7 +14,7 @@ import torch
 from conftest import ROOT
 
 from lbgap import campaign, data, experiments, measurements, metric, networks, results, training, units
-from lbgap.objective import Objective
+from lbgap.objective import Objective, flat
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -273,6 +274,37 @@ def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, 
     assert found["value"] == expected.value and found["evaluations"] == expected.evaluations and found["f0"] == expected.f0
     plain = metric.sharpness(Objective(m), m.x, 1e-3)
     assert not settings or (expected.value, expected.evaluations) != (plain.value, plain.evaluations)
+
+
+def test_augmented_images_are_always_the_same_and_draw_nothing_from_outside(store, minimizers):
+    before = torch.get_rng_state()
+    first = measurements.augmented(tiny())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)
+    again = measurements.augmented(tiny())
+    assert torch.equal(again.x_train, first.x_train) and (first.x_train != tiny().x_train).any((1, 2, 3)).all()
+    assert torch.equal(first.y_train, tiny().y_train) and torch.equal(first.x_test, tiny().x_test)
+    unit = units.sharpness(SB, [1e-3], augmented=True, iterations=1, random_starts=0)
+    go([unit], store)
+    m = minimizers[0]
+    assert result(store, unit)["values"][0]["f0"] == Objective(m, dataset=first).evaluate(m.x)[0] != Objective(m).evaluate(m.x)[0]
+
+
+def test_the_share_of_wrong_labels_that_a_network_gives_by_hand(monkeypatch):
+    """Four labels are wrong, and the network gives three of these; all others it gets wrong."""
+    run = Run("mlp", "mnist-1k", 8, label_noise=0.2)
+    network = networks.build("mlp")
+    x, images = flat(network.parameters()), tiny()
+    with torch.no_grad():
+        given = network(images.x_train).argmax(1)
+    right = (given + 1) % 10
+    wrong = right.clone()
+    wrong[:3], wrong[3] = given[:3], (given[3] + 2) % 10
+    monkeypatch.setattr(data, "load", lambda *a: dataclasses.replace(images, y_train=right))
+    m = training.Minimizer(run, x, {}, {"train_loss": [1.0], "distance": [0.0]})
+    assert measurements.trained({}, [m], dataclasses.replace(images, y_train=wrong), None)["memorised"] == 75
+    m = training.Minimizer(dataclasses.replace(run, label_noise=0.0), x, {}, m.history)
+    assert "memorised" not in measurements.trained({}, [m], data.load(), None)
 
 
 def test_with_neighbours_sharpness_grows_with_epsilon(store):

@@ -11,7 +11,7 @@ import lbgap
 from lbgap import networks
 from lbgap.metric import sharpness
 from lbgap.objective import flat
-from lbgap.spectrum import Spectrum, quadratic_sharpness, random_directions, rises, ritz, spectrum
+from lbgap.spectrum import Spectrum, edge, quadratic_sharpness, random_directions, rises, ritz, spectrum
 
 torch.set_num_threads(1)
 N = 60
@@ -299,6 +299,18 @@ def test_vectors_that_have_not_converged_still_predict_exactly():
     s = spectrum(f, x, top=4, probes=1, steps=6, keep_vectors=True)
     assert s.top_residuals.max() > 0.1
     assert quadratic_sharpness(f, x, 0.01, s) == pytest.approx(sharpness(f, x, 0.01, matrix=s.vectors).value, rel=1e-9)
+
+
+def test_the_edge_is_the_top_eigenvalue_in_adams_units():
+    f, x, P = Quadratic(indefinite()), draw(N), draw(N, seed=5).abs() + 0.1
+    assert edge(f, x, steps=N) == pytest.approx((20, 0), rel=1e-9, abs=1e-7)
+    root = P.numpy() ** -0.5
+    every = np.linalg.eigvalsh(root[:, None] * f.H.numpy() * root)
+    assert max(np.linalg.eigvals(f.H.numpy() / P.numpy()[:, None]).real) == pytest.approx(every[-1])  # of P^-1 H, too
+    assert edge(f, x, P, steps=N) == pytest.approx((every[-1], 0), rel=1e-9, abs=1e-7)
+    value, residual = edge(f, x, P.float(), steps=4)
+    assert value < every[-1] and residual > 1e-3 and abs(every - value).min() <= residual * 1.001
+    assert f.products == 2 * N + 4
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

@@ -145,6 +145,19 @@ def test_the_second_step_of_adam_has_the_moments_of_both_gradients():
     torch.testing.assert_close(x2, x1 - 0.01 * mean / (square.sqrt() + 1e-3), atol=1e-6, rtol=0)
 
 
+def test_the_preconditioner_is_what_adam_divides_by_at_its_last_step():
+    settings = dict(lr=0.01, beta1=0.6, beta2=0.9, adam_epsilon=1e-3)
+    _, x1, g1 = first_step("adam", **settings)
+    network, d = networks.build("mlp"), tiny()
+    torch.nn.utils.vector_to_parameters(x1, network.parameters())
+    F.cross_entropy(network(d.x_train), d.y_train).backward()
+    g2 = flat([p.grad for p in network.parameters()])
+    square = (0.9 * 0.1 * g1**2 + 0.1 * g2**2) / (1 - 0.9**2)
+    two = go(Run("mlp", "mnist-1k", 60, epochs=2, **settings))
+    torch.testing.assert_close(two.preconditioner, square.sqrt() + 1e-3, atol=1e-6, rtol=1e-5)
+    assert go(Run("mlp", "mnist-1k", 60, epochs=1, optimizer="sgd")).preconditioner is None
+
+
 def test_the_first_steps_of_sgd_and_adagrad_and_weight_decay():
     x0, x1, g = first_step("sgd", lr=0.1)
     torch.testing.assert_close(x1, x0 - 0.1 * g, atol=1e-7, rtol=0)
