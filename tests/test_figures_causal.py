@@ -23,15 +23,15 @@ def store(monkeypatch, tmp_path):
     return made
 
 
-def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=(), diverged=(), wide=()):
+def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=(), lucky=(), diverged=(), wide=()):
     """The whole grid: SB at 95 %, LB at 93, sharpness 1 and 10, a tenth of it where flatter and ten times where sharper, or as given."""
     for trial in trials:
         for cell, of in treatments.cells(network, trial).items():
             value = {**PLAIN, **accuracy}[cell] + JITTER[trial] * (20 if cell in wide else 1)
-            loss = 1.0 if cell in missed else 1e-4
-            final = {split: {"loss": loss, "accuracy": value} for split in ("train", "test")}
+            loss, f = 1.0 if cell in missed else 1e-4, 1.0 if cell in (*missed, *lucky) else 1e-4
+            final = {split: {"loss": f, "accuracy": value} for split in ("train", "test")}
             store.put(units.train(of), {"diverged": cell in diverged, "epochs": 7, "final": {"batch": final, "recalibrated": final},
-                                        "history": {"running_loss": [1.0, loss], "train_loss": [1.0, loss]}}, {})
+                                        "history": {"running_loss": [1.0, loss], "train_loss": [1.0, f]}}, {})
             found = {**SHARP, **sharp}[cell] * np.exp(JITTER[trial])
             store.put(units.sharpness(of, (1e-3,)), {"diverged": cell in diverged, "values": [{"epsilon": 1e-3, "value": found}]}, {})
 
@@ -82,6 +82,11 @@ def test_a_sharper_small_batch(store, settings, word):
 def test_noise_alone(store, accuracy, sharp, word):
     fill(store, accuracy={NOISY: accuracy}, sharp={NOISY: sharp})
     assert answer("3") == word and not any("ghosts" in question for question in causal.answers("mlp"))
+
+
+def test_a_running_loss_that_is_small_by_luck_is_not_the_training_loss(store):
+    fill(store, lucky=[NOISY])
+    assert answer("3") == "no answer: LB, noise injected, as it is did not come to the training loss" and answer("2") == "keeps"
 
 
 def test_ghosts_where_there_is_batch_norm(store):
