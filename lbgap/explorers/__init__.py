@@ -4,5 +4,6 @@ from lbgap.explorers.batch_size import BatchSizeExplorer
 from lbgap.explorers.epsilon import EpsilonExplorer
 from lbgap.explorers.path import PathExplorer
 from lbgap.explorers.scaling import ScalingExplorer
+from lbgap.explorers.scoreboard import ScoreboardExplorer
 
-__all__ = ["BatchSizeExplorer", "EpsilonExplorer", "PathExplorer", "ScalingExplorer"]
+__all__ = ["BatchSizeExplorer", "EpsilonExplorer", "PathExplorer", "ScalingExplorer", "ScoreboardExplorer"]
