@@ -115,7 +115,8 @@ def verdict7_paper() -> Text:
     lines = [f"- {network}: {number(of.value)} points ({interval(of.interval)}; p after Holm {adjusted[network]:.2g})"
              for network, of in found.items()]
     better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
-    worse = [network for network in PAPER if found[network].value < 0]
+    worse = [f"{network} ({_cell('table7_conservative', network)['LB'][0]} < {_cell('table2', network)['test']['LB'][0]})"
+             for network in PAPER if found[network].value < 0]
     sharper = [network for network in PAPER if _cell("table7_conservative", network)["sharpness_LB"]["1e-3"] > _cell("table3", network)["1e-3"]["LB"]]
     return Text(f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
                 f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
