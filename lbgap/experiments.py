@@ -1,6 +1,7 @@
-"""Every table, figure and control of the paper's sections 2 and 3 as a list of units, most valuable first.
+"""Every table, figure, control and remedy as a list of units, most valuable first.
 
-A control is one row: what could make a result of the paper mean something else, and the units that settle it.
+A control is one row: what could make a result of the paper mean something else, and the units that settle it. So is a
+remedy; `treatments` says how it is tried.
 """
 
 from __future__ import annotations
