@@ -22,7 +22,7 @@ def store(monkeypatch, tmp_path):
 
 def put(store, of, value, f0=0.1, epsilons=(1e-3,), unit=units.sharpness, **settings):
     made = unit(of, epsilons, **settings) if unit is units.sharpness else unit(of, **settings)
-    store.put(made, {"diverged": False, "values": [{"epsilon": e, "value": value, "f0": f0} for e in made["epsilons"]]}, {})
+    store.put(made, {"diverged": False, "values": [{"epsilon": e, "value": value, "first_order": value * 1e-5 / e, "f0": f0} for e in made["epsilons"]]}, {})
 
 
 def along(store, network="mlp", trials=2, small=1.0, large=8.0, bend=1.0, adaptive=(0.02, 0.01), drift=0.0):
@@ -118,7 +118,10 @@ def test_the_adaptive_ratio_is_told_by_epsilon(store):
             put(store, of, 3 / value * (1 + 0.1 * trial), unit=units.grid)
     lines = [line for line in str(figures.adaptive("mlp")).splitlines() if line.startswith("| mlp")]
     assert [line.split(" | ")[1] for line in lines] == ["0.0001", "0.001", "0.01", "0.05"]
-    assert all(line.split(" | ")[4].startswith("0.5 times (0.4 to 0.6)") and line.split(" | ")[5].startswith("2.0 times") for line in lines)
+    for share, line in zip(("10", "1", "0.1", "0.02"), lines):
+        cells = line.split(" | ")
+        assert cells[2].startswith("0.0220 ± ") and float(cells[4].split()[0]) == float(cells[5].split()[0]) == float(share)
+        assert cells[6].startswith("0.5 times (0.4 to 0.6)") and cells[7].startswith("2.0 times")
 
 
 def test_three_contrasts_of_the_same_two_functions(store):
