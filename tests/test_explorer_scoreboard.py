@@ -107,7 +107,8 @@ def test_a_tap_chooses_the_nearest_and_nothing_that_is_not_there(show):  # noqa:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
 
-    driver = show(board())
+    ratio = [[NONE, *GIVEN["ratio"][0][1:]], GIVEN["ratio"][1]]
+    driver = show(board(ratio=ratio))
     chart = driver.find_element(By.CSS_SELECTOR, ".lbg-plots svg")
     for to, words in ((-chart.size["width"] // 2 + 70, "SAM"), (chart.size["width"] // 2 - 20, "Noise")):
         ActionChains(driver).move_to_element_with_offset(chart, to, 0).click().perform()
