@@ -61,9 +61,9 @@ def test_a_counter_example_that_survives_a_matched_loss(store):
     fill(store, 0.2, "loss 0.01", large=(82.0, 40.0, 60.0), loss=0.005)
     text = verdict()
     assert "LB is shown to be both sharper and better: 15 epochs, loss 0.1; at a matched loss it is so in 1 of 2." in text
-    assert "15 epochs: LB is the better (SB ahead by -5.00 points" in text and "LB the sharper (2.00 times" in text
+    assert "15 epochs, 5 trials: LB is the better (SB ahead by -5.00 points" in text and "LB the sharper (2.00 times" in text
     assert "SB has memorised 40.0 points more of the wrong labels (95 % interval 39.8 to 40.2)" in text
-    assert "loss 0.01: SB is the better (SB ahead by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
+    assert "loss 0.01, 5 trials: SB is the better (SB ahead by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
     assert verdict(40).startswith(": pending")
 
 
@@ -88,6 +88,7 @@ def test_the_rank_correlations_are_over_all_runs(store):
     for trial, (small, large) in enumerate([((80, 1, 90), (90, 3, 30)), ((85, 4, 60), (95, 5, 10))]):
         for of, numbers in zip(treatments.noisy(trial, 0.2, "15 epochs"), (small, large)):
             put(store, of, *map(float, numbers))
+    assert "15 epochs, 2 trials of 5, the others pending: " in verdict()
     assert "Over all 4 runs" in verdict() and "with the share memorised -1.00, with sharpness 0.80." in verdict()
     assert "not defined" == noisy_labels._rank(np.ones(3), np.arange(3.0))
 

@@ -11,16 +11,16 @@ from .causal import matched
 from .controls import EPSILON, compare, row
 from .plots import COLOR, LINE, _axes, _legend, _mark
 from .statistics import difference, gap, ratio
-from .words import ARMS, PENDING, Text, interval, known, number
+from .words import ARMS, PENDING, Text, interval, known, number, trials
 
 NETWORK, EQUAL = "wide", "equal updates"
 
 
 def ends(share: float) -> dict[str, dict[str, list]]:
     """{how training ends: {"SB": runs, "LB": runs}} at a share of wrong labels, all trials."""
-    trials = stored.trials("noisy_labels")
-    made = {end: [treatments.noisy(trial, share, end) for trial in trials] for end in ENDS}
-    made[EQUAL] = [treatments.noisy_updates(trial, share) for trial in trials]
+    all_trials = stored.trials("noisy_labels")
+    made = {end: [treatments.noisy(trial, share, end) for trial in all_trials] for end in ENDS}
+    made[EQUAL] = [treatments.noisy_updates(trial, share) for trial in all_trials]
     return {end: dict(zip(ARMS, map(list, zip(*pairs)))) for end, pairs in made.items()}
 
 
@@ -70,7 +70,7 @@ def _verdict(share: float) -> str:
         shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
         both[end] = ahead.side(0) == -1 and sharper.side(1) == 1
         missed = "stop_f" in ENDS.get(end, {}) and not all(matched(pair[arm]) for arm in ARMS)
-        lines.append(f"- {end}: {better} (SB ahead by {number(ahead.value)} points, {interval(ahead.interval)}), {shape} "
+        lines.append(f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better} (SB ahead by {number(ahead.value)} points, {interval(ahead.interval)}), {shape} "
                      f"({number(sharper.value)} times, {interval(sharper.interval)}); SB has memorised {number(more, 1)} points more of "
                      f"the wrong labels ({interval(pair_of, 1)})" + ("; **a run did not come to that loss**" if missed else "") + ".")
     if not both:
