@@ -25,9 +25,9 @@ def put(store, of, accuracy, sharp, memorised, loss=0.05, curve=(50.0, 60.0)):
     store.put(units.sharpness(of, (1e-3,)), {"diverged": False, "values": [{"epsilon": 1e-3, "value": sharp}]}, {})
 
 
-def fill(store, share, end, small=(83.0, 20.0, 60.0), large=(88.0, 40.0, 20.0), **settings):
+def fill(store, share, end, small=(83.0, 20.0, 60.0), large=(88.0, 40.0, 20.0), count=5, **settings):
     """Accuracy, sharpness and memorised share of either arm, with a jitter over five trials."""
-    for trial, off in enumerate(JITTER):
+    for trial, off in enumerate(JITTER[:count]):
         pair = treatments.noisy_updates(trial, share) if end == "equal updates" else treatments.noisy(trial, share, end)
         for of, (accuracy, sharp, memorised) in zip(pair, (small, large)):
             put(store, of, accuracy + off, sharp * np.exp(off), memorised + off, **settings)
@@ -65,6 +65,11 @@ def test_a_counter_example_that_survives_a_matched_loss(store):
     assert "SB has memorised 40.0 points more of the wrong labels (95 % interval 39.8 to 40.2)" in text
     assert "loss 0.01, 5 trials: SB is the better (SB ahead by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
     assert verdict(40).startswith(": pending")
+
+
+def test_a_trial_that_is_pending_has_not_missed_its_loss(store):
+    fill(store, 0.2, "loss 0.1", count=3)
+    assert "loss 0.1, 3 trials of 5, the others pending: LB is the better" in verdict() and "did not come" not in verdict()
 
 
 @pytest.mark.parametrize("large, words", [

@@ -7,7 +7,7 @@ from scipy import stats
 
 from .. import stored, treatments, units
 from ..treatments import ENDS, LABEL_NOISE
-from .causal import matched
+from .causal import complete, matched
 from .controls import EPSILON, compare, row
 from .plots import COLOR, LINE, _axes, _legend, _mark
 from .statistics import difference, gap, ratio
@@ -69,10 +69,12 @@ def _verdict(share: float) -> str:
         better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[ahead.side(0)]
         shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
         both[end] = ahead.side(0) == -1 and sharper.side(1) == 1
-        missed = "stop_f" in ENDS.get(end, {}) and not all(matched(pair[arm]) for arm in ARMS)
-        lines.append(f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better} (SB ahead by {number(ahead.value)} points, {interval(ahead.interval)}), {shape} "
-                     f"({number(sharper.value)} times, {interval(sharper.interval)}); SB has memorised {number(more, 1)} points more of "
-                     f"the wrong labels ({interval(pair_of, 1)})" + ("; **a run did not come to that loss**" if missed else "") + ".")
+        missed = "stop_f" in ENDS.get(end, {}) and not all(matched([of]) for arm in ARMS for of in pair[arm] if complete([of]))
+        lines.append(
+            f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better} (SB ahead by {number(ahead.value)} points, "
+            f"{interval(ahead.interval)}), {shape} ({number(sharper.value)} times, {interval(sharper.interval)}); SB has memorised "
+            f"{number(more, 1)} points more of the wrong labels ({interval(pair_of, 1)})"
+            f"{'; **a run did not come to that loss**' if missed else ''}.")
     if not both:
         return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
     at_loss = [end for end in both if "stop_f" in ENDS.get(end, {})]
