@@ -54,7 +54,7 @@ def result(store, unit):
 def trained(monkeypatch):
     """Counts the epochs that are trained."""
     epochs, epoch = [], training._epoch
-    monkeypatch.setattr(training, "_epoch", lambda run, *a: epochs.append(run.id) or epoch(run, *a))
+    monkeypatch.setattr(training, "_epoch", lambda step, *a: epochs.append(step.run.id) or epoch(step, *a))
     return epochs
 
 

@@ -53,7 +53,7 @@ def test_the_results_come_home_in_a_few_files_and_are_merged_once(tiny, tmp_path
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "home"))
     assert __main__.main(["merge", str(tiny.out)]) == 0
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    carried = [results.Store(tiny.store).path(unit) for unit in experiments.wanted(None, ["F1", "mlp", "mlp-bn", "wide"], [0, 2])]
+    carried = [results.Store(tiny.store).path(unit) for unit in experiments.wanted(None, ["F1", "wide"], [0, 2])]
     count = len(carried)
     assert f"{count} documents added" in capsys.readouterr().out
     home = {p.name: p.read_bytes() for p in results.Store(tmp_path / "home", packaged=None).paths()}

@@ -2,7 +2,8 @@
 
 1. Formulas become MathML while the book is built: no script, nothing from another host, read by screen readers.
    A formula that cannot be converted is a warning, so a strict build fails on it.
-2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them.
+2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them; those that are
+   missing are computed side by side.
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
 4. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
    icons come from its web fonts). So are sphinx-design's styles where a page has none of
@@ -11,12 +12,15 @@
 
 import hashlib
 import html
+import logging as plain_logging
 import os
 import re
 import shutil
 from pathlib import Path
 
 from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
@@ -89,6 +93,20 @@ def key_the_cache(app, config):
             shutil.rmtree(stale, ignore_errors=True)
 
 
+def execute_side_by_side(app, env, docnames):
+    """Execute the notebooks that have no stored outputs, as many at a time as there are processors.
+
+    MyST-NB finds them in the cache then. What fails here it executes again, alone, and reports as usual.
+    """
+    cache = get_cache(app.config.nb_execution_cache_path)
+    for path in (str(env.doc2path(name)) for name in docnames):
+        if path.endswith(".ipynb"):
+            cache.add_nb_to_project(path)
+    executor = load_executor("local-parallel", cache, plain_logging.getLogger("lbgap.execute"))
+    for path in executor.run_and_cache(timeout=app.config.nb_execution_timeout).succeeded:
+        logger.info("Executed notebook %s", path)
+
+
 # --------------------------------------------------------------------------------------------------- repository
 
 
@@ -147,6 +165,7 @@ def setup(app):
     app.connect("config-inited", name_the_repository)
     app.connect("config-inited", key_the_cache)
     app.connect("config-inited", one_search_field)
+    app.connect("env-before-read-docs", execute_side_by_side)
     app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", without_unused_design, priority=900)
