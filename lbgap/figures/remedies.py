@@ -331,24 +331,20 @@ def scoreboard(networks=None, which=None) -> Text:
                 gains, flat, *at_small = words[id(s)]
                 rows.append(_line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, *at_small))))
     head = ["network", "remedy at LB", "test accuracy, %", "points over plain LB", "left to plain SB", "sharpness", "over plain LB's", "f",
-            "updates", "epochs", "the same at SB: points over plain SB", "trials"]
+            "updates", "at SB, points over plain SB", "trials"]
     missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
     said = [str(table(head, rows))] if rows else []
     said += [f"Still pending: {missing}."] if missing else []
     said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one; the words after them are Holm-corrected over the whole "
-                f"table, comparisons: {tested}. Updates and epochs count those of a run's start too.")
+                f"table, comparisons: {tested}. Updates count those of a run's start too.")
     return Text("\n\n".join(said) + note(board))
 
 
 def _line(s: Score, compared) -> list[str]:
     gain, left, sharper, small = compared
-    return [s.network, s.title + (f" ({s.source})" if s.source else ""), dots(s.accuracy), gain, left, dots(s.sharp), sharper,
-            spread(LOSS["training loss"](s.runs), 4), spread(stored.updates(s.runs), 0), spread(_epochs(s.runs), 0), small,
+    return [s.network, s.title + (f" ({s.source})" if s.source else ""), spread(s.accuracy), gain, left, spread(s.sharp), sharper,
+            number(known(LOSS["training loss"](s.runs)).mean(), 4), number(known(stored.updates(s.runs)).mean(), 0), small,
             f"{len(known(s.accuracy))} of {len(s.runs)}"]
-
-
-def _epochs(runs) -> np.ndarray:
-    return stored.epochs(runs) + [of.start.epochs if of.start else 0 for of in runs]
 
 
 def scoreboard_verdict(networks=None, which=None) -> Text:

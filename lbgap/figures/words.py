@@ -38,7 +38,7 @@ def known(values) -> np.ndarray:
 
 def number(value: float, digits: int = 2) -> str:
     """A number with so many decimals, or two significant digits where that would show none."""
-    return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or value == 0 else f"{value:.2g}"
+    return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or abs(value) < 1e-12 else f"{value:.2g}"
 
 
 def spread(values, digits=2) -> str:
