@@ -59,6 +59,14 @@ def test_the_verdict_follows_the_numbers(store, small, large, words):
     assert "(trials: SB 2, LB 2;" in text and "at most 5.0 % off" in text
 
 
+def test_the_first_steps_are_not_counted(store):
+    """mlp's LB takes a step an epoch: epochs 1 to 8 are fewer than ten steps."""
+    fill(store, "SB", [0.3] * 6, network="mlp")
+    fill(store, "LB", [5.0, 2.0, 1.0, 1.0, 0.3, 0.2], network="mlp")
+    text = str(figures.edge_verdict("mlp"))
+    assert "neither reaches the edge" in text and "not counted, it is up to 50.0 times" in text  # 5 over 1 - 0.9
+
+
 def test_trials_that_disagree_are_not_a_verdict(store):
     for arm in ("SB", "LB"):
         fill(store, arm, [0.1, 0.1, 0.1])

@@ -20,7 +20,7 @@ def levels(of) -> dict[str, float]:
 
 
 def along(of) -> dict[str, np.ndarray]:
-    """Of a run's measured iterates: epoch, "plain" and "preconditioned" eigenvalue, and the largest share "off" that is their residual.
+    """Of a run's measured iterates: epoch, step, "plain" and "preconditioned" eigenvalue, and the largest share "off" that is their residual.
 
     An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
     preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
@@ -32,8 +32,8 @@ def along(of) -> dict[str, np.ndarray]:
         epoch = int(np.nanmin([k, end, of.epochs]))
         if r and epoch not in found:
             off = max(r[f"{kind}_residual"] / abs(r[kind]) for kind in KINDS)
-            found[epoch] = epoch, r["plain"], r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)), off
-    return dict(zip(("epoch", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 4).T))
+            found[epoch] = epoch, epoch * batches, r["plain"], r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)), off
+    return dict(zip(("epoch", "step", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 5).T))
 
 
 def edge_of_stability(networks=None):
@@ -56,15 +56,21 @@ def edge_of_stability(networks=None):
 
 
 def edge_verdict(networks=None) -> Text:
-    """Whether LB reaches Adam's edge along training and SB stays below it, trial by trial."""
+    """Whether LB reaches Adam's edge along training and SB stays below it, trial by trial.
+
+    Judged once Adam's mean gradient is a mean, after 1 / (1 - beta1) steps: the preconditioner of the very first steps is one
+    gradient's size, and a run passes through them whatever the curvature.
+    """
     def sentence(network):
-        said, reach, off = [], {}, []
+        said, reach, off, early = [], {}, [], []
         for arm, runs in stored.pairs(network, stored.trials("edge")).items():
             each = [(along(of), levels(of)["preconditioned"]) for of in runs]
-            shares = [found["preconditioned"] / level for found, level in each if len(found["epoch"])]
+            late = [found["step"] >= round(1 / (1 - of.beta1)) for of, (found, _) in zip(runs, each)]
+            shares = [found["preconditioned"][there] / level for (found, level), there in zip(each, late) if there.any()]
             if not shares:
                 return None
             off += [value for found, _ in each for value in found["off"]]
+            early += [value / level for (found, level), there in zip(each, late) for value in found["preconditioned"][~there]]
             reach[arm] = [bool(s.max() >= NEAR) for s in shares]
             said += [f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
                      f"{' and '.join(number(s[-1]) for s in shares)}"]
@@ -74,5 +80,7 @@ def edge_verdict(networks=None) -> Text:
         word = words[reach["LB"][0], reach["SB"][0]] if settled else "the trials disagree"
         some = {arm: len(shares) for arm, shares in reach.items()}
         return (f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
-                f"\"reaches\" means at least {NEAR} of it). An eigenvalue is at most {number(100 * max(off), 1)} % off.")
+                f"\"reaches\" means at least {NEAR} of it). "
+                + (f"In the first few steps, which are not counted, it is up to {number(max(early), 1)} times the edge. " if early else "")
+                + f"An eigenvalue is at most {number(100 * max(off), 1)} % off.")
     return by_network(networks_of("edge", networks), sentence)
