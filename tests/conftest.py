@@ -36,6 +36,17 @@ def seeds():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """An empty store, into which a test writes."""
+    from lbgap import results
+
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    made = results.Store(tmp_path, packaged=None)
+    monkeypatch.setattr(results, "Store", lambda *_: made)
+    return made
+
+
 def build_book(source, output, *options, **environment):
     """Run jupyter-book on the folder `source`; the pages are in `.html`, the log without colours in `.log`, and `.returncode`."""
     pytest.importorskip("jupyter_book")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, results, treatments, units
+from lbgap import figures, treatments, units
 from lbgap.figures import causal
 from lbgap.figures.statistics import Compared
 
@@ -12,15 +12,6 @@ SHAPES = {"flatter": 0.1, "as it is": 1.0, "sharper": 10.0}
 PLAIN = {("SB", s): 95.0 for s in SHAPES} | {(n, s): 93.0 for n in ("LB", "LB, noise injected", "LB, ghosts") for s in SHAPES}
 SHARP = {(n, s): (1.0 if n == "SB" else 10.0) * c for (n, s), c in zip(PLAIN, 4 * list(SHAPES.values()))}
 FLAT, LB, SB, STEEP, NOISY = ("LB", "flatter"), ("LB", "as it is"), ("SB", "as it is"), ("SB", "sharper"), ("LB, noise injected", "as it is")
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    """An empty store, into which a test writes."""
-    monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    made = results.Store(tmp_path, packaged=None)
-    monkeypatch.setattr(results, "Store", lambda *_: made)
-    return made
 
 
 def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=(), lucky=(), diverged=(), wide=()):

@@ -3,19 +3,10 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, results, units
+from lbgap import figures, units
 from lbgap.figures import edge as module
 
 LEVEL = 38_000  # 38 / eta
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    """An empty store, into which a test writes."""
-    monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    made = results.Store(tmp_path, packaged=None)
-    monkeypatch.setattr(results, "Store", lambda *_: made)
-    return made
 
 
 def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None):

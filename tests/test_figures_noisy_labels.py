@@ -3,19 +3,10 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, results, treatments, units
+from lbgap import figures, treatments, units
 from lbgap.figures import noisy_labels
 
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    """An empty store, into which a test writes."""
-    monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    made = results.Store(tmp_path, packaged=None)
-    monkeypatch.setattr(results, "Store", lambda *_: made)
-    return made
 
 
 def put(store, of, accuracy, sharp, memorised, loss=0.05, curve=(50.0, 60.0)):
