@@ -399,6 +399,9 @@ def test_packaged_documents_say_where_they_come_from(tmp_path):
         document = results.read(path)
         assert set(document["provenance"]) == {"device", "threads", "seconds", "date", "commit", "data", "versions"}
         runs = [document["spec"][k] for k in ("run", "runs") if k in document["spec"]]
+        if document["spec"]["kind"] == "throughput":  # a step on random inputs
+            assert document["provenance"]["data"] is None
+            continue
         run = lbgap.Run(**np.ravel(runs)[0])
         own = run.dataset.endswith("-val") or run.label_noise  # made from another, and without a checksum in the list
         data = lbgap.load(run.dataset, "cpu", *run.noise).checksum if own else lbgap.data.CHECKSUMS[run.dataset]
