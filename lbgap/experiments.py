@@ -227,14 +227,14 @@ EXPERIMENTS = {
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
 CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
-CPU = ("F1", *LABS, "F1-5k", "wide")  # what two cores can do in hours
+CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj")  # what two cores can do in hours
 
 
 def wanted(names=None, networks=None, trials=None) -> list[dict]:
     """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
 
     First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
-    data set at this scale by default. trials: the scale's own by default, and no others where an experiment has fewer.
+    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no others where an experiment has fewer.
     Raises ValueError for an unknown experiment or network.
     """
     for name in names or ():
@@ -243,14 +243,14 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     for network in networks or ():
         if network not in scale().datasets:
             run(network, 1, 0)  # says which there are, and why this one is not
-    networks, found = networks or list(scale().datasets), {}
+    networks, found = networks or [network for network in scale().datasets if network != "F2-timit"], {}
     names = list(names or EXPERIMENTS)
     for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
         chosen = {name: trials_of(name, trials) for name in stage}
         for trial in sorted(set().union(*chosen.values())):
             for name in stage:
                 for network in networks if trial in chosen[name] else ():
-                    if network in EXPERIMENTS[name].networks:
+                    if units.SPEECH.get(network, network) in EXPERIMENTS[name].networks:
                         found.update({repr(unit): unit for unit in EXPERIMENTS[name].units(network, trial)})
     return list(found.values())
 

@@ -67,7 +67,7 @@ NETWORKS = {
 
 
 def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot", activation: str = "relu",
-          dropout: bool = True, shrink: int = 1) -> nn.Module:
+          dropout: bool = True, shrink: int = 1, classes: int | None = None) -> nn.Module:
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
     name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), or wide (784-256-256-10 with).
@@ -75,6 +75,7 @@ def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot",
     init: "glorot" (uniform, the default), "he" (uniform) or "orthogonal". The global random state is left as it was.
     activation: "relu" (default) or "tanh", in every hidden layer. dropout: False lets every dropout layer pass all.
     shrink: every hidden layer's width is divided by it; 1 is the paper's, 8 makes a tiny copy for tests.
+    classes: of the last layer, those of Table 1 by default.
     Returns an nn.Sequential in training mode that maps (B, *input_shape(name)) to logits (B, classes).
     Raises ValueError for an unknown name, variant, init or activation, and for a shrink other than 1, 2, 4, 8.
     """
@@ -87,6 +88,8 @@ def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot",
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)
+        if classes not in (None, layers[-1].out_features):
+            layers[-1] = nn.Linear(layers[-1].in_features, classes)
         network = nn.Sequential(*(ACTIVATIONS[activation]() if isinstance(m, nn.ReLU) else m for m in layers))
         for module in network:
             if isinstance(module, nn.Dropout) and not dropout:
