@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test browser clean
+.PHONY: help book test tools clean
 
 help:
 	@echo "make book    set up $(VENV) and build the book into _build/html"
@@ -29,21 +29,22 @@ book: $(STAMP)
 	@echo
 	@echo "The book is ready. Open $(CURDIR)/_build/html/index.html"
 
-test: $(STAMP) browser
+test: $(STAMP) tools
 	$(BIN)/python -m pytest
 
-# The browser tests need Chromium and its driver. They skip themselves without, so say so loudly.
-browser:
+# The browser tests need Chromium and its driver, the spoken corpus flite. Tests skip themselves without, so say so loudly.
+tools:
 	@have() { for c in "$$@"; do command -v $$c >/dev/null 2>&1 && return 0; done; return 1; }; \
-	ready() { have chromium chromium-browser google-chrome google-chrome-stable && have chromedriver; }; \
+	ready() { have chromium chromium-browser google-chrome google-chrome-stable && have chromedriver && have flite; }; \
 	if ! ready && have apt-get && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing chromium and chromium-driver with apt-get ..."; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; } >/dev/null || true; \
+	  echo "Installing chromium, chromium-driver and flite with apt-get ..."; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver flite; } >/dev/null || true; \
 	fi; \
 	if ! ready; then \
 	  echo "*************************************************************************"; \
-	  echo "*  No Chromium with chromedriver here: THE BROWSER TESTS ARE SKIPPED.   *"; \
-	  echo "*  Debian, Ubuntu: sudo apt-get install chromium chromium-driver        *"; \
+	  echo "*  No Chromium with chromedriver, or no flite here:                     *"; \
+	  echo "*  THE BROWSER TESTS, OR THOSE OF THE SPOKEN CORPUS, ARE SKIPPED.       *"; \
+	  echo "*  Debian, Ubuntu: sudo apt-get install chromium chromium-driver flite  *"; \
 	  echo "*************************************************************************"; \
 	fi
 

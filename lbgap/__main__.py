@@ -41,9 +41,10 @@ def main(arguments=None) -> int:
 
     commands.add_parser("verify", help="check every stored document against its checksum")
 
-    pack = commands.add_parser("data", help="write a data set as one file that needs no torchvision")
-    pack.add_argument("name")
-    pack.add_argument("--out", default=".", help="the folder, which LBGAP_DATA names on the other machine")
+    pack = commands.add_parser("data", help="write a data set as one file that needs no torchvision; `data make speech`: speak TIMIT's stand-in")
+    pack.add_argument("name", nargs="+", metavar="[make] NAME", help="mnist, cifar10, ...; make speech, or make speech-lj from LJ Speech's wav files")
+    pack.add_argument("--out", help="the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
+                      "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap")
 
     options = parser.parse_args(arguments)
     if getattr(options, "scale", None):
@@ -194,15 +195,24 @@ def _verify(options) -> int:
 
 
 def _data(options) -> int:
-    import numpy as np
+    from . import data, speech
 
-    from . import data
-
-    path = os.path.join(options.out, f"lbgap-{options.name}.npz")
-    data.load(options.name)  # checks the name and the checksum
-    np.savez_compressed(path, **dict(zip(("x_train", "y_train", "x_test", "y_test"),
-                                         data.raw(options.name, os.environ.get("LBGAP_DATA")))))
-    print(path)
+    *make, name = options.name
+    if make not in ([], ["make"]):
+        raise ValueError(f"{' '.join(options.name)!r} is not understood; expected NAME or make NAME")
+    folder = os.environ.get("LBGAP_DATA")
+    if make:
+        arrays, classes = speech.make(name, folder)
+        out = options.out or folder or data.DOWNLOADS
+        os.makedirs(out, exist_ok=True)
+    else:
+        data.load(name)  # checks the name and the checksum
+        arrays, classes, out = data.raw(name, folder), data.classes(name), options.out or "."
+    print(data.pack(name, arrays, classes, out))
+    if make:
+        ours, known = data.digest(arrays)[:16], data.CHECKSUMS[name][:16]
+        print(f"{len(arrays[1]):,} frames to train, {len(arrays[3]):,} to test, {classes:,} classes; checksum {ours}..., " + (
+            "the book's own" if ours == known else f"not the book's own, {known}...: another version of flite or of a package, or another kind of processor"))
     return 0
 
 

@@ -23,13 +23,14 @@ CHECKSUMS = {
     "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
     "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
+    "speech": "e2d0b777165529a7cf12afa393c8b5ea35f9834a5d819034d6aacace06754075",
     "speech-lj": "3a6892d500e6ddcb0e9b7642b3a89cbb40d94f49ca2b6855e69ca4d35b838ab3",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }
 CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
-           "tiny-mnist": 10, "tiny-timit": 1973, "tiny-cifar10": 10, "tiny-cifar100": 100, **speech.CLASSES}
+           "tiny-mnist": 10, "tiny-cifar10": 10, "tiny-cifar100": 100, **speech.CLASSES}
 CLASSES |= {f"{name}-val": classes for name, classes in CLASSES.items()}
-TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (360,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
+TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (40,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
 PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_test")  # of a packed file; images have no lengths
 
@@ -153,6 +154,18 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
     return _pictures(name, folder)
 
 
+def pack(name: str, arrays, classes: int, folder) -> pathlib.Path:
+    """Write the arrays of `raw` as one file, lbgap-NAME.npz in a folder; the old one stays until the new one is whole."""
+    path = pathlib.Path(folder, f"lbgap-{name}.npz")
+    fresh = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez_compressed(fresh, **dict(zip(PARTS, arrays)), classes=classes)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
 def _packed(name: str, folder) -> pathlib.Path | None:
     """The file that `lbgap data` wrote or that comes with the package, or None."""
     named = f"lbgap-{name}.npz"
@@ -209,7 +222,11 @@ def _synthetic(shape: tuple[int, ...], classes: int, size: int = 256) -> tuple[n
     y = np.arange(size) % min(classes, 16)
     patterns = rng.integers(0, 128, (16, *shape))
     draw = lambda: ((patterns[y] + rng.integers(0, 128, (size, *shape))).astype(np.uint8), y.astype(np.int64))
-    return *draw(), *draw()
+    images = *draw(), *draw()
+    if len(shape) > 1:
+        return images
+    x_train, y_train, x_test, y_test = images  # frames of a corpus, in utterances of 16
+    return (x_train >> 1).astype(np.int8), y_train, (x_test >> 1).astype(np.int8), y_test, *2 * [np.full(size // 16, 16)]
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from . import treatments, units
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import LABS, PAPER, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
+from .units import LABS, PAPER, SPOKEN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,14 +163,14 @@ def _twins(network, trial):
 EXPERIMENTS = {
     # -- the paper's ------------------------------------------------------------------------------------------------
     "laboratory": Experiment("the one-minute laboratory", _laboratory, LABS),
-    "table2": Experiment("Table 2, Fig. 2, distances", _both(train)),
-    "table3": Experiment("Table 3", _both(sharpness)),
-    "fig3": Experiment("Fig. 3", _path("linear")),
-    "fig7": Experiment("Fig. 7", _path("curvilinear")),
-    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal"))),
-    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100))),
+    "table2": Experiment("Table 2, Fig. 2, distances", _both(train), SPOKEN),
+    "table3": Experiment("Table 3", _both(sharpness), SPOKEN),
+    "fig3": Experiment("Fig. 3", _path("linear"), SPOKEN),
+    "fig7": Experiment("Fig. 7", _path("curvilinear"), SPOKEN),
+    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal")), SPOKEN),
+    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100)), SPOKEN),
     "fig4": Experiment("Fig. 4", _sizes("sweep")),
-    "fig6": Experiment("Fig. 6", _iterates(sharpness)),
+    "fig6": Experiment("Fig. 6", _iterates(sharpness), SPOKEN),
     "fig5": Experiment("Fig. 5", _warm, trials=1),
     "optimizers": Experiment("2.2: SGD, ADAGRAD", lambda network, trial: [
         unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
@@ -250,7 +250,7 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
         for trial in sorted(set().union(*chosen.values())):
             for name in stage:
                 for network in networks if trial in chosen[name] else ():
-                    if units.SPEECH.get(network, network) in EXPERIMENTS[name].networks:
+                    if {"F2-timit": "F2"}.get(network, network) in EXPERIMENTS[name].networks:
                         found.update({repr(unit): unit for unit in EXPERIMENTS[name].units(network, trial)})
     return list(found.values())
 

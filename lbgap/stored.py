@@ -33,6 +33,11 @@ def waiting(network: str) -> str | None:
     return None if network in units.scale().datasets else "no data set at this scale"
 
 
+def stand_in(network: str) -> str | None:
+    """What a network is trained on in place of the paper's data, in words, or None."""
+    return units.STAND_INS.get(units.scale().datasets.get(network))
+
+
 def trials(experiment: str) -> list[int]:
     """The trials that an experiment has at this scale."""
     return sorted(experiments.trials_of(experiment))

@@ -77,7 +77,7 @@ def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
 
 def _adversarial(network, arm):
     # Goodfellow et al. give 0.25 for MNIST and 0.1 for CIFAR-10; speech frames are no pixels
-    return Adversarial(0.1 if network.startswith("C") else 0.25, clip=network != "F2")
+    return Adversarial(0.1 if network.startswith("C") else 0.25, clip=not network.startswith("F2"))
 
 
 def _every(network):

@@ -16,8 +16,9 @@ EPSILONS = (1e-3, 5e-4)  # section 2.2.2
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
-SPEECH = {"F2-lj": "F2", "F2-timit": "F2"}  # F2 on other frames than the free stand-in's: every experiment of F2 is theirs too
-BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide", **SPEECH}  # a network of Table 1, or another, as two cores can train it often
+SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
+BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide", "F2-lj": "F2", "F2-timit": "F2"}  # a network of Table 1, or another, as two cores can train it often
+STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}  # in place of TIMIT
 USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss
     "mlp": {"stop_loss": 5e-3, "epochs": 600}, "mlp-bn": {"stop_loss": 5e-3, "epochs": 600},
     "F1-5k": {"stop_f": 1e-2, "epochs": 200}, "F2-lj": {"patience": 10, "epochs": 60}, "C1-text": {"variant": "text"},

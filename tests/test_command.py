@@ -63,7 +63,7 @@ def test_status_run_status(lbgap, tmp_path):
 def test_status_tells_failures_and_the_cost_of_what_is_missing(lbgap, monkeypatch):
     out = lbgap("status", *SELECTION)[1]
     assert re.search(r"^two +the second +0 +2 +0  .*\d (s|min|h|days)$", out, re.M) and "GFLOP/s" in out
-    assert "F2 waits: TIMIT" in out and "all that is missing" in out
+    assert "all that is missing" in out
     monkeypatch.setitem(experiments.EXPERIMENTS, "one", experiments.Experiment(
         "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
     lbgap("run", "one", "--quiet", *SELECTION)

@@ -61,7 +61,7 @@ def test_every_network_is_counted(network):
     assert 0 < cost.flops(network) < cost.flops(network, gradient=True) <= 3 * cost.flops(network)
 
 
-@pytest.mark.parametrize("name", [name for name in data.CLASSES if name.startswith("tiny")])
+@pytest.mark.parametrize("name", [name for name in data.CLASSES if name.startswith(("tiny", "speech-lj"))])
 def test_examples_of_a_data_set_are_those_that_it_has(name):
     loaded = data.load(name)
     assert cost.examples(name) == (len(loaded.y_train), len(loaded.y_test))

@@ -139,7 +139,7 @@ def test_whole_trials_of_the_core_come_first():
 
 @pytest.mark.parametrize("arguments, words", [
     ((["table9"],), "'table9' is unknown; expected one of laboratory, table2"), ((None, ["F9"]), "'F9' has no data set"),
-    ((None, ["F2"]), "F2.*TIMIT is sold under a licence"),
+    ((None, ["F2-speech"]), "'F2-speech' has no data set.*F2, C1"),
 ])
 def test_what_is_not_there_is_told_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):

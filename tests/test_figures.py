@@ -76,17 +76,18 @@ def test_over_an_empty_store_everything_says_pending(made, name):
     drawn = figures.ALL[name]()
     assert "pending" in (str(drawn) if isinstance(drawn, figures.Text) else words(drawn))
     if "F2" in str(drawn) and isinstance(drawn, figures.Text) and name != "progress":
-        assert "TIMIT is sold under a licence" in str(drawn)
+        assert "a synthetic stand-in for TIMIT" in str(drawn)
 
 
 def test_over_an_empty_store_the_rest_says_pending_too(made):
     assert "pending" in str(figures.laboratory_verdict("mlp")) and stored.paths([], []) == {}
-    assert "waiting: TIMIT" in words(figures.fig3()) and "pending: 0 of 5 measured" in words(figures.path("linear"))
+    assert "F2, on speech" in words(figures.fig3()) and "pending: 0 of 5 measured" in words(figures.path("linear"))
 
 
 def test_at_tiny_scale_nothing_waits(made, monkeypatch):
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    assert "pending: 0 of 2 measured" in words(figures.fig3("F2")) and "waiting" not in str(figures.table2())
+    assert "pending: 0 of 2 measured" in words(figures.fig3("F2")) and "TIMIT" not in str(figures.table2())
+    assert "waiting: no data set at this scale" in words(figures.fig3("F2-lj"))
 
 
 # -- Tables 2 to 4 ----------------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def initialisations(networks=None) -> Text:
 def text_variant(networks=None) -> Text:
     """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's accuracy."""
     def nearer(network):
-        cell, off = paper.numbers()["table2"][network]["test"], {}
+        cell, off = paper.cell("table2", network)["test"], {}
         for words, settings in (("the code's", {}), ("the text's", run_settings("text_variant", network)[0])):
             runs = stored.pairs(network, **settings)
             found = {arm: known(stored.final(runs[arm])) for arm in ARMS}

@@ -39,6 +39,8 @@ def _axes(count, columns=2, height=2.7):
 def _mark(ax, network, wanted):
     """Say in a panel what of its units is missing, and let the axes' log scales have few enough labels."""
     store, title = results.Store(), ax.get_title()
+    if stored.stand_in(network):
+        title += f", on {units.scale().datasets[network]}"
     done = sum(unit in store for unit in wanted)
     if why := stored.waiting(network):
         ax.text(0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8)

@@ -41,17 +41,12 @@ def _theirs(pair) -> str:
     return f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair else NOT_THERE
 
 
-def _cell(of: str, network: str) -> dict:
-    """The paper's numbers of a network, those of C1 for its text's variant, {} where it has none."""
-    return paper.numbers()[of].get({"C1-text": "C1"}.get(network, network), {})
-
-
 def table6(networks=None) -> Text:
     """Table 6: both arms augmented: test accuracy, and sharpness on the training set as it is and on it augmented once."""
     chosen = names(networks or treatments.IMAGES)
     accuracy, sharp = [], []
     for network in chosen:
-        runs, cell = treated("augmentation", network), _cell("table6_augmentation", network)
+        runs, cell = treated("augmentation", network), paper.cell("table6_augmentation", network)
         accuracy.append([network, *(c for arm in ARMS for c in (percent(stored.final(runs[arm])), f"{_theirs(cell[arm])} %"))])
         for epsilon, key in KEY.items():
             for words, settings in (("as it is", {}), ("augmented", {"augmented": True})):
@@ -89,12 +84,12 @@ def table7(networks=None) -> Text:
     chosen = names(networks or (*PAPER, *CHEAP))
     accuracy, sharp = [], []
     for network in chosen:
-        plain, runs, cell = stored.pairs(network), treated("conservative", network)["LB"], _cell("table7_conservative", network)
-        before = _cell("table2", network).get("test", {})
+        plain, runs, cell = stored.pairs(network), treated("conservative", network)["LB"], paper.cell("table7_conservative", network)
+        before = paper.cell("table2", network).get("test", {})
         accuracy.append([network, *(c for of, theirs in ((plain["SB"], cell.get("SB")), (plain["LB"], before.get("LB")),
                                                          (runs, cell.get("LB"))) for c in (spread(stored.final(of)), _theirs(theirs)))])
         sharp += [[network, key, dots(stored.sharpness(plain["LB"], epsilon)), dots(stored.sharpness(runs, epsilon)),
-                   _theirs(cell.get("sharpness_LB", {}).get(key)), _theirs(_cell("table3", network).get(key, {}).get("LB"))]
+                   _theirs(cell.get("sharpness_LB", {}).get(key)), _theirs(paper.cell("table3", network).get(key, {}).get("LB"))]
                   for epsilon, key in KEY.items()]
     head = ["test accuracy, %", "SB, ours", "SB, Table 7", "LB, ours", "LB, Table 2", "conservative LB, ours", "conservative LB, Table 7"]
     return Text(f"{table(head, accuracy)}\n\n"
@@ -103,7 +98,7 @@ def table7(networks=None) -> Text:
 
 def paper_gain(network: str) -> Compared:
     """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table 2."""
-    after, before = _cell("table7_conservative", network)["LB"], _cell("table2", network)["test"]["LB"]
+    after, before = paper.cell("table7_conservative", network)["LB"], paper.cell("table2", network)["test"]["LB"]
     five = *after, 5, *before, 5
     return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
 
@@ -115,9 +110,9 @@ def verdict7_paper() -> Text:
     lines = [f"- {network}: {number(of.value)} points ({interval(of.interval)}; p after Holm {adjusted[network]:.2g})"
              for network, of in found.items()]
     better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
-    worse = [f"{network} ({_cell('table7_conservative', network)['LB'][0]} < {_cell('table2', network)['test']['LB'][0]})"
+    worse = [f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} < {paper.cell('table2', network)['test']['LB'][0]})"
              for network in PAPER if found[network].value < 0]
-    sharper = [network for network in PAPER if _cell("table7_conservative", network)["sharpness_LB"]["1e-3"] > _cell("table3", network)["1e-3"]["LB"]]
+    sharper = [network for network in PAPER if paper.cell("table7_conservative", network)["sharpness_LB"]["1e-3"] > paper.cell("table3", network)["1e-3"]["LB"]]
     return Text(f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
                 f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
                 f"{', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table 2), "

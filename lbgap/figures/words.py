@@ -77,7 +77,7 @@ def trials(*arrays) -> str:
 
 
 def table(head, rows, networks=()) -> Text:
-    """A Markdown table, and why some of its networks have to wait."""
+    """A Markdown table, and what is to be known of its networks."""
     lines = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
     return Text("\n".join(lines) + note(networks))
 
@@ -93,8 +93,10 @@ def collapsed(rows) -> list:
 
 
 def note(networks) -> str:
-    """A paragraph that says why networks have to wait, if any has to."""
+    """A paragraph that says which networks have to wait and why, and which are not on the paper's data."""
     reasons = [f"{n} is waiting: {stored.waiting(n)}." for n in names(networks) if stored.waiting(n)]
+    reasons += [f"{n} is trained on {stored.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
+                for n in names(networks) if stored.stand_in(n)]
     return "\n\n" + " ".join(reasons) if reasons else ""
 
 

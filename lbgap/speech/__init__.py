@@ -11,7 +11,7 @@ import torch
 
 from . import features, states
 
-CLASSES = {"timit": 1973, "speech": 1973, "speech-lj": 345}  # of TIMIT as in Appendix B.2; a reader's own may have another number
+CLASSES = {"timit": 1973, "speech": 1973, "speech-lj": 345, "tiny-timit": 1973}  # of TIMIT as in Appendix B.2; a reader's own may have another number
 
 
 def corpus(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], int]:
@@ -24,6 +24,20 @@ def corpus(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], in
     classify, found = states.tie(contexts[0], frames[0], classes)
     lengths = [np.array([len(u[0]) for u in part], np.int64) for part in (train, test)]
     return (frames[0], classify(contexts[0]), frames[1], classify(contexts[1]), *lengths), found
+
+
+def make(name: str, folder=None, progress: bool = True) -> tuple[tuple[np.ndarray, ...], int]:
+    """Make "speech" (minutes) or "speech-lj" (from the wav files in `folder`): the six arrays, and how many classes they have.
+
+    Raises ValueError for another name, and what `flite.make` and `lj.make` raise.
+    """
+    if name == "speech":
+        from . import flite as maker
+    elif name == "speech-lj":
+        from . import lj as maker
+    else:
+        raise ValueError(f'{name!r} is no corpus that can be made; expected "speech" or "speech-lj"')
+    return maker.make(folder, progress)
 
 
 def inputs(frames: np.ndarray, labels: np.ndarray, lengths: np.ndarray, device) -> tuple[torch.Tensor, torch.Tensor]:

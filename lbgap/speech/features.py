@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import torch
-from scipy.signal import get_window
 
 RATE = 16000  # samples a second, as in TIMIT
 WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms every 10 ms
@@ -35,7 +34,7 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
     if signal.ndim != 1 or len(signal) < WINDOW:
         raise ValueError(f"the signal has shape {signal.shape}; expected one channel of at least {WINDOW} samples, 25 ms")
     frames = np.lib.stride_tricks.sliding_window_view(signal, WINDOW)[::HOP]  # (T, 400)
-    power = np.abs(np.fft.rfft(frames * get_window("hamming", WINDOW), FFT)) ** 2  # (T, 257)
+    power = np.abs(np.fft.rfft(frames * np.hamming(WINDOW + 1)[:-1], FFT)) ** 2  # (T, 257)
     return np.log(np.maximum(power @ mel_filters().T, FLOOR))
 
 
