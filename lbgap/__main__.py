@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import pathlib
@@ -36,6 +37,7 @@ def main(arguments=None) -> int:
     show = commands.add_parser("show", help="print or draw a table or figure, or print stored documents")
     show.add_argument("what", nargs="?", help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
                       "without it, a line for each document")
+    show.add_argument("--networks", nargs="+", help="F1, F2-timit, ...; those of the table or figure by default")
     show.add_argument("--to", metavar="FILE", help="where a figure is drawn, NAME.png by default")
     _scale(show)
 
@@ -165,7 +167,12 @@ def _show(options) -> int:
 
         if units.scale() is units.SCALES["tiny"]:
             print("tiny scale: synthetic examples, and numbers that mean nothing", file=sys.stderr)
-        drawn = figures.ALL[options.what]()
+        draw = figures.ALL[options.what]
+        if options.networks and "networks" not in inspect.signature(draw).parameters:
+            raise ValueError(f"{options.what} has networks of its own; expected no --networks")
+        for network in options.networks or ():
+            units.run(network, 1, 0)  # says which there are, if it is not there
+        drawn = draw(tuple(options.networks)) if options.networks else draw()
         if isinstance(drawn, figures.Text):
             print(drawn)
         else:

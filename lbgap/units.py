@@ -55,6 +55,7 @@ class Scale:
 
 _CIFAR = (64, 128, 512, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)  # with 256 and 5000 13 sizes
 _CONVOLUTIONAL = ("C1", "C2", "C3", "C4")
+_FRAMES = ("F2", "F2-timit")
 SCALES = {
     "full": Scale(
         datasets={"F1": "mnist", "F2": "speech", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
@@ -63,8 +64,9 @@ SCALES = {
         smaller=dict.fromkeys((*LABS, "F1-5k", "wide"), 32),
         large={"F1": 6000, "F2": 72133, "F2-timit": 72133, "F2-lj": 4644, **dict.fromkeys((*_CONVOLUTIONAL, "C1-text"), 5000),  # 10 % of the training set
                "F1-5k": 400, "wide": 400, **dict.fromkeys(LABS, 1000)},
-        sweep={"F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR)},
-        whole=dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)),
+        sweep={"F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR),
+               **dict.fromkeys(_FRAMES, (64, 128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 144266))},  # with 256 and 72133 12
+        whole={**dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)), **dict.fromkeys(_FRAMES, (360665, 721329))},
         iterates=(1, 2, 4, 8, 15, 30, 60, 100),
         warm=(*range(10, 101, 10), *(k for k in range(1, 101) if k % 10)),
         laboratory=(8, 16, 32, 64, 128, 256, 512, 1000),

@@ -242,6 +242,11 @@ def test_show_prints_a_table_and_draws_a_figure(tiny, monkeypatch, tmp_path, cap
     monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
     assert __main__.main(["show", "table3"]) == 0 and "| F1 |" in capsys.readouterr().out
+    assert __main__.main(["show", "table3", "--networks", "F2"]) == 0
+    out = capsys.readouterr().out
+    assert "| F2 |" in out and "| F1 |" not in out
+    for words, told in ((["table3", "--networks", "F7"], "'F7' has no data set"), (["literal", "--networks", "F2"], "networks of its own")):
+        assert __main__.main(["show", *words]) == 1 and told in capsys.readouterr().err
     assert __main__.main(["show", "fig4", "--to", str(tmp_path / "four.png")]) == 0
     assert (tmp_path / "four.png").read_bytes().startswith(b"\x89PNG")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lbgap import __main__, data, speech
-from lbgap.speech import features, flite, lj, states
+from lbgap.speech import corpora, features, flite, lj, states
 from lbgap.training import Run
 
 RNG = np.random.default_rng
@@ -48,7 +48,7 @@ def test_a_tone_lights_up_its_own_band():
 
 
 def test_silence_has_a_logarithm_and_a_short_or_stereo_signal_is_refused():
-    assert np.isfinite(features.log_mel(np.zeros(800))).all() and not features.stored(np.zeros(800)).any()
+    assert np.isfinite(features.log_mel(np.zeros(800))).all() and not features.normalised(np.zeros(800)).any()
     for signal in (np.zeros(399), np.zeros((800, 2))):
         with pytest.raises(ValueError, match=re.escape(str(signal.shape)) + ".*400 samples"):
             features.log_mel(signal)
@@ -56,8 +56,8 @@ def test_silence_has_a_logarithm_and_a_short_or_stereo_signal_is_refused():
 
 def test_stored_features_have_no_mean_no_volume_and_steps_of_a_tenth():
     signal = RNG(2).standard_normal(32000) * np.linspace(0.1, 1, 32000)
-    stored = features.stored(signal)
-    assert stored.dtype == np.int8 and np.array_equal(stored, features.stored(7.3 * signal))
+    stored = features.normalised(signal)
+    assert stored.dtype == np.int8 and np.array_equal(stored, features.normalised(7.3 * signal))
     exact = features.log_mel(signal)
     assert np.abs(stored * 0.1 - (exact - exact.mean(0))).max() <= 0.05 + 1e-9
 
@@ -163,8 +163,8 @@ def test_classes_come_from_the_training_set_alone():
     found, x, *_ = toy()
     part = lambda shift: [((x[i : i + 100] * 10).astype(np.int8), found[i : i + 100]) for i in range(shift, shift + 1000, 100)]
     train, test = part(0), part(1000)
-    one, n = speech.corpus(train, test, 4)
-    other, _ = speech.corpus(train, [(frames[::-1], contexts) for frames, contexts in test], 4)
+    one, n = corpora.assemble(train, test, 4)
+    other, _ = corpora.assemble(train, [(frames[::-1], contexts) for frames, contexts in test], 4)
     assert np.array_equal(one[1], other[1]) and np.array_equal(one[3], other[3]) and n == 4
     assert [a.shape for a in one] == [(1000, 2), (1000,), (1000, 2), (1000,), (10,), (10,)]
 

@@ -11,7 +11,7 @@ from ..experiments import EXPERIMENTS
 from ..treatments import TREATMENTS
 from ..units import PAPER
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
-from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations,
+from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations, known_voices,
                        learning_rate_table, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
                        patience, precision, row, settled, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
 from .edge import edge_of_stability, edge_verdict
@@ -22,6 +22,7 @@ from .remedies import (benches, chosen_numbers, moments, remedy_paths, robust, r
                        scoreboard_figure, scoreboard_verdict, table6, table7, treated, tuning, verdict6, verdict7, verdict7_paper)
 from .scaling import pays, throughput
 from .same_function import adaptive, norms_verdict, twins, twins_verdict
+from .speech import corpora, human_verdict, listen, utterance
 from .statistics import bootstrap, difference, gap, holm, meet, ratio, welch
 from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_verdict, modes2, path_verdict, peaks, progress,
                      solver_verdict, starts, table2, table3, table4, verdict2, verdict3)
@@ -37,7 +38,7 @@ ALL = {
     "epsilon_grid": epsilon_grid, "scales": lambda: solvers(PAPER), "table4_matrices": matrices, "float64": precision,
     "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
-    "fig5_controls": fig5, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
+    "fig5_controls": fig5, "known_voices": known_voices, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
     "benches": benches, "bench_paths": lambda: fig3(EXPERIMENTS["bench_paths"].networks), "tuning": tuning, "conservative": table7,
     "conservative_reset": moments, "augmentation": table6, "augmented_loss": verdict6,
     "edge": edge_of_stability, "causal_grid": causal_grid, "noisy_labels": noisy_table,
@@ -54,4 +55,5 @@ ALL = {
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
     "no_dropout_paths": lambda: fig3(EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False),
     "twins_verdict": twins_verdict, "adaptive": adaptive, "norms_verdict": norms_verdict, "learning_rate_curves": learning_rates, "progress": progress, "pays": pays,
+    "human_verdict": human_verdict,
 }

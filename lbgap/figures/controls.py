@@ -236,6 +236,11 @@ def equal_updates(networks=None) -> Text:
     return _other_large("longer", networks, {"LB: as many steps as SB": treatments.longer}, EPOCHS)
 
 
+def known_voices(networks=None) -> Text:
+    """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between voices?"""
+    return _trained("known_voices", networks, labels=lambda _: "a sixth of the training utterances held out, to test on")
+
+
 def adam_epsilon(networks=None) -> Text:
     """Adam's epsilon, and how many coordinates it holds back."""
     return Text(f"{_trained('adam_epsilon', networks)}\n\n{idle(networks)}")

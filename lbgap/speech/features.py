@@ -38,7 +38,7 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(power @ mel_filters().T, FLOOR))
 
 
-def stored(signal: np.ndarray) -> np.ndarray:
+def normalised(signal: np.ndarray) -> np.ndarray:
     """`log_mel` less its mean over the utterance, in steps of 0.1: (T, 40) int8.
 
     So coarse a step is far below any noise, and makes the same bytes on every machine.

@@ -20,14 +20,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import lfilter, resample_poly
 
-from . import CLASSES, corpus, features, states
+from . import features, states
+from .corpora import CLASSES, assemble
 
 FRAMES = {"train": 721329, "test": 310621}  # Table 5
 VOICES = {"train": ("awb", "kal16", "slt"), "test": ("rms",)}
 PITCH = {"awb": (100, 160), "kal16": (80, 140), "slt": (140, 220)}  # Hz, the mean of an utterance; rms takes no pitch
 STRETCH = (0.8, 1.25)  # of every phone's duration, at the same pitch
 SPEED = (88, 112)  # percent, of the recording: pitch and formants move along
-NOISE = (5.0, 25.0)  # dB that the speech is above the noise
+NOISE = (15.0, 35.0)  # dB that the speech is above the noise
 WORDS = (4, 9)  # in a sentence
 
 
@@ -95,7 +96,7 @@ def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> 
     """Utterances of a split [(frames (T, 40) int8, contexts (T, 4))] of `count` frames in all, the last one cut."""
     def made(number):
         signal, segments = spoken(drawn(split, number, seed))
-        frames = features.stored(signal)
+        frames = features.normalised(signal)
         return frames, states.contexts(segments, len(frames))
 
     from tqdm.auto import tqdm
@@ -130,4 +131,4 @@ def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, cl
     for voice in sum(VOICES.values(), ()):
         if voice not in there:
             raise FileNotFoundError(f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite 2.2 with all its voices")
-    return corpus(*(utterances(split, frames[split], seed, progress) for split in ("train", "test")), classes)
+    return assemble(*(utterances(split, frames[split], seed, progress) for split in ("train", "test")), classes)

@@ -14,7 +14,8 @@ import wave
 import numpy as np
 from scipy.signal import resample_poly
 
-from . import corpus, features, states
+from . import features, states
+from .corpora import assemble
 
 RATE = 22050
 PAUSES = ("", "sp", "sil")  # the aligner's words for silence; "spn" is a noise, or a word it does not know
@@ -56,6 +57,6 @@ def make(folder, progress: bool = True) -> tuple[tuple[np.ndarray, ...], int]:
     """
     parts, source = {False: [], True: []}, wavs(folder)
     for name, segments in phones().items():
-        frames = features.stored(read(source / f"{name}.wav"))
+        frames = features.normalised(read(source / f"{name}.wav"))
         parts[name[-1] in "369"].append((frames, states.contexts(segments, len(frames))))
-    return corpus(parts[False], parts[True], None)
+    return assemble(parts[False], parts[True], None)

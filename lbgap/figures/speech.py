@@ -1,0 +1,103 @@
+"""What F2 sees and on which frames, and whether a human voice says what the synthetic stand-in says."""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+
+import numpy as np
+
+from .. import data, speech, stored
+from ..cost import examples
+from ..speech import features, lj
+from .plots import _axes
+from .statistics import gap, ratio
+from .words import Text, interval, number, table, trials
+
+WHAT = {  # of a corpus: whose voice, where its classes come from
+    "timit": ("630 people, read sentences", "Kaldi's forced alignment"),
+    "speech": ("4 synthetic voices, random words", "the synthesiser's own phone times"),
+    "speech-lj": ("1 reader, a book", "the Montreal Forced Aligner"),
+}
+
+
+def corpora() -> Text:
+    """The corpora that F2 can be trained on: their sizes, voices and classes."""
+    rows = []
+    for name, (voices, source) in WHAT.items():
+        train, test = examples(name)
+        classes = speech.CLASSES[name]
+        rows.append([f"`{name}`", voices, f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0), source])
+    return table(["corpus", "voices", "frames to train", "to test", "classes", "frames a class", "phones from"], rows)
+
+
+def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
+    """The log-mel frames of the embedded voice with its phones, the nine frames that F2 sees at once, and its classes.
+
+    name: an utterance of the training set; the first `seconds` of it are drawn, and the nine frames round the time `at`.
+    """
+    names = [n for n in lj.phones() if n[-1] not in "369"]
+    x, y, *_, lengths, _ = data.raw("speech-lj")
+    first, count = int(lengths[: names.index(name)].sum()), int(seconds * features.RATE / features.HOP)
+    frames, labels = x[first : first + count] * features.STEP, y[first : first + count]
+    times = (np.arange(count) * features.HOP + features.WINDOW / 2) / features.RATE  # of each frame's middle
+    half = features.HOP / features.RATE / 2
+    figure, (ax,) = _axes(1, 1, 3.2)
+    ax.grid(False)
+    ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=(times[0] - half, times[-1] + half, 0, features.BANDS))
+    for i, (end, phone) in enumerate(lj.phones()[name]):
+        start = lj.phones()[name][i - 1][0] if i else 0.0
+        if end < times[-1]:
+            ax.axvline(end, color="#123f73", lw=0.8)
+        if (start + end) / 2 < times[-1]:
+            ax.text((start + end) / 2, features.BANDS + 0.6, phone, ha="center", va="bottom", fontsize=8, color="#123f73")
+    for change in np.nonzero(np.diff(labels))[0]:
+        ax.plot(2 * [times[change] + half], [0, 1.5], color="#c1440e", lw=1)
+    middle = int(np.abs(times - at).argmin())
+    ax.add_patch(_box(times[middle - features.CONTEXT] - half, 0, (2 * features.CONTEXT + 1) * 2 * half, features.BANDS))
+    ax.set(xlabel="seconds", ylabel="mel band, low to high", xlim=(times[0] - half, times[-1] + half))
+    ax.set_title("box: what F2 sees at once; ticks below: the class changes", fontsize=9, pad=16)
+    return figure
+
+
+def _box(left, bottom, width, height):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, bottom), width, height, fill=False, ec="#c1440e", lw=2)
+
+
+SOUNDS = {  # in the package, as MP3
+    "human": "LJ001-0002 of LJ Speech: in being comparatively modern",
+    "stand-in": "the first test utterance of the stand-in: teeple yuzong martinson farmer sedler depressurizes waage",
+}
+
+
+def listen(which: str):
+    """A player for a "human" utterance or one of the "stand-in", which holds its sound. ValueError for another word."""
+    from IPython.display import HTML
+
+    if which not in SOUNDS:
+        raise ValueError(f"sound {which!r} is unknown; expected one of {', '.join(SOUNDS)}")
+    sound = base64.b64encode((pathlib.Path(speech.__file__).parent / f"{which}.mp3").read_bytes()).decode()
+    return HTML(f'<audio controls preload="none" aria-label="{SOUNDS[which]}" src="data:audio/mpeg;base64,{sound}"></audio>')
+
+
+def human_verdict() -> Text:
+    """What F2 says on a human voice, and whether the synthetic stand-in says the same: the gap in accuracy, and the sharpness."""
+    found = {}
+    for network in ("F2", "F2-lj"):
+        runs = stored.pairs(network)
+        found[network] = runs, gap(*runs.values()), ratio(*(stored.sharpness(of, 1e-3) for of in runs.values()))
+    lines, sides = [], {}
+    for network, (runs, ahead, sharper) in found.items():
+        if ahead.interval is None or sharper.interval is None:
+            lines.append(f"- {stored.stand_in(network)}: pending, fewer than two pairs are measured.")
+            continue
+        sides[network] = ahead.side(0), sharper.side(1)
+        lines.append(f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: SB is ahead by {number(ahead.value)} points "
+                     f"({interval(ahead.interval)}, {ahead.how}); LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)}).")
+    if len(sides) == 2:
+        word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"
+    else:
+        word = "open, since one of the two is pending" if sides else "pending"
+    return Text(f"**Does a human voice say what the stand-in says? Verdict: {word}.**\n\n" + "\n".join(lines))
