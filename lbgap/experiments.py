@@ -98,7 +98,7 @@ def _rates(network, trial):
 
 def settled(of):
     """Five epochs more, the rate falling to 0: away from the noisy point where a constant rate leaves it."""
-    return run(of.network, of.batch_size, of.init_seed, start=of, carry=True, epochs=5, lr_end=0.0)
+    return dataclasses.replace(of, start=of, carry=True, epochs=min(5, scale().epochs), lr_end=0.0)
 
 
 def sisters(network: str, trial: int) -> dict:
@@ -186,7 +186,7 @@ EXPERIMENTS = {
     "more_seeds": Experiment("trials 6 to 10", lambda network, trial: _both(train, sharpness)(network, trial)
                              if trial >= len(scale().trials) else [], ("F1",), 10),
     "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
-        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)]),
+        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)], SPOKEN),
     "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
         sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
     "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),

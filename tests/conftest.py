@@ -79,7 +79,7 @@ sys.meta_path.insert(0, Bare())
 # Every experiment, each on the cheapest network that has it, and every network in the paper's own tables. Two processes side by
 # side on one store: the first computes on two workers, and carries its results home; the second is several calls in one.
 CARRIED = ["--networks F1 wide --trials 0 2 --workers 2 --out out"]
-BESIDE = ["table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1", "fig4 fig5 fig6 conservative --networks F2 --trials 0",
+BESIDE = ["table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1", "fig4 fig5 fig6 conservative known_voices --networks F2 --trials 0",
           "table2 table3 --networks F1 --trials 1",
           "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0", "table4 fig7 text_variant no_dropout fig4_whole --networks C1 --trials 0",
           "augmentation augmented_loss --networks C1-text --trials 0",

@@ -28,7 +28,7 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
     store = results.Store(tiny.store, packaged=None)
     assert store.verify() == [] and not list((tiny.store / "work").glob("*.error"))
     for name, experiment in experiments.EXPERIMENTS.items():
-        cheapest = [n for n in ("F1", "mlp", "wide", "C1-text", "C1") if n in experiment.networks][:1]
+        cheapest = [n for n in ("F1", "mlp", "wide", "C1-text", "C1", "F2") if n in experiment.networks][:1]
         todo = experiments.wanted([name], cheapest, [0])
         assert name == "more_seeds" or todo
         assert all(unit in store for unit in todo), name

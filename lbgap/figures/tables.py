@@ -283,10 +283,10 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
 
 def progress(networks=experiments.CPU) -> Text:
     """Which experiments are done, and which are pending."""
-    store, rows = results.Store(), []
+    store, rows, networks = results.Store(), [], [network for network in names(networks) if not stored.waiting(network)]
     for name, experiment in experiments.EXPERIMENTS.items():
         wanted = experiments.wanted([name], networks)
         done = sum(unit in store for unit in wanted)
         if wanted:
             rows.append([experiment.title, f"{done} of {len(wanted)}", "done" if done == len(wanted) else PENDING])
-    return table([f"experiment, {', '.join(names(networks))}", "measurements", ""], rows)
+    return table([f"experiment, {', '.join(networks)}", "measurements", ""], rows)
