@@ -43,7 +43,7 @@ START = 90  # seconds that a process may take to import torch and to find its GP
 BESIDE = 20  # seconds kept for several processes at once, at most a third of all
 PROJECTION = 6  # and for the projection
 GIB = 2**30
-SETS = {"F1": "mnist", "F2": "timit", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100"}
+SETS = {"F1": "mnist", "F2": "speech", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100"}
 LIKE = {"C3": "C1", "C4": "C2", "mlp": "F1", "mlp-bn": "F1"}  # whose rate stands for it
 ARMS = (  # how a step is made, precision, cuDNN searches for the fastest algorithm
     ("eager", "float32", False), ("graphs", "float32", False), ("one graph", "float32", False), ("graphs", "tf32", False),

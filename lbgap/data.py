@@ -24,6 +24,7 @@ CHECKSUMS = {
     "cifar100": "7aa2560ea3dd37c24b4f2af58c2586572cbf52741272ff3df42c6ddfa51d5abf",
     "mnist-5k": "ec4bd5d3a9eab5585abf6094b0b6f9f5c827f73888e4af9be5e8b3540530169f",
     "speech": "cb910d1b8176323afcc75166feaeb0ac89efcab7d2cff0cf0c97f639fbbeb8ca",
+    "speech-val": "c7eda69f492c3391976e96eff8c07404265708b1a6bacd9ef6905e07da496588",
     "speech-lj": "3a6892d500e6ddcb0e9b7642b3a89cbb40d94f49ca2b6855e69ca4d35b838ab3",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }

@@ -1,6 +1,6 @@
 """Frames of speech: features against librosa, splicing and states by hand, the human corpus, and the spoken one where flite is."""
 
-import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ from lbgap.speech import corpora, features, flite, lj, states
 from lbgap.training import Run
 
 RNG = np.random.default_rng
+FOLDER = os.environ.get("LBGAP_DATA")  # where a reader keeps the full sets
 
 
 @pytest.fixture(autouse=True)
@@ -338,3 +339,12 @@ def test_what_flite_says_when_it_fails_is_told(monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: failed)
     with pytest.raises(RuntimeError, match="flite failed.*out of breath"):
         flite.spoken(u)
+
+
+@pytest.mark.skipif(not FOLDER or not os.path.exists(os.path.join(FOLDER or "", "lbgap-speech.npz")),
+                    reason="NO lbgap-speech.npz IN LBGAP_DATA: the whole stand-in is not checked")
+def test_the_whole_stand_in_where_it_is():
+    x_train, y_train, x_test, y_test, n_train, n_test = arrays = data.raw("speech", FOLDER)
+    assert (len(y_train), len(y_test), n_train.sum(), n_test.sum()) == (721329, 310621, 721329, 310621)
+    assert len(np.unique(y_train)) == 1973 and y_train.max() == 1972 and set(y_test) <= set(y_train)
+    assert data.digest(arrays) == data.CHECKSUMS["speech"] and data.digest(speech.validation(arrays)) == data.CHECKSUMS["speech-val"]
