@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_figures import made, row  # noqa: F401
 
-from lbgap import data, figures, speech, stored
+from lbgap import data, experiments, figures, speech, stored, units
 from lbgap.figures import speech as module
 
 
@@ -21,6 +21,7 @@ def test_f2_stands_beside_the_papers_numbers_and_says_that_these_are_of_timit(ma
         assert f"the gap is reproduced, on {words}.**" in verdict and "on TIMIT, so the two intervals need not meet" in verdict
         assert "need not meet" in str(figures.verdict3(network)) and words in str(figures.table3(network))
         assert "intervals meet" not in verdict and "intervals do not meet" not in verdict
+        assert "in the paper, on TIMIT, " in str(figures.verdict3(network))
     made.pairs("F1")
     assert "TIMIT" not in str(figures.verdict2("F1")) + str(figures.table2("F1"))
     made.pairs("F2-timit")  # the paper's own data are compared as such
@@ -38,6 +39,17 @@ def test_whether_a_human_voice_says_what_the_stand_in_says(made, human, word):
     text = str(figures.human_verdict())
     assert f"Verdict: {word}.**" in text and "LB is 100.0 times as sharp" in text
     assert ("`speech-lj`): pending" in text) == (human is None)
+
+
+def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
+    made.pairs("F2-lj", accuracy=([30.0, 31.0, 99.0], [32.0, 32.0, 1.0]))
+    assert "pending" in str(figures.settled_verdict("F2-lj"))
+    for trial in (0, 1):
+        for of, value in zip(units.pair("F2-lj", trial), (33.0 + trial, 32.0)):
+            made.train(experiments.settled(of), value, loss=0.002)
+    text = str(figures.settled_verdict("F2-lj"))
+    assert "2 trials: at a constant rate SB is ahead by -1.50 points" in text and "fallen to 0 SB is ahead by 1.50 points" in text
+    assert "loss of 0.1000 ± 0.0000 against 0.1000" in text and "loss of 0.0020 ± 0.0000 against 0.0020" in text
 
 
 def test_speech_is_compared_over_seeds_since_frames_are_not_independent(made):

@@ -13,7 +13,7 @@ from ..units import PAPER
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
 from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations, known_voices,
                        learning_rate_table, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
-                       patience, precision, row, settled, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
+                       patience, precision, row, settled, settled_verdict, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
 from .edge import edge_of_stability, edge_verdict
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
@@ -55,5 +55,5 @@ ALL = {
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
     "no_dropout_paths": lambda: fig3(EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False),
     "twins_verdict": twins_verdict, "adaptive": adaptive, "norms_verdict": norms_verdict, "learning_rate_curves": learning_rates, "progress": progress, "pays": pays,
-    "human_verdict": human_verdict,
+    "human_verdict": human_verdict, "settled_verdict": settled_verdict,
 }

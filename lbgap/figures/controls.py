@@ -10,7 +10,7 @@ from .. import experiments, paper, results, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
-from .words import ARMS, PENDING, Text, by_network, collapsed, dots, known, names, note, number, percent, spread, table
+from .words import ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, spread, table
 
 EPSILON = 1e-3
 OTHER = {"SB": "LB", "LB": "SB"}
@@ -212,6 +212,23 @@ def settled(networks=None) -> Text:
         rows += [row(network, "as in Table 2", runs),
                  row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS})]
     return compare(rows, extra=LOSS)
+
+
+def settled_verdict(networks="F1") -> Text:
+    """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it is at."""
+    def sentence(network):
+        runs, told = stored.pairs(network), []
+        after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
+        there = [i for i, both in enumerate(zip(*(stored.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()]
+        if not there:
+            return None
+        for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
+            of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
+            ahead = gap(*of.values())
+            loss = " against ".join(spread(stored.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
+            told.append(f"{words} SB is ahead by {number(ahead.value)} points ({interval(ahead.interval)}), at a training loss of {loss}")
+        return f"{network}, {len(there)} trial{'' if len(there) == 1 else 's'}: {'; '.join(told)}."
+    return by_network(networks, sentence)
 
 
 def _other_large(name, networks, makers, extra=None) -> Text:

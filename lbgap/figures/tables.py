@@ -58,7 +58,7 @@ def elsewhere(network: str) -> str:
 def beside(network: str, ours, theirs) -> str:
     """Whether our interval and the paper's meet, which means something on the paper's data only."""
     if stored.stand_in(network):
-        return "but that is on TIMIT, so the two intervals need not meet"
+        return "which is on TIMIT, so the two intervals need not meet"
     return f"the two intervals {'meet' if meet(ours, theirs) else 'do not meet'}"
 
 
@@ -152,7 +152,7 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
         text = f"{network} at epsilon {key} ({trials(small, large)}): LB is {number(ours.value, 1)} times as sharp as SB"
         if ours.interval:
             text += f" ({interval(ours.interval, 1)}{', not after Holm' if ours.side(1) and adjusted[network, key] >= 0.05 else ''})"
-        text += f"; in the paper, {number(theirs.value, 1)} times ({interval(theirs.interval, 1)}, from its means and deviations)"
+        text += f"; in the paper{', on TIMIT' if stored.stand_in(network) else ''}, {number(theirs.value, 1)} times ({interval(theirs.interval, 1)}, from its means and deviations)"
         if ours.interval:
             text += f": {beside(network, ours.interval, theirs.interval)}"
         lines.append(f"- {text}. SB: {points(small)}; LB: {points(large)}.")

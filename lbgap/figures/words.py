@@ -108,4 +108,5 @@ def by_network(networks, sentence) -> Text:
     lines = [f"- {words}" for words in lines] if len(found) > 1 else lines
     if missing:
         lines.append(f"\n**Verdict: pending** for {', '.join(missing)}: no pair is stored yet.")
-    return Text("\n".join(lines).strip() + note(networks))
+    alone = len(found) == 1 and stored.stand_in(names(networks)[0])  # its page has told what it is trained on
+    return Text("\n".join(lines).strip() + ("" if alone else note(networks)))

@@ -106,7 +106,7 @@ def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> 
                                                    disable=not progress) as bar:
         ahead = collections.deque(pool.submit(made, next(numbers)) for _ in range(2 * workers))
         try:
-            while left:
+            while left > 0:
                 ahead.append(pool.submit(made, next(numbers)))
                 frames, contexts = (part[:left] for part in ahead.popleft().result())
                 found.append((frames, contexts))
