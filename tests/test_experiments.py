@@ -236,6 +236,7 @@ def test_every_table_and_figure_says_what_is_missing(name, tmp_path, monkeypatch
 
 def test_there_is_a_table_or_figure_for_every_experiment():
     assert experiments.EXPERIMENTS.keys() <= figures.ALL.keys()
+    assert "batch doubles" in str(figures.ALL["growth"]())  # and no other table under a remedy's name
 
 
 def test_show_prints_a_table_and_draws_a_figure(tiny, monkeypatch, tmp_path, capsys):

@@ -49,7 +49,7 @@ ALL = {
     "scoreboard_figure": scoreboard_figure,
     **{f"{name}_paths": functools.partial(remedy_paths, name) for name in TREATMENTS if TREATMENTS[name].plots},
     "fig1": fig1, "fig2": lambda: fig2(PAPER), "verdict2": verdict2, "peaks": peaks, "modes2": modes2, "distances": distances,
-    "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "growth": growth, "modes3": modes3,
+    "verdict3": verdict3, "verdict4": lambda: verdict3(table="table4", subspace=100), "sharpness_growth": growth, "modes3": modes3,
     "solver_starts": starts, "path_verdict": lambda: path_verdict(PAPER), "fig6_read": fig6_read,
     "steep_share": steep_share, "top_space": top_space, "norm_matched_paths": norm_matched_paths,
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
