@@ -37,6 +37,16 @@ def seeds():
 
 
 @pytest.fixture
+def nothing_remembered(monkeypatch):
+    """No LBGAP_DATA, and what a test makes of the files is forgotten."""
+    from lbgap import data
+
+    monkeypatch.delenv("LBGAP_DATA", raising=False)
+    yield
+    data._load.cache_clear()
+
+
+@pytest.fixture
 def store(monkeypatch, tmp_path):
     """An empty store, into which a test writes."""
     from lbgap import results

@@ -17,15 +17,8 @@ from conftest import ROOT
 from lbgap import data
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 FOLDER = os.environ.get("LBGAP_DATA")  # where a reader keeps the full sets
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
-    """No LBGAP_DATA, and what a test makes of the files is forgotten."""
-    monkeypatch.delenv("LBGAP_DATA", raising=False)
-    yield
-    data._load.cache_clear()
 
 
 @pytest.fixture(scope="module")

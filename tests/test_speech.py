@@ -12,17 +12,11 @@ import torch
 
 from lbgap import __main__, data, speech
 from lbgap.speech import corpora, features, flite, lj, states
-from lbgap.training import Run
+from lbgap.training import Run, train
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 RNG = np.random.default_rng
 FOLDER = os.environ.get("LBGAP_DATA")  # where a reader keeps the full sets
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
-    monkeypatch.delenv("LBGAP_DATA", raising=False)
-    yield
-    data._load.cache_clear()
 
 
 # ------------------------------------------------------------------------------------------------------- log-mel
@@ -275,6 +269,35 @@ def small():
     rng = RNG(0)
     arrays = [a for n in (60, 30) for a in (rng.integers(-50, 50, (n, 40)).astype(np.int8), rng.integers(0, 9, n))]
     return (*arrays, np.array([20, 40]), np.array([30])), 9
+
+
+# ------------------------------------------------------------------------------------------------ a reader's TIMIT
+
+
+@pytest.mark.filterwarnings("ignore:.*the paper's very data")
+def test_a_readers_timit_is_loaded_packed_and_trained_with_its_own_classes(tmp_path, monkeypatch):
+    kaldiio, rng = pytest.importorskip("kaldiio", reason="NO KALDIIO HERE: TIMIT is not read"), RNG(0)
+    for split, names in (("train", "ab"), ("test", "c")):
+        (tmp_path / "timit" / split).mkdir(parents=True)
+        frames = {name: rng.standard_normal((30, 40)).astype(np.float32) for name in names}
+        kaldiio.save_ark(str(tmp_path / "timit" / split / "feats.ark"), frames)
+        kaldiio.save_ark(str(tmp_path / "timit" / split / "ali.ark"), {name: rng.integers(0, 7, 30).astype(np.int32) for name in names})
+    (tmp_path / "timit" / "num_pdfs").write_text("7\n")
+    monkeypatch.setenv("LBGAP_DATA", str(tmp_path))
+    with pytest.warns(UserWarning, match="60 frames, the paper's 721,329"):
+        read = data.load("timit")
+    assert read.x_train.shape == (60, 360) and read.x_test.shape == (30, 360) and read.classes == 7
+    middle = {tuple(row) for row in read.x_test[:, 160:200].tolist()}
+    assert middle == {tuple(row) for row in frames["c"].tolist()}  # as found: nothing is rounded
+    data._load.cache_clear()
+    with pytest.warns(UserWarning):
+        assert __main__.main(["data", "timit", "--out", str(tmp_path)]) == 0
+    shutil.rmtree(tmp_path / "timit")
+    data._load.cache_clear()
+    packed = data.load("timit")
+    assert packed.checksum == read.checksum and packed.classes == 7
+    run = Run("F2", "timit", 16, epochs=1, shrink=8)
+    assert run.build()[-1].out_features == 7 and np.isfinite(train(run, progress=False).history["train_loss"]).all()
 
 
 # ------------------------------------------------------------------------------------------------- the stand-in
