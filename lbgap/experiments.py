@@ -212,7 +212,7 @@ EXPERIMENTS = {
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
     "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1"), 1),
     "known_voices": Experiment("tested on voices of the training set", lambda network, trial: _both(
-        train, dataset=f"{scale().datasets[network]}-val")(network, trial), ("F2",), 3),
+        train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial), ("F2",), 3),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
     "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", "C1", "C2", "C3", "C4")),
     # -- remedies, and what they teach --------------------------------------------------------------------------------
