@@ -33,6 +33,8 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
         assert name == "more_seeds" or todo
         assert all(unit in store for unit in todo), name
     assert all(unit in store for unit in experiments.wanted(["table2", "table3", "fig3"], units.PAPER, [0]))
+    spoken = "table2", "table3", "table4", "fig3", "fig4", "fig5", "fig6", "fig7", "conservative"  # all that the paper shows of F2
+    assert all(unit in store for unit in experiments.wanted(spoken, ["F2"], [0]))
 
     def numbers(value):
         return ([n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
