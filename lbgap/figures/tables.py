@@ -45,7 +45,7 @@ def _verdict2(network):
     if ours.interval is None:
         return f"**Verdict: open.** {said}; the paper has {number(theirs.value)}. One trial gives no interval."
     word = {1: "reproduced", -1: "reversed", 0: "not settled"}[ours.side(0)]
-    return (f"**Verdict: the gap is {word}{elsewhere(network)}.** {said} ({interval(ours.interval)}, {ours.how}). The paper has {number(theirs.value)} "
+    return (f"**Verdict: the gap is {word}{elsewhere(network)}.** {said} ({interval(ours.interval)}, {ours.how}). The paper has{', on TIMIT,' if stored.stand_in(network) else ''} {number(theirs.value)} "
             f"({interval(theirs.interval)}, from its means and deviations): {beside(network, ours.interval, theirs.interval)}. "
             f"All trials, SB: {points(small)}; LB: {points(large)}.")
 
@@ -58,7 +58,7 @@ def elsewhere(network: str) -> str:
 def beside(network: str, ours, theirs) -> str:
     """Whether our interval and the paper's meet, which means something on the paper's data only."""
     if stored.stand_in(network):
-        return "which is on TIMIT, so the two intervals need not meet"
+        return "another data set, so the two intervals need not meet"
     return f"the two intervals {'meet' if meet(ours, theirs) else 'do not meet'}"
 
 
