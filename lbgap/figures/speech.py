@@ -36,7 +36,8 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
 
     name: an utterance of the training set; the first `seconds` of it are drawn, and the nine frames round the time `at`.
     """
-    names = [n for n in lj.phones() if n[-1] not in "369"]
+    said = lj.phones()
+    names = [n for n in said if n[-1] not in "369"]
     x, y, *_, lengths, _ = data.raw("speech-lj")
     first, count = int(lengths[: names.index(name)].sum()), int(seconds * features.RATE / features.HOP)
     frames, labels = x[first : first + count] * features.STEP, y[first : first + count]
@@ -45,8 +46,8 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
     figure, (ax,) = _axes(1, 1, 3.2)
     ax.grid(False)
     ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=(times[0] - half, times[-1] + half, 0, features.BANDS))
-    for i, (end, phone) in enumerate(lj.phones()[name]):
-        start = lj.phones()[name][i - 1][0] if i else 0.0
+    for i, (end, phone) in enumerate(said[name]):
+        start = said[name][i - 1][0] if i else 0.0
         if end < times[-1]:
             ax.axvline(end, color="#123f73", lw=0.8)
         if (start + end) / 2 < times[-1]:
