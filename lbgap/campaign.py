@@ -136,9 +136,9 @@ def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[
             if unit in store:  # another campaign was quicker
                 return "done", None
             started = time.monotonic()
-            result, checksum = compute(unit, work, device, deadline, progress, ways)
+            result, told = compute(unit, work, device, deadline, progress, ways)
             seconds = result.pop("seconds", None) or time.monotonic() - started
-            return "done", results.read(store.put(unit, result, results.provenance(device, seconds, checksum)))
+            return "done", results.read(store.put(unit, result, results.provenance(device, seconds, **told)))
     except OutOfTime:
         return "left", None
     except WRONG as error:

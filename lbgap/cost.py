@@ -22,7 +22,7 @@ EXAMPLES = {  # to train, to test (Table 5)
 EVALUATIONS = {"best": 51, "literal": 15, "subspace": 35}
 PRODUCT = 3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
 EFFICIENCY = 0.75  # of a matrix product's speed, what training F1 and C1 at 256 reaches at least, beside other load
-EPOCH = (1, 1)  # forward passes over the training and the test set after each epoch (`training.measure`)
+EPOCH = (1, 1)  # forward passes over the training and the test set whenever training looks where it is (`Run.looks`)
 FINAL = (6, 4)  # by a unit that trains: three batch-norm modes, two of them passes more, and the hits
 SEARCH = 20  # evaluations that find the temperature of match="loss"
 
@@ -163,7 +163,9 @@ def _gradient(of, split="train") -> float:
 
 
 def _epoch(of) -> float:
-    return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + _passes(of, *EPOCH)
+    size = examples(of.dataset)[0]
+    looks = sum(of.looks(epoch, size) for epoch in range(1, of.epochs + 1)) / of.epochs
+    return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + looks * _passes(of, *EPOCH)
 
 
 def _measuring(unit, of) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from . import treatments, units
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import LABS, PAPER, SPOKEN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
+from .units import LABS, PAPER, SETTLED, SPOKEN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +190,8 @@ EXPERIMENTS = {
     "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
         sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
     "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),
-    "matched_loss": Experiment("both stopped at one training loss", _both(train, sharpness, stop_loss=1e-3, epochs=300)),
+    "matched_loss": Experiment("both stopped at one training loss", _both(
+        train, sharpness, stop_f=1e-3, epochs=300, **SETTLED), (*PAPER, "C1-text")),
     "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
     "scales": Experiment("SciPy at other scalings", _both(

@@ -9,36 +9,48 @@ import time
 import numpy as np
 import torch
 
-from . import data, landscape, metric, noise, rescaling, scaling, spectrum, speech
+from . import data, landscape, machine, metric, noise, rescaling, scaling, spectrum, speech
 from .objective import Objective
 from .remedies import Augmentation
-from .training import OutOfTime, float32, train
+from .training import OutOfTime, float32, packaged, train
 from .units import EPSILONS, runs_of, subjects
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
-OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", *OBJECTIVE)
+OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", "revision", *OBJECTIVE)
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, str | None]:
-    """The result of a unit, and the checksum of its data (None if it reads none). Trains what it needs, from the checkpoint if any.
+def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, dict]:
+    """Measure a unit on its minimisers, which are trained first where they are not there.
 
-    work: the folder of checkpoints. deadline: a time.time() after which OutOfTime is raised, to go on another time.
-    ways: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
+    A packaged minimiser is taken as it is, but where Adam's state at its end is measured, which it lacks.
+
+    Args:
+        unit: what to measure, see `units`.
+        work: the folder of checkpoints.
+        device: where.
+        deadline: a time.time() after which OutOfTime is raised, to go on another time.
+        progress: show bars.
+        ways: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
+
+    Returns:
+        The result; and for its provenance the checksum of its data, None if it reads none, the threads it took, and
+        {Run.id: checksum} of each x that was measured.
     """
     if unit["kind"] == "throughput":  # of a step, which needs no minimiser and no data
-        return {"diverged": False, **timed(unit, device)}, None
-    minimizers = [train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress,
-                        keep=(ways or {}).get(of.trajectory, ())) for of in runs_of(unit)]
-    of = minimizers[0].run
+        return {"diverged": False, **timed(unit, device)}, {"data": None}
+    there = packaged if unit["kind"] != "edge" else lambda of: None
+    minimizers = [there(of) or train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress,
+                                     keep=(ways or {}).get(of.trajectory, ())) for of in runs_of(unit)]
+    of, n = minimizers[0].run, len(minimizers[0].x)
     dataset = data.load(of.dataset, device, *of.noise)
     if any(m.diverged for m in minimizers):
         result = {"diverged": True}
         if unit["kind"] == "train":
-            result["history"] = minimizers[0].history
+            result["history"] = looked_at(minimizers[0], len(dataset.y_train))
     else:
-        with float32(device):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
+        with float32(device), machine.sparing(n):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
             result = {"diverged": False, **KINDS[unit["kind"]](unit, minimizers, dataset, deadline)}
-    return result, dataset.checksum
+    return result, {"data": dataset.checksum, "threads": machine.threads(n), "x": {m.run.id: m.checksum for m in minimizers}}
 
 
 def trained(unit, minimizers, dataset, deadline) -> dict:
@@ -59,8 +71,15 @@ def trained(unit, minimizers, dataset, deadline) -> dict:
         changed = dataset.y_train != data.load(m.run.dataset, dataset.y_train.device).y_train
         learned = Objective(m, "train", "recalibrated", dataset=dataset).hits(m.x)
         told["memorised"] = 100 * learned[changed].double().mean().item()
-    return {**told, "epochs": len(m.history["train_loss"]), "distance": m.history["distance"][-1], "final": final,
-            "history": m.history, "seconds": m.seconds}
+    return {**told, "epochs": m.epochs, "distance": m.history["distance"][-1], "final": final,
+            "history": looked_at(m, len(dataset.y_train)), "seconds": m.seconds}
+
+
+def looked_at(m, examples: int) -> dict:
+    """The history at the epochs of `Run.looks` alone: where else training stopped to look depends on what else was wanted."""
+    at = [k for k, epoch in enumerate(m.history["epoch"]) if m.run.looks(epoch, examples) or epoch == m.epochs]
+    of_every_epoch = ("batch_size", "updates")
+    return {key: values if key in of_every_epoch else [values[k] for k in at] for key, values in m.history.items()}
 
 
 def measured(unit, minimizers, dataset, deadline) -> dict:

@@ -156,16 +156,25 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def provenance(device, seconds: float, checksum: str | None) -> dict:
-    """Where, when and with what a result was computed. seconds: wall time; checksum: the data set's, None without one."""
+def provenance(device, seconds: float, data: str | None, threads: int | None = None, x: dict | None = None) -> dict:
+    """Where, when and with what a result was computed.
+
+    Args:
+        device: as PyTorch names it.
+        seconds: of wall time.
+        data: the data set's checksum, None without one.
+        threads: those it was computed on, PyTorch's number by default.
+        x: {Run.id: checksum} of each minimiser that was measured.
+    """
     kind = torch.device(device).type
     return {
         "device": torch.cuda.get_device_name(device) if kind == "cuda" else _cpu(),
-        "threads": torch.get_num_threads(),
+        "threads": threads or torch.get_num_threads(),
         "seconds": round(seconds, 1),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": commit(),
-        "data": checksum,
+        "data": data,
+        **({"x": x} if x else {}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__,
                      **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")}},
     }

@@ -63,6 +63,17 @@ def history(runs, key: str) -> list[np.ndarray]:
     return [np.array(r["history"][key], float) for r in each(units.train, runs) if r and key in r["history"]]
 
 
+def curves_of(runs, key: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(epochs, values) of a history for each run that has one.
+
+    Args:
+        runs: whose.
+        key: as in `history`, but for those of every epoch.
+    """
+    found = [r["history"] for r in each(units.train, runs) if r and key in r["history"]]
+    return [(np.array(h.get("epoch", range(1, len(h[key]) + 1))), np.array(h[key], float)) for h in found]
+
+
 def epochs(runs) -> np.ndarray:
     """How many epochs each run took (R,)."""
     return np.array([np.nan if r is None else r["epochs"] for r in each(units.train, runs)], float)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
+import hashlib
 import json
 import math
 import os
@@ -15,12 +17,13 @@ import warnings
 import torch
 from torch import nn
 
-from . import data, networks, remedies
+from . import data, machine, networks, remedies
 from .objective import flat, recalibrate, spans, tally, unflat
 from .remedies import Step
 from .results import content_id
 
 EVALUATION_BATCH = 5000  # as in the authors' code
+DEAR = 10_000  # training examples: with more, f is not measured after every epoch where no rule needs it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Run:
       beta1 0.9, beta2 0.999 and adam_epsilon 1e-8, the defaults of the authors' Keras; weight_decay is L2.
     epochs: how many, 100 by default; a cap when a stopping rule is given:
       patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this;
-      stop_f: stop at an f below this, f measured after each epoch as in Eq. 1.
+      stop_f: stop at an f below this in `stop_epochs` epochs running, 1 by default, f measured after each epoch as in
+      Eq. 1. With batch norm f jumps from one epoch to the next, and one epoch below is no end.
     lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
     start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is its
       own. carry: take over the optimiser's state from there too (Adam's moments); False resets it.
@@ -72,6 +76,7 @@ class Run:
     start: Run | None = None
     carry: bool = False
     stop_f: float | None = None
+    stop_epochs: int = 1
     remedies: tuple = ()
     init_seed: int | None = None
     order_seed: int | None = None
@@ -91,7 +96,8 @@ class Run:
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}")
-        for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0), ("stop_f", 0)):
+        for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0), ("stop_f", 0),
+                          ("stop_epochs", 1)):
             value = getattr(self, name)
             if value is not None and not (value >= low and value > 0):
                 raise ValueError(f"{name} is {value}; expected a number greater than 0")
@@ -141,6 +147,19 @@ class Run:
         """(label_noise, noise_seed), as `data.load` takes them."""
         return self.label_noise, self.noise_seed
 
+    def looks(self, epoch: int, examples: int) -> bool:
+        """Whether f, accuracy and all else in the history are measured after an epoch.
+
+        After each one where a stopping rule needs it or the training set is small; else, as that would be a quarter of the
+        work, after epochs 1, 2 and 4, every fifth and the last.
+
+        Args:
+            epoch: counted from 1.
+            examples: in the training set.
+        """
+        needed = self.patience or self.stop_loss is not None or self.stop_f is not None
+        return bool(needed) or examples <= DEAR or epoch in (1, 2, 4, self.epochs) or epoch % 5 == 0
+
     def build(self) -> nn.Module:
         """The network at its seeded start (`start` is not looked at)."""
         return networks.build(self.network, self.variant, self.init_seed, self.init, self.activation, self.dropout, self.shrink,
@@ -158,10 +177,10 @@ class Minimizer:
     """Where a run ended.
 
     x: (n,) float32, all trainable parameters, flat, in the network's order. buffers: the network's buffers by name.
-    history: lists with one entry an epoch. "train_loss" and "train_accuracy" are f and its accuracy (percent) in
-      `batch` mode; "test_loss" and "test_accuracy" are recalibrated; "running_loss" is the mean mini-batch loss seen
-      while training; "distance" is ||x - x0||. With remedies also "batch_size" and "updates", the optimiser's steps; their
-      running loss is what they minimise. diverged: the loss became infinite or NaN, and training stopped there.
+    history: lists with one entry for each epoch of "epoch", after which f was measured (see `Run.looks`). "train_loss" and
+      "train_accuracy" are f and its accuracy (percent) in `batch` mode; "test_loss" and "test_accuracy" are recalibrated;
+      "running_loss" is the mean mini-batch loss seen while training; "distance" is ||x - x0||. With remedies also
+      "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they minimise. diverged: the loss became infinite or NaN, and training stopped there.
     preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected for its
       bias; None for other optimisers and for a minimiser from a file.
     """
@@ -173,6 +192,16 @@ class Minimizer:
     diverged: bool = False
     seconds: float = 0.0  # of wall time that training took, all sittings together
     preconditioner: torch.Tensor | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it was trained."""
+        return self.history["epoch"][-1]
+
+    @property
+    def checksum(self) -> str:
+        """The first 16 hex digits of the sha256 of x: two minimisers that differ in a bit have different ones."""
+        return hashlib.sha256(self.x.detach().cpu().numpy().tobytes()).hexdigest()[:16]
 
     def network(self) -> nn.Module:
         """A fresh network at x, in eval mode."""
@@ -202,6 +231,7 @@ class Minimizer:
         with safe_open(str(path), "pt") as f:
             meta = {k: json.loads(v) for k, v in f.metadata().items()}
             meta["run"] = Run(**meta["run"])
+            meta["history"].setdefault("epoch", list(range(1, len(meta["history"]["train_loss"]) + 1)))
             buffers = {k[7:]: f.get_tensor(k) for k in f.keys() if k.startswith("buffer.")}
             return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
 
@@ -213,6 +243,23 @@ def minimizer(name: str) -> Minimizer:
     if name not in known:
         raise ValueError(f"minimizer {name!r} is unknown; expected one of {', '.join(known)}")
     return Minimizer.open(folder / f"{name}.safetensors")
+
+
+@functools.cache
+def _packaged() -> dict[str, str]:
+    """{id of its run: name} of the packaged minimisers."""
+    folder = pathlib.Path(__file__).parent / "minimizers"
+    return {minimizer(path.stem).run.id: path.stem for path in folder.glob("*.safetensors")}
+
+
+def packaged(run: Run) -> Minimizer | None:
+    """The packaged minimiser of a run, or None; it has no `preconditioner`.
+
+    Args:
+        run: what was trained.
+    """
+    name = _packaged().get(run.id)
+    return name and minimizer(name)
 
 
 class OutOfTime(Exception):
@@ -233,6 +280,7 @@ def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 
 
     Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
     """
+    machine.keep_memory()
     return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep).minimizer()
 
 
@@ -255,13 +303,14 @@ class _Training:
         self.optimizer = make_optimizer(run, self.parameters)
         self.order = torch.Generator().manual_seed(run.order_seed)
         self.history: dict[str, list[float]] = {}
-        self.diverged, self.seconds = False, 0.0
+        self.epoch, self.diverged, self.seconds = 0, False, 0.0
         self.cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
         state = self._found()
-        if run.start and (state is None or len(state["history"]["train_loss"]) < run.epochs):
+        if run.start and (state is None or state["epoch"] < run.epochs):
             self._begin(progress)
         self.x0 = flat(self.parameters)
-        with torch.random.fork_rng(devices=self.cuda), _precision(run.precision, device) as autocast:
+        with (torch.random.fork_rng(devices=self.cuda), _precision(run.precision, device) as autocast,
+              machine.sparing(len(self.x0))):
             torch.manual_seed(run.order_seed)  # dropout
             if state:
                 self._load(state)
@@ -310,7 +359,8 @@ class _Training:
         torch.set_rng_state(state["cpu_rng"].cpu())
         for d, s in zip(self.cuda, state["cuda_rng"]):
             torch.cuda.set_rng_state(s.cpu(), d)
-        self.history, self.diverged, self.seconds = state["history"], state["diverged"], state["seconds"]
+        self.history, self.epoch = state["history"], state["epoch"]
+        self.diverged, self.seconds = state["diverged"], state["seconds"]
 
     def _save(self, until: Run | None = None):
         """Write the checkpoint, or that of the run `until` the present epoch, beside it."""
@@ -319,15 +369,14 @@ class _Training:
             "run": (until or self.run).spec, "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
             "order": self.order.get_state(), "cpu_rng": torch.get_rng_state(),
             "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda], "history": self.history,
-            "diverged": self.diverged, "seconds": self.seconds,
+            "epoch": self.epoch, "diverged": self.diverged, "seconds": self.seconds,
         })
 
     def _epochs(self, autocast, progress):
         run, history = self.run, self.history
-        if self.diverged or _finished(run, history):
+        if self.diverged or _finished(run, self.epoch, history):
             return
-        epoch = len(history.get("train_loss", ()))
-        bar = _bar(run, epoch) if progress else None
+        bar = _bar(run, self.epoch) if progress else None
         saved = last = time.monotonic()
         # A large batch is not bound by launches, and a graph would hold its activations a second time.
         graphed = self.cuda and run.batch_size <= 2048 and not run.remedies
@@ -335,41 +384,48 @@ class _Training:
         step = Step(run, self.network, self.optimizer, self.dataset, autocast, graph, run.batch_size)
         done = False
         while not done:
-            size = step.size(epoch, history.get("batch_size", [run.batch_size])[-1])
-            running = _epoch(step, self.inputs, self.order, size, epoch)
-            measured = {"running_loss": running, **measure(self.network, self.dataset),
-                        "distance": (flat(self.parameters) - self.x0).double().norm().item()}
+            size = step.size(self.epoch, history.get("batch_size", [run.batch_size])[-1])
+            running = _epoch(step, self.inputs, self.order, size, self.epoch)
+            self.epoch += 1
             if run.remedies:
-                measured |= {"batch_size": size, "updates": step.updates}
+                history.setdefault("batch_size", []).append(size)
+                history.setdefault("updates", []).append(step.updates)
                 step.updates = 0
-            if run.optimizer == "adam" and (epoch == 0 or "adam_idle" in history):
-                measured["adam_idle"] = adam_idle(self.optimizer)
-            for key, value in measured.items():
-                history.setdefault(key, []).append(value)
-            self.diverged = not all(map(math.isfinite, measured.values()))
-            epoch += 1
+            if not math.isfinite(running) or self.epoch in self.keep or run.looks(self.epoch, len(self.inputs)):
+                self._look(running)
             if self.on_epoch:
-                self.on_epoch(epoch, self.network)
+                self.on_epoch(self.epoch, self.network)
             if bar is not None:
-                bar.set_postfix_str(f"f {measured['train_loss']:.2e}, test {measured['test_accuracy']:.2f} %")
+                bar.set_postfix_str(f"f {history['train_loss'][-1]:.2e}, test {history['test_accuracy'][-1]:.2f} %")
                 bar.update()
             now = time.monotonic()
             self.seconds, last = self.seconds + now - last, now
             late = self.deadline is not None and time.time() > self.deadline
-            done = self.diverged or _finished(run, history)
-            if self.checkpoint and epoch in self.keep:
-                self._save(self.keep[epoch])
+            done = self.diverged or _finished(run, self.epoch, history)
+            if self.checkpoint and self.epoch in self.keep:
+                self._save(self.keep[self.epoch])
             if self.checkpoint and (late or done or now - saved >= self.checkpoint_every):
                 self._save()
                 saved = time.monotonic()
             if late and not done:
-                raise OutOfTime(f"{run.network} at batch {run.batch_size}: {epoch} epochs done")
+                raise OutOfTime(f"{run.network} at batch {run.batch_size}: {self.epoch} epochs done")
         if bar is not None:
             bar.close()
         if graphed:  # reference cycles would keep the graph's memory through the measurements that follow
             del graph, step
             gc.collect()
             torch.cuda.empty_cache()
+
+
+    def _look(self, running):
+        """Measure where training is and write it into the history."""
+        measured = {"epoch": self.epoch, "running_loss": running, **measure(self.network, self.dataset),
+                    "distance": (flat(self.parameters) - self.x0).double().norm().item()}
+        if self.run.optimizer == "adam":
+            measured["adam_idle"] = adam_idle(self.optimizer)
+        for key, value in measured.items():
+            self.history.setdefault(key, []).append(value)
+        self.diverged = not all(map(math.isfinite, measured.values()))
 
 
 def _epoch(step: Step, inputs, order, batch_size: int, epoch: int = 0) -> float:
@@ -404,13 +460,13 @@ def adam_idle(optimizer) -> float:
     return 100 * idle.item() / total
 
 
-def _finished(run: Run, history: dict) -> bool:
-    f = history.get("train_loss", [])
-    if len(f) >= run.epochs:
+def _finished(run: Run, epoch: int, history: dict) -> bool:
+    if epoch >= run.epochs:
         return True
+    f = history.get("train_loss", [])
     if run.stop_loss is not None and f and history["running_loss"][-1] < run.stop_loss:
         return True
-    if run.stop_f is not None and f and f[-1] < run.stop_f:
+    if run.stop_f is not None and len(f) >= run.stop_epochs and max(f[-run.stop_epochs:]) < run.stop_f:
         return True
     return run.patience is not None and len(f) > run.patience and min(f[-run.patience:]) >= min(f[:-run.patience])
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from . import units
 from .cost import examples
 from .remedies import (SAM, Adversarial, Augmentation, Conservative, Ghost, GradientPenalty, Growth, Injected, Schedule, Sharpen,
-                       Stability, VarianceTest, layers)
+                       Stability, VarianceTest)
 from .training import Run
 from .units import PAPER, pair, run, sizes
 
@@ -35,16 +35,8 @@ class Treatment:
 def _treated(title, source, remedies, networks=ALL, both=False, plots=False):
     """LB with remedies(network, arm), and SB with them where `both`."""
     def make(arm):
-        return lambda network, trial: _with(network, trial, sizes(network)[arm == "LB"], [remedies(network, arm)])
+        return lambda network, trial: run(network, sizes(network)[arm == "LB"], trial, remedies=[remedies(network, arm)])
     return Treatment(title, source, make("LB"), make("SB") if both else None, networks, plots)
-
-
-def _with(network, trial, batch_size, remedies, **settings):
-    """A run with remedies, to the network's usual end; by f where a remedy changes the loss that training sees."""
-    usual = units.USUAL.get(network, {})
-    if "stop_loss" in usual and {"weights", "loss"} & {layer for remedy in remedies for layer in layers(remedy)}:
-        settings = {"stop_loss": None, "stop_f": usual["stop_loss"], **settings}
-    return run(network, batch_size, trial, remedies=remedies, **settings)
 
 
 def ratio(network: str) -> float:
@@ -101,7 +93,7 @@ def _scaled(power):
     return lambda network, trial: run(network, sizes(network)[1], trial, lr=1e-3 * ratio(network) ** power, remedies=Schedule(warmup=5))
 
 
-LONG = {"F1-5k": {"epochs": 200, "stop_f": None}, "mlp": {"epochs": 600, "stop_loss": None}}
+LONG = {"F1-5k": {"epochs": 200, "stop_f": None, "stop_epochs": 1}, "mlp": {"epochs": 600, "stop_f": None}}
 
 
 def longer(network: str, trial: int) -> Run:
@@ -163,8 +155,8 @@ def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
     if network == "mlp":
         del noise["LB, ghosts"]  # it has no batch norm
     shape = {"flatter": [SAM(0.2)], "as it is": [], "sharper": [Sharpen()]}
-    stop = {} if network in units.USUAL else {"stop_f": 1e-3, "epochs": 300}
-    return {(n, s): _with(network, trial, batch, [*own, *bent], **stop)
+    stop = {} if network in units.USUAL else {"stop_f": 1e-3, "epochs": 300, **units.SETTLED}
+    return {(n, s): run(network, batch, trial, remedies=[*own, *bent], **stop)
             for n, (batch, own) in noise.items() for s, bent in shape.items()}
 
 

@@ -13,15 +13,17 @@ import os
 from .training import Run
 
 EPSILONS = (1e-3, 5e-4)  # section 2.2.2
+SOLVER = 2  # the revision of `best`: a changed solver measures something else under one name, so its units say which it is
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
 SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
 BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide", "F2-lj": "F2", "F2-timit": "F2"}  # a network of Table 1, or another, as two cores can train it often
 STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}  # in place of TIMIT
-USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss
-    "mlp": {"stop_loss": 5e-3, "epochs": 600}, "mlp-bn": {"stop_loss": 5e-3, "epochs": 600},
-    "F1-5k": {"stop_f": 1e-2, "epochs": 200}, "F2-lj": {"patience": 10, "epochs": 60}, "C1-text": {"variant": "text"},
+SETTLED = {"stop_epochs": 3}  # with batch norm f jumps between epochs, so one epoch below the goal is no end
+USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss, by f
+    "mlp": {"stop_f": 5e-3, "epochs": 600}, "mlp-bn": {"stop_f": 5e-3, "epochs": 600, **SETTLED},
+    "F1-5k": {"stop_f": 1e-3, "epochs": 200, **SETTLED}, "F2-lj": {"patience": 10, "epochs": 60}, "C1-text": {"variant": "text"},
 }
 
 
@@ -127,7 +129,7 @@ def iterate(of: Run, epoch: int) -> Run:
 
 
 def laboratory(network: str, batch_size: int, trial: int) -> Run:
-    """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, to a mean running loss of 5e-3."""
+    """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, until f is below 5e-3."""
     return run(network, batch_size, trial)
 
 
@@ -151,7 +153,8 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
     same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c measures
     the same function at other weights; see `rescaling`. offset=0.0 takes the adaptive box in place of the paper's.
     """
-    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings)
+    revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
+    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings, **revision)
 
 
 def grid(of: Run, **settings) -> dict:

@@ -58,7 +58,7 @@ def test_no_two_units_of_one_run_are_under_way_at_once(store, monkeypatch):
         most.append(len(under_way))
         time.sleep(0.1)
         under_way.remove(names)
-        return {"diverged": True}, "none"
+        return {"diverged": True}, {"data": "none"}
 
     monkeypatch.setattr(campaign, "compute", compute)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:

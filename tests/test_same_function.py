@@ -60,8 +60,8 @@ def test_a_twin_is_measured_as_the_same_function(network, exact, monkeypatch, tm
     for c in (1.0, 1 / 8):
         for offset in ({}, {"offset": 0.0}):
             unit = units.sharpness(of, (1e-3,), twin=c, **offset)
-            result, checksum = measurements.compute(unit, tmp_path, progress=False)
-            assert result["match"]["f_before"] == f0 and checksum == dataset.checksum
+            result, told = measurements.compute(unit, tmp_path, progress=False)
+            assert result["match"]["f_before"] == f0 and told["data"] == dataset.checksum
             assert result["match"]["f_after"] == (f0 if exact or c == 1 else pytest.approx(f0, rel=0.05))
             found[c, bool(offset)] = result["values"][0]["value"]
     assert found[1 / 8, True] == (found[1.0, True] if exact else pytest.approx(found[1.0, True], rel=0.05))

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from lbgap import data, networks, remedies, training
+import lbgap
+from lbgap import data, measurements, networks, remedies, training, units
 from lbgap.objective import Objective, flat
 from lbgap.training import Minimizer, OutOfTime, Run, measure, train
 
@@ -84,7 +85,7 @@ def test_every_field_changes_the_id():
                  lr=0.5, beta1=0.5, beta2=0.5, adam_epsilon=0.5, momentum=0.5, weight_decay=0.5, epochs=5, patience=5,
                  stop_loss=0.5, label_noise=0.5, noise_seed=5, init_seed=5, order_seed=5, activation="tanh", dropout=False,
                  shrink=8, lr_end=0.0, start=dataclasses.replace(base, epochs=7), carry=True,
-                 stop_f=0.5, remedies=(remedies.SAM(),))
+                 stop_f=0.5, stop_epochs=5, remedies=(remedies.SAM(),))
     assert other.keys() == {f.name for f in dataclasses.fields(Run)}
     ids = {dataclasses.replace(base, **{k: v}, **({"start": base} if k == "carry" else {})).id for k, v in other.items()}
     assert len(ids) == len(other) and base.id not in ids
@@ -382,6 +383,53 @@ def test_stop_loss_stops_below_a_mean_running_loss(monkeypatch):
     scripted(monkeypatch, running=[3.0, 0.5, 0.2, 0.1])
     m = go(dataclasses.replace(MLP, stop_loss=0.5))
     assert m.history["running_loss"] == [3.0, 0.5, 0.2]  # 0.5 is not below
+
+
+@pytest.mark.parametrize("epochs, stops", [(1, 2), (2, 5), (3, 6)])
+def test_stop_f_asks_for_so_many_epochs_below_in_a_row(monkeypatch, epochs, stops):
+    calls = scripted(monkeypatch, train=[3.0, 0.4, 0.6, 0.4, 0.3, 0.2, 0.1])
+    go(dataclasses.replace(MLP, stop_f=0.5, stop_epochs=epochs, epochs=7))
+    assert len(calls) == stops
+
+
+def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "DEAR", 30)
+    run = dataclasses.replace(MLP, epochs=13)
+    looked = go(run, checkpoint=tmp_path / f"{run.id}.pt", keep=(3,))
+    assert looked.history["epoch"] == [1, 2, 3, 4, 5, 10, 13] and looked.epochs == 13  # 3: an iterate is left there, whole
+    assert measurements.looked_at(looked, 60)["epoch"] == [1, 2, 4, 5, 10, 13]
+    monkeypatch.setattr(training, "DEAR", 1000)
+    always = go(run)
+    assert torch.equal(always.x, looked.x)
+    assert looked.history["train_loss"] == [always.history["train_loss"][k - 1] for k in looked.history["epoch"]]
+    monkeypatch.setattr(training, "DEAR", 30)
+    stops = dict(patience=3), dict(stop_f=1e-9), dict(stop_loss=1e-9)
+    assert all(go(dataclasses.replace(run, **rule)).history["epoch"] == list(range(1, 14)) for rule in stops)
+    with pytest.raises(Stopped):
+        go(run, checkpoint=tmp_path / "cut.pt", checkpoint_every=0, on_epoch=stop_at(8))
+    assert same(go(run), go(run, checkpoint=tmp_path / "cut.pt"))  # 7 epochs done, the last look after the fifth
+
+
+def test_the_updates_of_every_epoch_are_kept_where_f_is_not_measured(monkeypatch):
+    monkeypatch.setattr(training, "DEAR", 30)
+    m = go(dataclasses.replace(MLP, epochs=7, remedies=[remedies.Growth(2.0, 3, 60)]))
+    assert m.history["epoch"] == [1, 2, 4, 5, 7] and len(m.history["updates"]) == len(m.history["batch_size"]) == 7
+    assert measurements.looked_at(m, 60)["updates"] == m.history["updates"]
+    assert m.history["updates"] == [-(-60 // size) for size in m.history["batch_size"]]
+
+
+def test_a_bit_of_x_changes_a_minimisers_checksum():
+    m = go(SHORT)
+    before = m.checksum
+    assert before == go(SHORT).checksum == hashlib.sha256(m.x.numpy().tobytes()).hexdigest()[:16]
+    m.x[7] = torch.nextafter(m.x[7], torch.tensor(9.0))
+    assert m.checksum != before
+
+
+def test_the_packaged_pair_is_found_by_its_runs_and_no_other():
+    pair = units.pair("F1", 0)
+    assert [training.packaged(of).checksum for of in pair] == [lbgap.minimizer(n).checksum for n in ("F1-SB", "F1-LB")]
+    assert training.packaged(pair[0]).epochs == 100 and training.packaged(units.pair("F1", 1)[0]) is None
 
 
 def test_epochs_cap_what_patience_allows(monkeypatch):
