@@ -31,8 +31,9 @@ def main(arguments=None) -> int:
     run.add_argument("--forget-weights", action="store_true", help="delete checkpoints that nothing needs any more")
     run.add_argument("--quiet", action="store_true", help="no progress bars")
 
-    merge = commands.add_parser("merge", help="bring in what `lbgap run --out` wrote on another machine")
+    merge = commands.add_parser("merge", help="bring in what `lbgap run --out` wrote on another machine, or another results folder")
     merge.add_argument("folder")
+    merge.add_argument("--replace", action="store_true", help="take the newcomer where the store holds another version")
 
     show = commands.add_parser("show", help="print or draw a table or figure, or print stored documents")
     show.add_argument("what", nargs="?", help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
@@ -154,7 +155,7 @@ def _merge(options) -> int:
     from . import bundles, results
 
     store = results.Store()
-    added, already, refused = bundles.merge(options.folder, store)
+    added, already, refused = bundles.merge(options.folder, store, options.replace)
     print("\n".join([*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]))
     return 1 if refused else 0
 

@@ -59,34 +59,49 @@ class Bundle:
         self._held.add(content)
 
 
-def merge(folder, store: results.Store) -> tuple[int, int, list[str]]:
-    """Put the documents of a bundle into the store, byte for byte; how many were added, how many it had, what was refused.
+def merge(folder, store: results.Store, replace: bool = False) -> tuple[int, int, list[str]]:
+    """Put the documents of a bundle, or of another store's folder, into the store, byte for byte.
 
-    Each line is checked as `results.read` checks a file. refused: a line of words for each that is damaged, or of which
-    the store, packaged documents included, holds another version: nothing is overwritten. The others are added all the
-    same, each atomically, so a merge that was killed is simply repeated.
-    Raises FileNotFoundError if the folder has no results-*.jsonl, OSError if the store cannot be written.
+    Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply repeated. A
+    document of a revised unit takes the place of the one before its revision.
+
+    Args:
+        folder: with results-*.jsonl as a Bundle wrote them, or with KIND/ID.json as a Store does.
+        store: into which.
+        replace: take the newcomer where the store holds another version; else nothing is overwritten.
+
+    Returns:
+        How many were added or replaced, how many the store had, and a line of words for each that was refused: it is damaged,
+        or the store, packaged documents included, holds another version.
+
+    Raises:
+        FileNotFoundError: if the folder has no documents.
+        OSError: if the store cannot be written.
     """
-    files = sorted(pathlib.Path(folder).glob("results-*.jsonl"))
+    files = sorted(pathlib.Path(folder).glob("results-*.jsonl")) or sorted(pathlib.Path(folder).glob("*/*.json"))
     if not files:
-        raise FileNotFoundError(f"{folder} has no results-*.jsonl; expected the folder that a bundles.Bundle wrote")
+        raise FileNotFoundError(f"{folder} has no results-*.jsonl and no KIND/ID.json; expected the folder that "
+                                "`lbgap run --out` wrote, or a results folder")
     added, already, refused = 0, 0, []
     for path in files:
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    new = _merge(line, f"{path} line {number}", store)
+                    new = _merge(line, f"{path} line {number}", store, replace)
                     added, already = added + new, already + (not new)
                 except ValueError as error:
                     refused.append(str(error))
     return added, already, refused
 
 
-def _merge(line: bytes, where: str, store: results.Store) -> bool:
-    """Whether the document was added (not so if the store has it). ValueError if it is damaged or would overwrite."""
+def _merge(line: bytes, where: str, store: results.Store, replace: bool) -> bool:
+    """Whether the document was written (not so if the store has it). ValueError if it is damaged or would overwrite."""
     document = results.check(line, where)
     there = document["spec"] in store
     path = store.accept(document)
     if there and path.read_bytes() != line:
-        raise ValueError(f"{where}: the store holds another version; to take this one, first delete {path}")
+        if not replace:
+            raise ValueError(f"{where}: the store holds another version; to take this one, merge with --replace, or first delete {path}")
+        store.accept(document, replace=True)
+        return True
     return not there

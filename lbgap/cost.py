@@ -163,8 +163,7 @@ def _gradient(of, split="train") -> float:
 
 
 def _epoch(of) -> float:
-    size = examples(of.dataset)[0]
-    looks = sum(of.looks(epoch, size) for epoch in range(1, of.epochs + 1)) / of.epochs
+    looks = 1 if of.looks(3, examples(of.dataset)[0]) else 1 / 5  # every fifth, the few more of the beginning left out
     return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + looks * _passes(of, *EPOCH)
 
 

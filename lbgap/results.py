@@ -19,6 +19,7 @@ import torch
 
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent / "store"
+MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # settings with which f is not the run's own at its end
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
 
@@ -58,13 +59,26 @@ class Store:
         document["sha256"] = _digest(document)
         return self._write(document)
 
-    def accept(self, document: dict) -> pathlib.Path:
-        """The path of a document that was computed elsewhere; it is written into the folder unless there is one of its id.
+    def accept(self, document: dict, replace: bool = False) -> pathlib.Path:
+        """Take in a document that was computed elsewhere; one of a former revision (see `former`) leaves the folder.
 
-        Raises ValueError if it is damaged, OSError if it cannot be written.
+        Args:
+            document: whole, as `read` returns it.
+            replace: write it also where there is one of its id.
+
+        Returns:
+            The path of the document of its id.
+
+        Raises:
+            ValueError: if it is damaged.
+            OSError: if it cannot be written.
         """
         check(_bytes(document), f"the document {document.get('id')}")
-        return self._found(document["spec"]) or self._write(document)
+        path = (None if replace else self._found(document["spec"])) or self._write(document)
+        before = former(document["spec"])
+        if before:
+            self.path(before).unlink(missing_ok=True)
+        return path
 
     def _write(self, document) -> pathlib.Path:
         path = self.path(document["spec"])
@@ -89,19 +103,63 @@ class Store:
         return [found[key] for key in sorted(found)]
 
     def verify(self) -> list[str]:
-        """What is wrong with any document in any folder, one line each; an empty list when nothing is."""
+        """What is wrong with any document in any folder.
+
+        Returns:
+            A line for each document that was changed, and for each run of which documents measured different minimisers;
+            empty when nothing is wrong.
+        """
         wrong = []
         for path in (p for folder in self.folders for p in sorted(folder.glob("*/*.json"))):
             try:
                 read(path)
             except ValueError as error:
                 wrong.append(str(error))
-        return wrong
+        return wrong or self.disagreements()
+
+    def disagreements(self) -> list[str]:
+        """The runs of which documents measured different minimisers: trained again elsewhere, a run ends elsewhere.
+
+        Each document names the x it measured by a checksum. Older ones do not: of these, the f where sharpness was measured
+        is compared with the f where the run's training document ended, and may differ by a thousandth.
+
+        Returns:
+            A line for each such run: its id, and the documents for each x.
+        """
+        held, ends, starts = {}, {}, []  # {run: {x: documents}}, {run: (f, document)}, [(run, f, document)]
+        for document in map(read, self.paths()):
+            spec, result, told = (document[key] for key in ("spec", "result", "provenance"))
+            name = f"{spec['kind']}/{document['id']}"
+            for run, x in told.get("x", {}).items():
+                held.setdefault(run, {}).setdefault(x, []).append(name)
+            if "final" in result:
+                ends[content_id(spec["run"])] = result["final"]["batch"]["train"]["loss"], name
+            elif result.get("values") and "x" not in told and not MOVED & set(spec):
+                starts.append((content_id(spec["run"]), result["values"][0]["f0"], name))
+        for run, f, name in starts:
+            if run in ends and abs(f - ends[run][0]) > 1e-3 * ends[run][0]:
+                both = held.setdefault(run, {})
+                both.setdefault(f"f = {f:.4g}", []).append(name)
+                both[f"f = {ends[run][0]:.4g}"] = [ends[run][1]]
+        return [f"run {run} has documents of different minimisers, delete all but one's and measure these again: "
+                + "; ".join(f"{x}: {', '.join(names)}" for x, names in found.items())
+                for run, found in held.items() if len(found) > 1]
 
 
 def _name(spec: dict) -> str:
     """The file of a specification's document inside a folder."""
     return f"{spec['kind']}/{content_id(spec)}.json"
+
+
+def former(spec: dict) -> dict | None:
+    """The specification that a unit had before its revision, or None.
+
+    A `revision` says that what measures the unit has changed, so that an old value is not taken for a new one.
+
+    Args:
+        spec: of the unit.
+    """
+    return {k: v for k, v in spec.items() if k != "revision"} if "revision" in spec else None
 
 
 def content_id(spec: dict) -> str:

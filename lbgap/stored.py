@@ -8,10 +8,20 @@ from . import cost, experiments, results, units
 from .objective import spans
 
 
+def document(unit: dict) -> dict | None:
+    """The stored document of a unit, that of its former revision until it is measured anew, or None.
+
+    Args:
+        unit: see `units`.
+    """
+    store, before = results.Store(), results.former(unit)
+    return store.get(unit) or (before and store.get(before))
+
+
 def result(unit: dict) -> dict | None:
     """The stored result of a unit, or None when it is missing or its run diverged."""
-    document = results.Store().get(unit)
-    return None if document is None or document["result"]["diverged"] else document["result"]
+    found = document(unit)
+    return None if found is None or found["result"]["diverged"] else found["result"]
 
 
 def each(measure, runs) -> list[dict | None]:
@@ -21,8 +31,8 @@ def each(measure, runs) -> list[dict | None]:
 
 def diverged(runs) -> int:
     """How many of the runs are stored as diverged."""
-    found = [results.Store().get(units.train(of)) for of in runs]
-    return sum(document is not None and document["result"]["diverged"] for document in found)
+    found = [document(units.train(of)) for of in runs]
+    return sum(held is not None and held["result"]["diverged"] for held in found)
 
 
 # -- which runs -------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_what_is_packaged_is_there_already(carried, there, home):
 
 def test_a_folder_without_a_bundle_is_refused_by_name(tmp_path, home):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match=f"{folder} has no results-.*Bundle"):
+        with pytest.raises(FileNotFoundError, match=f"{folder} has no results-.*results folder"):
             merge(folder, home)
 
 
@@ -248,6 +248,16 @@ def test_another_version_is_refused_by_name_and_never_written_over(carried, ther
         assert path.read_bytes() == content and home.get(spec(0))["result"] == {"f": 0.75}
     path.unlink()  # as it said
     assert merge(carried, home) == (1, 3, [])
+
+
+def test_with_replace_the_newcomer_is_taken(carried, home):
+    put(home, 0, f=0.75)
+    assert merge(carried, home, replace=True) == (4, 0, []) and home.get(spec(0))["result"] != {"f": 0.75}
+    assert merge(carried, home, replace=True) == (0, 4, [])
+
+
+def test_another_stores_folder_is_merged_as_it_is(there, home, carried):
+    assert merge(there.folder, home) == (4, 0, []) and files(home.folder) == files(there.folder)
 
 
 def test_of_two_versions_in_a_bundle_the_first_is_taken(tmp_path, there, home):

@@ -69,7 +69,13 @@ def test_no_two_units_of_one_run_are_under_way_at_once(store, monkeypatch):
 def test_an_executor_gets_the_most_valuable_units_first(store, monkeypatch):
     """With as many units at a time as there are workers, what is measured on the first run comes before a third run."""
     done = []
-    monkeypatch.setattr(campaign, "compute", lambda unit, *_: (done.append(units.describe(unit)), time.sleep(0.05)) and ({"diverged": True}, ""))
+
+    def compute(unit, *_):
+        done.append(units.describe(unit))
+        time.sleep(0.05)
+        return {"diverged": True}, {"data": "none"}
+
+    monkeypatch.setattr(campaign, "compute", compute)
     third = units.train(Run("mlp", "tiny-mnist", 128, epochs=4))
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert go(store, [*TODO, third], executor=pool, at_once=2)["done"] == 6

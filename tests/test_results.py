@@ -223,3 +223,43 @@ def test_the_commit_is_the_checkouts_else_the_variables_else_the_release(monkeyp
     assert results.commit.__wrapped__() == "abc123"
     monkeypatch.delenv("LBGAP_COMMIT")
     assert results.commit.__wrapped__() == f"release {lbgap.__version__}"
+
+
+# ------------------------------------------------------------------------------------------- one run, one minimiser
+
+
+def of_run(store, kind, f, x=None, **more):
+    """A document of a run that ended at f, or was measured at f."""
+    run = {"network": "mlp", "batch_size": 8}
+    result = {"final": {"batch": {"train": {"loss": f}}}} if kind == "train" else {"values": [{"f0": f}]}
+    return store.put({"kind": kind, "run": run, **more}, result, {"x": {results.content_id(run): x}} if x else {})
+
+
+def test_verify_names_the_runs_of_which_different_minimisers_were_measured(tmp_path):
+    store = Store(tmp_path, packaged=None)
+    of_run(store, "train", 2.4e-5, "aaaa")
+    of_run(store, "sharpness", 2.4e-5, "aaaa")
+    assert store.verify() == []
+    other = of_run(store, "sharpness", 7.6e-5, "bbbb", epsilons=[1e-3])
+    (told,) = store.verify()
+    assert results.content_id({"network": "mlp", "batch_size": 8}) in told and "aaaa" in told and f"bbbb: sharpness/{other.stem}" in told
+
+
+@pytest.mark.parametrize("f, more, found", [(2.4e-5, {}, 0), (7.6e-5, {}, 1), (7.6e-5, {"match": "norms"}, 0)])
+def test_documents_from_before_the_checksums_are_compared_by_f(tmp_path, f, more, found):
+    store = Store(tmp_path, packaged=None)
+    of_run(store, "train", 2.4e-5)
+    of_run(store, "sharpness", f, **more)
+    assert len(store.verify()) == found
+
+
+def test_a_revised_unit_has_an_id_of_its_own_and_its_document_replaces_the_former(tmp_path):
+    store = Store(tmp_path, packaged=None)
+    spec = {"kind": "sharpness", "run": {"network": "mlp"}}
+    revised = {**spec, "revision": 2}
+    assert results.former(revised) == spec and results.former(spec) is None
+    old = store.put(spec, {"values": []}, {})
+    assert spec in store and revised not in store
+    elsewhere = Store(tmp_path / "elsewhere", packaged=None)
+    new = store.accept(results.read(elsewhere.put(revised, {"values": []}, {})))
+    assert new.exists() and not old.exists()
