@@ -9,6 +9,7 @@ import lbgap
 from lbgap import experiments, figures, paper, results, stored, units
 
 PAIR = [98.1, 98.0, 98.2], [97.8, 97.9, 97.7]
+AHEAD = [98.1, 98.0, 98.2], [97.8, 97.7, 98.0]  # by 0.3, 0.3 and 0.2
 
 
 class Made:
@@ -100,47 +101,137 @@ def test_table_2_has_our_mean_and_deviation_beside_the_papers(made):
     assert row(figures.table2(), "C1", "test")[2:] == ["pending", "80.04 ± 0.12 %", "pending", "77.26 ± 0.42 %"]
 
 
-@pytest.mark.parametrize("accuracy, word", [
-    (PAIR, "reproduced"), (PAIR[::-1], "reversed"), (([98.1, 97.0, 98.2], [97.8, 97.9, 98.7]), "not settled")])
-def test_verdict_2_follows_the_numbers(made, accuracy, word):
+@pytest.mark.parametrize("accuracy, words", [
+    (AHEAD, "Verdict: holds.** F1: SB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
+    (AHEAD[::-1], "Verdict: does not hold here.** F1: LB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
+    (PAIR, "Verdict: undecided.** F1: SB is ahead by 0.30 points (95 % interval: from LB ahead by 0.20 to SB ahead by 0.80)"),
+    (([98.1], [97.8]), "Verdict: undecided.** F1: SB is ahead by 0.30 points (no interval)")])
+def test_verdict_2_says_who_leads_the_right_way_round(made, accuracy, words):
+    """By hand: 0.2667 with a deviation of 0.0577 over three seeds, t = 4.303."""
     made.pairs(accuracy=accuracy)
     text = str(figures.verdict2("F1"))
-    assert f"the gap is {word}" in text and "3 trials of 5, the others pending" in text and "Welch over seeds" in text
+    n = len(accuracy[0])
+    assert words in text and f"paired by seed; {n} trial{'s' * (n > 1)} of 5, the others pending" in text
     assert "pending** for F2, C1" in str(figures.verdict2())
 
 
-def test_a_gap_is_settled_by_seeds_and_test_images_where_these_are_stored(made):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("accuracy, words", [
+    (([98.1, 98.0, 98.2], [97.87, 97.78, 97.98]), "Size: reproduced; ours is 1.0 times the paper's"),
+    (([99.9, 99.9, 99.9], [97.9, 97.8, 97.7]), "Size: differs; ours is 9.5 times"), (PAIR, "Size: undecided; ours is 1.4 times"),
+    ((AHEAD[1], AHEAD[0]), "Size: differs; ours is of the other sign"), (([98.1], [97.8]), "Size: undecided, one trial gives no interval")])
+def test_verdict_2_tells_size_apart_from_direction(made, accuracy, words):
+    made.pairs(accuracy=accuracy)
+    assert words in str(figures.verdict2("F1"))
+
+
+def test_a_diverged_run_is_counted_and_shown(made):
+    made.pairs(accuracy=AHEAD)
+    made.train(units.pair("F1", 3)[0], 98.0)
+    made.train(units.pair("F1", 3)[1], diverged=True)
+    text = str(figures.verdict2("F1"))
+    assert "Verdict: holds in part.** F1: SB is ahead by 0.27 points" in text
+    assert "3 trials of 5, 1 diverged or without a value, the others pending" in text
+    assert row(figures.table2("F1"), "F1", "test")[4] == "97.83 ± 0.15 % (1 diverged or without a value)"
+    assert figures.gap(*stored.pairs("F1").values()).diverged == 1
+
+
+def test_where_every_run_diverged_nothing_is_pending(made):
     for trial in range(5):
-        for of, right in zip(units.pair("F1", trial), (0.99, 0.90)):
-            hits = rng.random(1003) < right  # no multiple of 8
-            made.train(of, 100 * hits.mean(), hits=hits)
-            assert (stored.hits([of])[0] == hits).all()
-    runs = stored.pairs("F1")
-    assert figures.gap(*runs.values()).how == "bootstrap over seeds and test images"
-    assert "bootstrap over seeds and test images" in str(figures.verdict2("F1"))
+        for of in units.pair("F1", trial):
+            made.train(of, diverged=True)
+    text = str(figures.verdict2("F1"))
+    assert "Verdict: undecided.** F1: no gap can be had, 0 trials of 5, 5 diverged or without a value." in text and "pending" not in text
+
+
+def test_hits_are_read_as_they_were_stored(made):
+    (of, _), hits = units.pair("F1", 0), np.random.default_rng(0).random(1003) < 0.9  # no multiple of 8
+    made.train(of, 100 * hits.mean(), hits=hits)
+    assert (stored.hits([of])[0] == hits).all()
 
 
 def test_verdict_3_compares_on_a_log_scale(made):
     made.pairs()
     text = str(figures.verdict3("F1"))
     ratio = math.sqrt(100 * 150) / math.sqrt(1 * 2)
-    assert f"LB is {ratio:.1f} times as sharp as SB" in text and "in the paper, 166.8 times" in text and "; 2 comparisons)" in text
-    assert "2 of 12 cells" in str(figures.verdict3())
+    assert f"LB is {ratio:.1f} times as sharp as SB" in text and "The paper has 166.8 times" in text
+    assert "**Verdict: holds.** LB sharper than SB: holds in 2 of 2 measured cells. Size: undecided in 2." in text
+    both = str(figures.verdict3())
+    assert "holds in part.** LB sharper than SB: holds in 2 of 2 measured cells, all of one network (12 in the table)" in both
+    assert "Pending: F2, C1, C2, C3, C4." in both
+    made.pairs("C1")
+    assert "**Verdict: holds.** LB sharper than SB: holds in 4 of 4 measured cells (12 in the table)" in str(figures.verdict3())
+
+
+@pytest.mark.parametrize("sharp, words", [
+    (((1.0, 1.1, 1.2), (160.0, 190.0, 200.0)), "Size: reproduced; ours is 1.0 times"),
+    (((0.1, 0.11, 0.12), (1600.0, 1900.0, 2000.0)), "Size: differs; ours is 99")])
+def test_verdict_3_does_not_call_a_size_reproduced_that_is_not(made, sharp, words):
+    """The paper's C1 at 1e-3 has 24.7 times, with an interval from 20.6 to 29.7."""
+    factor = (28.58 / 707.23) * 166.8
+    made.pairs("C1", sharp=(tuple(factor * v for v in sharp[0]), sharp[1]))
+    text = str(figures.verdict3("C1"))
+    assert "C1 at epsilon 1e-3" in text and words in text.split("C1 at epsilon 5e-4")[0] and "Direction: holds" in text
 
 
 def test_verdict_3_is_withheld_when_the_ranking_turns(made):
     made.pairs(sharp=((100.0, 150.0), (1.0, 2.0)))
-    assert "Verdict: not reproduced" in str(figures.verdict3())
+    text = str(figures.verdict3())
+    assert "Verdict: does not hold here.**" in text and "SB is 86.6 times as sharp as LB" in text
 
 
 def test_verdict_3_is_corrected_for_the_number_of_cells(made):
-    """p is about 0.03 in each of the two cells: enough for one comparison, too much for two."""
-    made.pairs(sharp=((1.0, 1.5, 1.1), (1.6, 2.4, 1.9)))
+    """p is about 0.04 in each of the two cells: enough for one comparison, too much for two."""
+    made.pairs(sharp=((1.0, 1.5, 1.1), (1.6, 2.05, 2.1)))
     runs = stored.pairs("F1")
     found = figures.ratio(*(stored.sharpness(runs[arm], 1e-3) for arm in figures.ARMS))
     assert found.interval[0] > 1 and 0.025 < found.p < 0.05
-    assert "but not after Holm's correction" in str(figures.verdict3("F1"))
+    assert "Direction: holds, but not after Holm's correction over the table" in str(figures.verdict3("F1"))
+
+
+def test_table_3_has_both_arms_at_the_others_filter_norms(made):
+    made.pairs()
+    pairs = list(zip(*stored.pairs("F1").values()))
+    for (small, large), value in zip(pairs[:2], (5.0, 7.0)):
+        made.sharp(large, value, match="norms", to=small)
+    made.sharp(pairs[0][0], None, match="norms", to=pairs[0][1])  # measured, and there is no such network
+    text = figures.table3("F1")
+    assert row(text, "F1", "1e-3", "LB")[-1] == "6.00 ± 1.41" and row(text, "F1", "5e-4", "LB")[-1] == "3.00 ± 0.71"
+    assert row(text, "F1", "1e-3", "SB")[-1] == "1 diverged or without a value" and row(figures.table3(), "C4", "1e-3", "SB")[-1] == "pending"
+    assert "filter norms" not in str(figures.table4("F1"))
+
+
+def _path(made, kind, small, large):
+    """Paths of f = height * distance^2 round either end, in the middle the lower of the two, for three trials."""
+    alpha = np.linspace(-1, 2, 7)
+    for trial, (a, b) in enumerate(zip(small, large)):
+        f = list(np.minimum(a * alpha**2, b * (alpha - 1) ** 2))
+        made.store.put(units.path(*units.pair("F1", trial), kind), {"diverged": False, "alpha": list(alpha), **dict.fromkeys(
+            ("train_loss", "test_loss", "train_accuracy", "test_accuracy"), f)}, {})
+
+
+@pytest.mark.parametrize("large, words", [
+    ((2.98, 3.0, 2.97), "curvilinear path, does not hold here.** F1: On the curvilinear path f rises"),
+    ((2.98, 3.0, 2.97), "(SB is as steep as LB: 1.00 times as much round LB, 95 % interval 1.00 to 1.01; 3 pairs)"),
+    ((9.0, 9.3, 8.8), "curvilinear path, undecided"), ((29.0, 30.0, 30.0), "curvilinear path, holds"),
+    ((29.0,), "curvilinear path, undecided")])
+def test_a_path_is_judged_by_an_interval_and_by_what_a_plot_shows(made, large, words):
+    _path(made, "curvilinear", (2.97, 2.98, 2.97)[: len(large)], large)
+    assert words in str(figures.path_verdict("F1"))
+
+
+def test_f_that_does_not_rise_has_no_ratio(made):
+    _path(made, "linear", (0.0, 1.0, 1.0), (2.0, 2.0, 2.0))
+    assert "linear path, undecided" in str(figures.path_verdict("F1")) and "no ratio can be had" in str(figures.path_verdict("F1"))
+
+
+def test_the_laboratory_is_told_the_right_way_round(made):
+    for trial in range(3):
+        for batch, accuracy, sharp in ((8, 90.0, 2.0), (1000, 91.0 + trial / 10, 1.0 + trial / 10)):
+            made.train(units.laboratory("mlp", batch, trial), accuracy)
+            made.sharp(units.laboratory("mlp", batch, trial), sharp)
+    text = str(figures.laboratory_verdict("mlp", 8))
+    assert "that the small batch tests better does not hold here; that the large batch is sharper does not hold here." in text
+    assert "Batch 1,000 is ahead by 1.10 points (95 % interval 0.85 to 1.35), and batch 8 is 1.8 times as sharp as batch 1,000" in text
 
 
 def test_growth_has_the_exponent_and_the_epsilon_at_which_f_rises(made):
@@ -174,7 +265,7 @@ def test_stopping_early_is_weighed_against_the_last_epoch(made):
     made.train(small, test_accuracy=[90.0, 98.5, 98.0])
     made.train(large, test_accuracy=[90.0, 97.0, 97.0])
     text = str(figures.peaks("F1"))
-    assert "falls by 0.50 points for SB and by 0.00 for LB" in text and "ahead by 1.50 points" in text and "at the end, by 1.00" in text
+    assert "falls by 0.50 points for SB and by 0.00 for LB" in text and "SB is ahead by 1.50 points" in text and "at the end, SB by 1.00" in text
 
 
 def test_the_papers_numbers_are_complete():
@@ -191,7 +282,7 @@ def test_a_control_stands_below_the_papers_setting(made):
     for trial in range(3):
         for of, accuracy, value in zip(units.pair("F1", trial), (98.0, 98.0), (2.0, 2.0)):
             settled = experiments.settled(of)
-            made.train(settled, accuracy + trial / 10, loss=0.001)
+            made.train(settled, accuracy + (trial if of.batch_size == 256 else 2 - trial) / 10, loss=0.001)
             made.sharp(settled, value + trial)
     before, after = (row(figures.settled("F1"), "F1", setting) for setting in ("as in Table 2", "the rate falling to 0"))
     assert before[2:4] == ["98.10 ± 0.10 (98.10, 98.00, 98.20)", "97.80 ± 0.10 (97.80, 97.90, 97.70)"]

@@ -18,31 +18,11 @@ def test_welch_is_scipys():
     assert figures.difference([1.0], [0.5]) == (0.5, None) and np.isnan(figures.difference([], [1.0])[0])
 
 
-def test_without_variance_between_seeds_the_bootstrap_is_the_paired_binomial():
-    n, only_small, only_large = 10_000, 150, 90  # images that one side alone gets right
-    small, large = np.ones((2, 5, n), bool)
-    large[:, :only_small] = False
-    small[:, only_small : only_small + only_large] = False
-    low, high = figures.bootstrap(small, large)
-    gap = (only_small - only_large) / n
-    half = 1.96 * math.sqrt(((only_small + only_large) / n - gap**2) / n)
-    assert [low, high] == pytest.approx([100 * (gap - half), 100 * (gap + half)], abs=0.02)
-    assert figures.bootstrap(small, large) == (low, high)  # seeded
-
-
-def test_the_bootstrap_has_the_variance_of_seeds_and_of_images():
-    n, seeds = 4000, np.array([0.90, 0.93, 0.95, 0.91, 0.96])
-    small = np.arange(n) < (seeds * n)[:, None]  # nested, so that the images' own variance is known
-    large = np.zeros((2, n), bool)
-    low, high = figures.bootstrap(small, large, draws=20_000)
-    by_image = small.mean(0)
-    sd = 100 * math.sqrt(seeds.var(ddof=1) / 5 + by_image.var() / n)
-    assert high - low == pytest.approx(2 * 1.96 * sd, rel=0.07)
-
-
-def test_the_bootstrap_pairs_test_images():
-    hits = np.random.default_rng(0).random((1, 500)).repeat(5, 0) < 0.8
-    assert figures.bootstrap(hits, hits) == (0.0, 0.0)
+def test_as_many_on_either_side_are_compared_by_seed():
+    a, b = [98.1, 98.0, 98.25, np.nan], [97.8, 97.9, 97.7, 97.0]
+    value, pair = figures.difference(a, b)
+    theirs = stats.ttest_rel(a[:3], b[:3]).confidence_interval(0.95)
+    assert value == pytest.approx(0.95 / 3) and pair == pytest.approx((theirs.low, theirs.high))
 
 
 def test_holm_is_rs():
@@ -55,6 +35,7 @@ def test_holm_is_rs():
 def test_a_ratio_is_one_of_geometric_means():
     found = figures.ratio([1.0, 4.0], [10.0, 40.0])
     assert found.value == pytest.approx(10) and found.interval[0] * found.interval[1] == pytest.approx(100)
+    assert figures.ratio([1.0, 4.0], [10.0, 80.0]).interval == pytest.approx([math.sqrt(200) * 2 ** (s * 12.7062 / 2) for s in (-1, 1)], rel=1e-4)
     assert np.isnan(figures.ratio([0.0, 1.0], [1.0, 1.0]).value)
     assert figures.ratio([1.0], [2.0]).interval is None
 

@@ -23,7 +23,7 @@ from .remedies import (benches, chosen_numbers, moments, remedy_paths, robust, r
 from .scaling import pays, throughput
 from .same_function import adaptive, norms_verdict, twins, twins_verdict
 from .speech import corpora, human_verdict, listen, utterance
-from .statistics import bootstrap, difference, gap, holm, meet, ratio, welch
+from .statistics import difference, gap, holm, meet, ratio, welch
 from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_verdict, modes2, path_verdict, peaks, progress,
                      solver_verdict, starts, table2, table3, table4, verdict2, verdict3)
 from .words import ARMS, Text, known, number, percent, spread
