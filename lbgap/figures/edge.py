@@ -77,6 +77,8 @@ def edge_verdict(networks=None) -> Text:
     Judged from `first_epoch` on, in both arms.
     """
     def sentence(network):
+        if stored.waiting(network):
+            return None
         said, reach, off, early, first = [], {}, [], {}, first_epoch(network)
         for arm, runs in stored.pairs(network, stored.trials("edge")).items():
             each = [(along(of), levels(of)["preconditioned"]) for of in runs]

@@ -291,8 +291,7 @@ def where_ended(networks=LABS) -> Text:
         f = {f"batch {b:,}": FITTED["training loss"]([units.laboratory(network, b, t) for t in units.scale().trials]) for b in sizes}
         said.append(f"{LANDING[network]}, {ended(f)}")
     told = ". ".join(words[0].upper() + words[1:] for words in said)
-    return Text(f"Dots are trials, lines their means, sharpness is on a logarithmic axis. f, the loss over the whole training set, "
-                f"tells how far each batch size was trained. {told}.")
+    return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")
 
 
 FIG5 = {"restarted": ("LB from there", "s-", COLOR["LB"]), "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),

@@ -102,8 +102,8 @@ def retrained(networks=units.LABS) -> Text:
         said.append(f"Others came to the same f, but the ascent found a higher or a lower hill. {'; '.join(hills)}.")
     if not said:
         return Text("The run itself and its twin at factor 1 are stored with the same values.")
-    return Text(f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So compare twins with twins, and "
-                "the table's rows with each other.")
+    return Text(f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So compare twins with twins: the "
+                "table's last column is of the one training, its others can be of the other.")
 
 
 def _each(values) -> str:
