@@ -114,6 +114,8 @@ TREATMENTS = {
     "conservative": _treated("conservative training", "E.2, Table 7", lambda network, arm: Conservative()),
     "conservative_reset": _treated("conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"),
                                    (*CHEAP, "F1")),
+    "conservative_half": _treated("conservative, half the pull", "Eq. 5 with lambda / 2", lambda network, arm: Conservative(strength=5e-4),
+                                  ("mlp",)),
     "augmentation": _treated("augmentation", "E.1, Table 6", lambda network, arm: Augmentation(), IMAGES, both=True, plots=True),
     "adversarial": _treated("adversarial training", "E.3", _adversarial, both=True, plots=True),
     "stability": _treated("stability training", "E.3", lambda network, arm: Stability(), both=True, plots=True),

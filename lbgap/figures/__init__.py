@@ -11,22 +11,22 @@ from ..experiments import EXPERIMENTS
 from ..treatments import TREATMENTS
 from ..units import PAPER
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
-from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, fig6_read, half_life, idle, initialisations, known_voices,
-                       learning_rate_table, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
+from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, evaluator, fig6_read, half_life, idle, initialisations, known_voices,
+                       learning_rate_table, literal_ranking, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
                        patience, precision, row, settled, settled_verdict, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
 from .edge import edge_of_stability, edge_verdict
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
-from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, learning_rates,
-                    noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay)
-from .remedies import (benches, chosen_numbers, moments, remedy_paths, robust, robust_verdict, scoreboard, scoreboard_data,
+from .plots import (COLOR, DASH, MARK, directions, epsilon_grid, fig1, fig2, fig3, fig4, fig5, fig6, fig7, laboratory, landing, learning_rates,
+                    noise_scale, norm_matched_paths, path, paths, sisters, spectrum, weight_decay, where_ended)
+from .remedies import (bench_gaps, benches, chosen_numbers, half_pull, judgements, moments, remedy_paths, robust, robust_verdict, scoreboard, scoreboard_data,
                        scoreboard_figure, scoreboard_verdict, table6, table7, treated, tuning, verdict6, verdict7, verdict7_paper)
-from .scaling import pays, throughput
-from .same_function import adaptive, norms_verdict, twins, twins_verdict
+from .scaling import fills, pays, throughput
+from .same_function import adaptive, norms_verdict, retrained, twins, twins_verdict
 from .speech import corpora, human_verdict, listen, utterance
 from .statistics import difference, gap, holm, meet, ratio, welch
 from .tables import (crossing, distances, epsilon_at_rise, growth, laboratory_verdict, modes2, path_verdict, peaks, progress,
                      solver_verdict, starts, table2, table3, table4, verdict2, verdict3)
-from .words import ARMS, Text, known, number, percent, spread
+from .words import ARMS, Text, ended, known, matched, number, percent, spread
 
 ALL = {
     **{name: functools.partial(scoreboard, which=name) for name in TREATMENTS},  # a line of the scoreboard, unless it has a table of its own
@@ -40,7 +40,7 @@ ALL = {
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
     "fig5_controls": fig5, "known_voices": known_voices, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
     "benches": benches, "bench_paths": lambda: fig3(EXPERIMENTS["bench_paths"].networks), "tuning": tuning, "conservative": table7,
-    "conservative_reset": moments, "augmentation": table6, "augmented_loss": verdict6,
+    "conservative_reset": moments, "conservative_half": half_pull, "augmentation": table6, "augmented_loss": verdict6,
     "edge": edge_of_stability, "causal_grid": causal_grid, "noisy_labels": noisy_table,
     # and what goes with them
     "causal_table": causal_table, "causal_checks": causal_checks, "causal_verdict": causal_verdict,
@@ -54,6 +54,7 @@ ALL = {
     "steep_share": steep_share, "top_space": top_space, "norm_matched_paths": norm_matched_paths,
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
     "no_dropout_paths": lambda: fig3(EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False),
-    "twins_verdict": twins_verdict, "adaptive": adaptive, "norms_verdict": norms_verdict, "learning_rate_curves": learning_rates, "progress": progress, "pays": pays,
+    "twins_verdict": twins_verdict, "adaptive": adaptive, "norms_verdict": norms_verdict, "learning_rate_curves": learning_rates, "progress": progress, "pays": pays, "fills": fills,
+    "literal_ranking": literal_ranking, "evaluator": evaluator, "bench_gaps": bench_gaps, "where_ended": where_ended,
     "human_verdict": human_verdict, "settled_verdict": settled_verdict,
 }

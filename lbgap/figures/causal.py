@@ -1,4 +1,4 @@
-"""The causal grid: gradient noise crossed with sharpness at one training loss, and what it says by rules fixed beforehand."""
+"""The causal grid: gradient noise crossed with sharpness, trained to one goal in the loss, and what it says by rules fixed beforehand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from .. import results, stored, treatments, units
 from ..treatments import NOISE, SHAPE
-from .controls import EPSILON, networks_of, times
+from .controls import EPSILON, LOSS, networks_of, times
 from .plots import _axes, _legend, _mark
 from .statistics import Compared, gap, holm, ratio
-from .words import PENDING, Text, by_network, collapsed, interval, known, note, number, spread, table
+from .words import PENDING, Text, by_network, collapsed, ended, interval, known, note, number, spread, table
 
 COLOR = dict(zip(NOISE, ("#123f73", "#c1440e", "#2f9e8f", "#9a5fb5")))
 MARK = dict(zip(NOISE, "osD^"))
@@ -40,7 +40,7 @@ def complete(runs) -> bool:
     return all(units.train(of) in store and units.sharpness(of, (EPSILON,)) in store for of in runs)
 
 
-def matched(runs) -> bool:
+def arrived(runs) -> bool:
     """Whether every run came to its training loss, rather than to its last epoch, and none diverged.
 
     Amended once results were seen: f, over the whole training set, must also lie below twice that loss. With injected noise an epoch's
@@ -50,6 +50,11 @@ def matched(runs) -> bool:
     goals = [("running_loss", of.stop_loss) if of.stop_loss else ("train_loss", of.stop_f) for of in runs]
     return all(r is not None and r["history"][key][-1] < goal and r["history"]["train_loss"][-1] < 2 * goal
                for r, (key, goal) in zip(found, goals))
+
+
+def fitted(network: str) -> dict[str, np.ndarray]:
+    """{cell: f where its runs ended (T,)} of the cells that may take part in an answer."""
+    return {", ".join(cell): LOSS["training loss"](runs) for cell, runs in cells(network).items() if complete(runs) and arrived(runs)}
 
 
 def causal_table(networks=None) -> Text:
@@ -64,11 +69,12 @@ def causal_table(networks=None) -> Text:
             line += [PENDING if np.isnan(ahead.value) else f"{number(ahead.value)} ({interval(ahead.interval)})" if (noise, shape) != SB else "0",
                      PENDING if not len(known(sharp)) or not quotient.how else times(quotient) if (noise, shape) != SB else "1"]
             line += [spread(stored.final(runs, "train", "batch", "loss"), 4), spread(stored.updates(runs), 0)]
-            lines.append([*line, "yes" if matched(runs) else "**no**" if complete(runs) else PENDING])
+            lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
+    said = "".join(f"\n\n{network}, {len(there)} cells that came to the loss: {ended(there)}." for network in chosen if (there := fitted(network)))
     head = ["network", "noise, shape", "test accuracy", f"sharpness at {EPSILON:g}", "SB as it is is ahead by, points", "sharpness / SB's",
             "f at the end", "updates", "came to the loss"]
     return Text(f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals: accuracy by a bootstrap over seeds and test "
-                f"images, the ratio by Welch on a log scale.{note(chosen)}")
+                f"images, the ratio by Welch on a log scale.{said}{note(chosen)}")
 
 
 def causal_grid(networks=None):
@@ -154,7 +160,7 @@ def _void(network, grid, involved, needs=()) -> str | None:
     """Why a question gets no answer, or None."""
     if not all(complete(grid[cell]) for cell in involved):
         return PENDING
-    if missed := [", ".join(cell) for cell in involved if not matched(grid[cell])]:
+    if missed := [", ".join(cell) for cell in involved if not arrived(grid[cell])]:
         return f"no answer: {'; '.join(missed)} did not come to the training loss"
     found = checks(network)
     if failed := [", ".join(cell) for cell in needs if not found[cell].passed]:

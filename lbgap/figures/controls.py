@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy import stats
 
 from .. import experiments, paper, results, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
-from .words import ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, spread, table
+from .words import ARMS, PENDING, Text, ahead, by_network, collapsed, dots, ended, interval, known, names, note, number, percent, spread, table
 
 EPSILON = 1e-3
 OTHER = {"SB": "LB", "LB": "SB"}
@@ -52,10 +53,10 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     for r, found, p in zip(rows, ratios, adjusted):
         line, measured = [r.network, r.setting], list(r.sharp.values())
         if accuracy:
-            ahead, finals = gap(r.runs["SB"], r.runs["LB"]), [stored.final(r.runs[arm]) for arm in ARMS]
+            lead, finals = gap(r.runs["SB"], r.runs["LB"]), [stored.final(r.runs[arm]) for arm in ARMS]
             measured += finals
-            line += [*map(dots, finals), PENDING if np.isnan(ahead.value) else number(ahead.value) + (
-                f" ({number(ahead.interval[0])} to {number(ahead.interval[1])})" if ahead.interval else "")]
+            line += [*map(dots, finals), PENDING if np.isnan(lead.value) else number(lead.value) + (
+                f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else "")]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
         there, of = min(len(known(v)) for v in measured), len(r.runs["SB"])
@@ -189,8 +190,14 @@ def no_dropout(networks=None) -> Text:
 
 
 def matched_loss(networks=None) -> Text:
-    """Both arms stopped at one training loss."""
-    return _trained("matched_loss", networks, LOSS | EPOCHS)
+    """Both arms trained to one goal in the loss, and whether f ended at one training loss."""
+    def sentence(network):
+        said = []
+        for settings in run_settings("matched_loss", network):
+            f = {arm: LOSS["training loss"](of) for arm, of in stored.pairs(network, stored.trials("matched_loss"), **settings).items()}
+            said += [f"{network}, {in_words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
+        return " ".join(said) or None
+    return Text(f'{_trained("matched_loss", networks, LOSS | EPOCHS)}\n\n{by_network(networks_of("matched_loss", networks), sentence)}')
 
 
 def patience(networks=None) -> Text:
@@ -224,9 +231,9 @@ def settled_verdict(networks="F1") -> Text:
             return None
         for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
             of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
-            ahead = gap(*of.values())
+            lead = gap(*of.values())
             loss = " against ".join(spread(stored.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
-            told.append(f"{words} SB is ahead by {number(ahead.value)} points ({interval(ahead.interval)}), at a training loss of {loss}")
+            told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
         return f"{network}, {len(there)} trial{'' if len(there) == 1 else 's'}: {'; '.join(told)}."
     return by_network(networks, sentence)
 
@@ -339,6 +346,47 @@ def temperature(networks=None) -> Text:
 def test_sharpness(networks=None) -> Text:
     """Section 2.1 speaks of "training and testing functions": the sharpness of the test loss."""
     return _measured("test_sharpness", networks, "as in Table 3")
+
+
+def literal_ranking(networks=(*units.SPOKEN, *units.LABS)) -> Text:
+    """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest batch."""
+    def sentence(network):
+        runs = [] if stored.waiting(network) else [experiments.ends(network, trial) for trial in units.scale().trials]
+        found = {solver: np.array([stored.sharpness(pair, EPSILON, **settings) for pair in runs]).reshape(-1, 2)
+                 for solver, settings in (("best", {}), ("literal", {"solver": "literal"}))}
+        there = ~np.isnan(found["best"] + found["literal"]).any(1)
+        if not there.any():
+            return None
+        sharper = {solver: values[there][:, 1] > values[there][:, 0] for solver, values in found.items()}
+        same = sharper["best"] == sharper["literal"]
+        word = "ranks them as `best` does" if same.all() else "turns the ranking of `best` round" if not same.any() else (
+            f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
+        small, large = (of.batch_size for of in runs[0])
+        return (f"{network}, batch {small:,} and {large:,}: `literal` {word}. It finds the large batch the sharper in "
+                f"{sharper['literal'].sum()} of {there.sum()} trials, `best` in {sharper['best'].sum()}.")
+    return by_network(networks, sentence)
+
+
+def evaluator(networks=units.PAPER) -> Text:
+    """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained pairs.
+
+    The interval is of the mean over pairs by Student's t, since both numbers come from one pair of networks.
+    """
+    def sentence(network):
+        runs, told = stored.pairs(network), []
+        by = {mode: stored.final(runs["SB"], "test", mode) - stored.final(runs["LB"], "test", mode) for mode in ("recalibrated", "batch", "frozen")}
+        for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
+            more = known(by[mode] - by["recalibrated"])
+            if len(more):
+                word, more = ("wider", more) if more.mean() >= 0 else ("narrower", -more)
+                pair = stats.ttest_1samp(more, 0).confidence_interval() if len(more) > 1 else None
+                told.append(f"{words} make it {word} by {number(more.mean())} points ({interval(pair)})")
+        lead = known(by["recalibrated"])
+        if not told:
+            return None
+        return (f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is {number(lead.mean())} points; "
+                f"{'; '.join(told)}. Where an interval holds 0, the evaluator may have no part in it.")
+    return by_network(networks, sentence)
 
 
 def solvers(networks="F1") -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import cost, stored, units
@@ -36,8 +38,20 @@ def along(of) -> dict[str, np.ndarray]:
     return dict(zip(("epoch", "step", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 5).T))
 
 
+def first_epoch(network: str) -> int:
+    """The first epoch that the verdict counts, in both arms alike: by then either has taken 1 / (1 - beta1) steps.
+
+    Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size: a run
+    passes through them whatever the curvature.
+    """
+    return max(math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9) for of in units.pair(network, 0))
+
+
 def edge_of_stability(networks=None):
-    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as a line."""
+    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as a line.
+
+    Grey: the epochs that the verdict does not count.
+    """
     chosen = networks_of("edge", networks)
     figure, axes = _axes(2 * len(chosen))
     for i, ax in enumerate(axes):
@@ -49,6 +63,8 @@ def edge_of_stability(networks=None):
                     ax.plot(found["epoch"], found[kind], LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, lw=1.2, label=arm)
                     ax.set(xscale="log", yscale="log")
                     ax.axhline(levels(of)[kind], color="k", lw=0.9, ls=":", label="edge of stability")
+        if kind == "preconditioned" and ax.get_xscale() == "log" and (first := first_epoch(network)) > 1:
+            ax.axvspan(ax.get_xlim()[0], first, color="0.9", zorder=0, label="not counted")
         ax.set(title=f"{network}, {KINDS[kind]}", xlabel="epoch", ylabel="largest eigenvalue" if i % 2 == 0 else None)
         _mark(ax, network, _wanted(network, "edge"))
     _legend(figure, *axes)
@@ -58,19 +74,20 @@ def edge_of_stability(networks=None):
 def edge_verdict(networks=None) -> Text:
     """Whether LB reaches Adam's edge along training and SB stays below it, trial by trial.
 
-    Judged once Adam's mean gradient is a mean, after 1 / (1 - beta1) steps: the preconditioner of the very first steps is one
-    gradient's size, and a run passes through them whatever the curvature.
+    Judged from `first_epoch` on, in both arms.
     """
     def sentence(network):
-        said, reach, off, early = [], {}, [], []
+        if stored.waiting(network):
+            return None
+        said, reach, off, early, first = [], {}, [], {}, first_epoch(network)
         for arm, runs in stored.pairs(network, stored.trials("edge")).items():
             each = [(along(of), levels(of)["preconditioned"]) for of in runs]
-            late = [found["step"] >= round(1 / (1 - of.beta1)) for of, (found, _) in zip(runs, each)]
+            late = [found["epoch"] >= first for found, _ in each]
             shares = [found["preconditioned"][there] / level for (found, level), there in zip(each, late) if there.any()]
             if not shares:
                 return None
             off += [value for found, _ in each for value in found["off"]]
-            early += [value / level for (found, level), there in zip(each, late) for value in found["preconditioned"][~there]]
+            early[arm] = max((value / level for (found, level), there in zip(each, late) for value in found["preconditioned"][~there]), default=0)
             reach[arm] = [bool(s.max() >= NEAR) for s in shares]
             said += [f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
                      f"{' and '.join(number(s[-1]) for s in shares)}"]
@@ -81,6 +98,7 @@ def edge_verdict(networks=None) -> Text:
         some = {arm: len(shares) for arm, shares in reach.items()}
         return (f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
                 f"\"reaches\" means at least {NEAR} of it). "
-                + (f"In the first few steps, which are not counted, it is up to {number(max(early), 1)} times the edge. " if early else "")
+                + (f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the edge and LB up to "
+                   f"{number(early['LB'])}. " if any(early.values()) else "")
                 + f"An eigenvalue is at most {number(100 * max(off), 1)} % off.")
     return by_network(networks_of("edge", networks), sentence)

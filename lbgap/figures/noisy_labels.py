@@ -7,11 +7,11 @@ from scipy import stats
 
 from .. import stored, treatments, units
 from ..treatments import ENDS, LABEL_NOISE
-from .causal import complete, matched
-from .controls import EPSILON, compare, row
+from .causal import arrived, complete
+from .controls import EPSILON, LOSS, compare, row
 from .plots import COLOR, LINE, _axes, _legend, _mark
 from .statistics import difference, gap, ratio
-from .words import ARMS, PENDING, Text, interval, known, number, trials
+from .words import ARMS, FACTOR, PENDING, Text, ahead, ended, interval, known, matched, number, trials
 
 NETWORK, EQUAL = "wide", "equal updates"
 
@@ -59,32 +59,34 @@ def noisy_verdict() -> Text:
 
 
 def _verdict(share: float) -> str:
-    lines, both, runs = [], {}, ends(share)
+    lines, both, runs, at_loss = [], {}, ends(share), []
     for end, pair in runs.items():
-        ahead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(stored.sharpness(pair[arm], EPSILON) for arm in ARMS))
+        lead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(stored.sharpness(pair[arm], EPSILON) for arm in ARMS))
         more, pair_of = difference(memorised(pair["SB"]), memorised(pair["LB"]))
-        if ahead.interval is None or sharper.interval is None:
+        if lead.interval is None or sharper.interval is None:
             lines.append(f"- {end}: {PENDING}.")
             continue
-        better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[ahead.side(0)]
+        better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[lead.side(0)]
         shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
-        both[end] = ahead.side(0) == -1 and sharper.side(1) == 1
-        missed = "stop_f" in ENDS.get(end, {}) and not all(matched([of]) for arm in ARMS for of in pair[arm] if complete([of]))
+        both[end] = lead.side(0) == -1 and sharper.side(1) == 1
+        f = {arm: LOSS["training loss"](pair[arm]) for arm in ARMS}
+        to_loss = "stop_f" in ENDS.get(end, {})
+        at_loss += [end] if to_loss and matched(*f.values()) else []
+        missed = to_loss and not all(arrived([of]) for arm in ARMS for of in pair[arm] if complete([of]))
         lines.append(
-            f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better} (SB ahead by {number(ahead.value)} points, "
-            f"{interval(ahead.interval)}), {shape} ({number(sharper.value)} times, {interval(sharper.interval)}); SB has memorised "
-            f"{number(more, 1)} points more of the wrong labels ({interval(pair_of, 1)})"
-            f"{'; **a run did not come to that loss**' if missed else ''}.")
+            f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
+            f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
+            f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}.")
     if not both:
         return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
-    at_loss = [end for end in both if "stop_f" in ENDS.get(end, {})]
     found = [end for end, counter in both.items() if counter]
     words = f"LB is shown to be both sharper and better: {', '.join(found)}" if found else "LB is nowhere shown to be both sharper and better"
     if at_loss:
         kept = [end for end in at_loss if both[end]]
         words += ("; at a matched loss it is so " + (f"in {len(kept)} of {len(at_loss)}" if kept else f"in none of {len(at_loss)}"))
     else:
-        words += f"; matched loss {PENDING}"
+        tried = any("stop_f" in ENDS.get(end, {}) for end in both)
+        words += f"; trained to one goal, the two did not end within a factor of {FACTOR:g} in f" if tried else f"; matched loss {PENDING}"
     every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
     every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
     accuracy = stored.final(every)
@@ -92,6 +94,12 @@ def _verdict(share: float) -> str:
         ("the share memorised", memorised(every)), ("sharpness", stored.sharpness(every, EPSILON)))]
     return (f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "
             f"accuracy is {', '.join(told)}.\n\n" + "\n".join(lines))
+
+
+def _more(value: float, pair) -> str:
+    """Which arm has memorised more of the wrong labels, and by how many points."""
+    arm, value, pair = ("SB", value, pair) if value >= 0 else ("LB", -value, pair and (-pair[1], -pair[0]))
+    return f"{arm} has memorised {number(value, 1)} points more of the wrong labels ({interval(pair, 1)})"
 
 
 def _rank(a, b) -> str:

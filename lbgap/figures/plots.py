@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import experiments, results, stored, units
 from ..units import LABS, PAPER
+from .controls import LOSS as FITTED
 from .controls import chosen_rates, networks_of, on_validation, rate_runs
 from .tables import epsilon_at_rise
-from .words import ARMS, known, names, number
+from .words import ARMS, Text, ended, known, names, number
 
 COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
@@ -264,6 +265,33 @@ def laboratory(networks=LABS):
         _mark(ax, network, _wanted(network, "laboratory"))
     _legend(figure, *axes, *right)
     return figure
+
+
+LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}
+
+
+def landing():
+    """The landing page's picture, which can be moved: the laboratory's accuracy and sharpness against the batch size.
+
+    `where_ended` is its caption. Redraw the README's from it with
+    `pathlib.Path("book/images/phenomenon.png").write_bytes(figures.landing().png())`.
+    """
+    from ..explorers import BatchSizeExplorer
+
+    return BatchSizeExplorer(units.scale().laboratory, stored.laboratory(stored.final),
+                             stored.laboratory(lambda runs: stored.sharpness(runs, 1e-3)), arms=tuple(LANDING.values()),
+                             title="A small network on 1,000 digits")
+
+
+def where_ended(networks=LABS) -> Text:
+    """The landing page's caption: at which f the laboratory's runs ended, and whether that is one training loss."""
+    sizes = units.scale().laboratory
+    said = []
+    for network in names(networks):
+        f = {f"batch {b:,}": FITTED["training loss"]([units.laboratory(network, b, t) for t in units.scale().trials]) for b in sizes}
+        said.append(f"{LANDING[network]}, {ended(f)}")
+    told = ". ".join(words[0].upper() + words[1:] for words in said)
+    return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")
 
 
 FIG5 = {"restarted": ("LB from there", "s-", COLOR["LB"]), "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),

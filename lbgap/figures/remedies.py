@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from .. import paper, stored, treatments, units
+from .. import cost, paper, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from ..treatments import CHEAP, TREATMENTS
 from ..units import PAPER
@@ -14,8 +14,8 @@ from .controls import EPSILON, EPOCHS, LOSS, _each, best, compare, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
 from .statistics import Compared, gap, holm, ratio, welch, welch_p
 from .tables import KEY
-from .words import (ARMS, PENDING, Text, by_network, dots, interval, known, names, note, number, percent, points, spread, table,
-                    trials)
+from .words import (ARMS, FACTOR, PENDING, Text, ahead, by_network, dots, ended, interval, known, matched, names, note, number,
+                    percent, points, spread, table, trials)
 
 BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
 UPDATES = {"updates": stored.updates}
@@ -32,6 +32,23 @@ def benches() -> Text:
     """Plain SB and LB of the benches, on which remedies can be tried often."""
     return compare([row(network, f"{units.BENCHES.get(network, network)} on {units.scale().datasets[network]}",
                         stored.pairs(network)) for network in EXPERIMENTS["benches"].networks], extra=EPOCHS | UPDATES)
+
+
+def bench_gaps(networks=BOARD) -> Text:
+    """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB is."""
+    def sentence(network):
+        runs = stored.pairs(network)
+        lead = gap(*runs.values())
+        if np.isnan(lead.value):
+            return None
+        small, large = units.sizes(network)
+        count = cost.examples(runs["LB"][0].dataset)[0]
+        share = "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
+        word = "open" if lead.interval is None else {
+            1: "a gap", -1: "no gap: LB is the better", 0: "no gap that the trials can tell"}[lead.side(0)]
+        return (f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
+                f"{trials(*map(stored.final, runs.values()))}: {ahead(lead)}.")
+    return by_network(networks, sentence)
 
 
 # -- E.1, Table 6 -------------------------------------------------------------------------------------------------------
@@ -69,9 +86,8 @@ def verdict6(networks=None) -> Text:
             return None
         word = {1: "a gap remains", -1: "LB is ahead", 0: "no gap that the trials can tell"}[left.side(0)] if left.interval else "open"
         told = "; ".join(f"on the training set {words} {times(found)}" for words, found in sharper.items() if not np.isnan(found.value))
-        return (f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, SB is ahead by "
-                f"{number(left.value)} points ({interval(left.interval)}); without augmentation "
-                f"{PENDING if np.isnan(before.value) else f'by {number(before.value)} ({interval(before.interval)})'}. "
+        return (f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
+                f"without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. "
                 f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}.")
     return by_network(networks or treatments.IMAGES, sentence)
 
@@ -122,29 +138,18 @@ def verdict7_paper() -> Text:
 def verdict7(networks=None) -> Text:
     """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of sharpness."""
     chosen = names(networks or (*PAPER, *CHEAP))
-    runs, plain = {n: treated("conservative", n)["LB"] for n in chosen}, {n: stored.pairs(n) for n in chosen}
-    gains = {n: gap(runs[n], plain[n]["LB"]) for n in chosen}
-    tested = sum(found.interval is not None for found in gains.values())
-    adjusted = dict(zip(chosen, holm([found.p for found in gains.values()])))
 
     def sentence(network):
-        gain, left = gains[network], gap(plain[network]["SB"], runs[network])
-        if np.isnan(gain.value):
+        (s,), words = scores(network, "conservative"), judgements(network)
+        if s.pending or np.isnan(s.gain.value):
             return None
-        sharp = ratio(stored.sharpness(plain[network]["LB"], EPSILON), stored.sharpness(runs[network], EPSILON))
-        return (f"**Verdict: {judged(gain, adjusted[network], 0, 'an improvement', 'a loss')}.** {network}, {trials(stored.final(runs[network]))}: "
-                f"conservative training gains {number(gain.value)} points over plain LB ({interval(gain.interval)}, {gain.how}; all: "
-                f"{points(stored.final(runs[network]))} against {points(stored.final(plain[network]['LB']))}), and SB is ahead of it by "
-                f"{PENDING if np.isnan(left.value) else number(left.value)} ({interval(left.interval)}). "
-                f"Its sharpness over plain LB's: {_ratio(sharp)}.")
-    return Text(f"{by_network(chosen, sentence)}\n\nHolm-corrected, comparisons: {tested}.")
-
-
-def judged(found: Compared, p: float, null: float, above: str, below: str) -> str:
-    """What a comparison says after Holm's correction, p: `above`, `below`, "not settled", or "open" without an interval."""
-    if found.interval is None:
-        return "open"
-    return {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+        word = {"gains": "an improvement", "loses": "a loss"}.get(words[s.title, "gain"], words[s.title, "gain"])
+        return (f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: "
+                f"conservative training gains {number(s.gain.value)} points over plain LB ({interval(s.gain.interval)}, {s.gain.how}; all: "
+                f"{points(s.accuracy)} against {points(stored.final(stored.pairs(network)['LB']))}), and "
+                f"{f'against SB it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'it')}. "
+                f"Its sharpness over plain LB's: {_ratio(s.ratio)}.")
+    return Text(f"{by_network(chosen, sentence)}\n\n{_family(chosen)}")
 
 
 def moments(networks=None) -> Text:
@@ -156,6 +161,20 @@ def moments(networks=None) -> Text:
         rows += [row(network, f"conservative LB, moments {words}", plain | treated(name, network))
                  for words, name in (("kept", "conservative"), ("reset", "conservative_reset"))]
     return compare(rows, extra=UPDATES | LOSS)
+
+
+def half_pull(networks=None) -> Text:
+    """Whether it matters that Eq. 5 may have meant lambda / 2: conservative LB with half the pull against it with the whole."""
+    def sentence(network):
+        half, whole = (treated(name, network)["LB"] for name in ("conservative_half", "conservative"))
+        gain, sharp = gap(half, whole), ratio(*(stored.sharpness(of, EPSILON) for of in (whole, half)))
+        if np.isnan(gain.value):
+            return None
+        word = "open" if gain.interval is None or sharp.interval is None else "no difference that the trials can tell" if not (
+            gain.side(0) or sharp.side(1)) else "it makes a difference"
+        return (f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(stored.final(half), stored.final(whole))}: "
+                f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole.")
+    return by_network(networks or TREATMENTS["conservative_half"].networks, sentence)
 
 
 # -- E.3 ------------------------------------------------------------------------------------------------------------------
@@ -171,29 +190,26 @@ def robust(networks=BOARD) -> Text:
 
 def robust_verdict(networks=BOARD) -> Text:
     """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm without."""
-    found = {}
-    for network in names(networks):
-        plain = stored.pairs(network)
-        for name in ROBUST:
-            for arm, runs in treated(name, network).items():
-                gain = gap(runs, plain[arm])
-                if not np.isnan(gain.value):
-                    sharp = ratio(*(stored.sharpness(of, EPSILON) for of in (plain[arm], runs)))
-                    found[network, name, arm] = gain, sharp, trials(stored.final(runs))
-    p = iter(holm([of.p for gain, sharp, _ in found.values() for of in (gain, sharp)]))
     lines, differ, tested = {}, 0, 0
-    for (network, name, arm), (gain, sharp, count) in found.items():
-        words = [judged(gain, next(p), 0, "better", "worse"), judged(sharp, next(p), 1, "sharper", "flatter")]
-        differ += len({"better", "worse", "sharper", "flatter"} & set(words))
-        tested += sum(of.interval is not None for of in (gain, sharp))
-        lines.setdefault(network, []).append(
-            f"- {network}, {TREATMENTS[name].title}, {arm}, {count}: {number(gain.value)} points ({interval(gain.interval)}), {words[0]}; "
-            f"sharpness {PENDING if np.isnan(sharp.value) else f'{times(sharp)} that of plain {arm}, {words[1]}'}.")
+    for network in names(networks):
+        words = judgements(network)
+        for name, s in zip(ROBUST, scores(network, ROBUST)):
+            for arm, gain, sharp in (("SB", "small", "small_ratio"), ("LB", "gain", "ratio")):
+                of, by = getattr(s, gain), getattr(s, sharp)
+                if not np.isnan(of.value):
+                    pair = [words[s.title, what] for what in (gain, sharp)]
+                    differ += len({"gains", "loses", "sharper", "flatter"} & set(pair))
+                    tested += sum(found.interval is not None for found in (of, by))
+                    better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
+                    lines.setdefault(network, []).append(
+                        f"- {network}, {s.title}, {arm}, {trials(stored.final(treated(name, network)[arm]))}: {number(of.value)} points "
+                        f"({interval(of.interval)}), {better}; "
+                        f"sharpness {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}.")
     missing = [n for n in names(networks) if n not in lines]
-    word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if found else PENDING
+    word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if lines else PENDING
     said = "\n".join(line for of in lines.values() for line in of)
-    return Text(f"**Verdict: {word}** (Holm-corrected; what does not differ is not proven similar, and its interval says how far it may be "
-                f"off).\n\n{said}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
+    return Text(f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
+                f"off).\n\n{said}\n\n{_family(names(networks))}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
 
 
 def remedy_paths(name: str, networks=BOARD):
@@ -242,8 +258,8 @@ def tuning(networks=None) -> Text:
 class Score:
     """A remedy on one network: its runs, their test accuracy and sharpness (T,), and what it makes of plain LB.
 
-    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small: points that it gains at
-    SB over plain SB, None where it is not tried there.
+    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small, small_ratio: the same two at
+    SB against plain SB, None where it is not tried there.
     """
 
     network: str
@@ -256,6 +272,7 @@ class Score:
     left: Compared
     ratio: Compared
     small: Compared | None
+    small_ratio: Compared | None
 
     @property
     def pending(self) -> bool:
@@ -265,9 +282,10 @@ class Score:
 def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
     """Any runs as a line of the scoreboard; small: the same at SB."""
     plain = stored.pairs(network)
-    sharp = stored.sharpness(runs, EPSILON)
-    return Score(network, title, source, runs, stored.final(runs), sharp, gap(runs, plain["LB"]), gap(plain["SB"], runs),
-                 ratio(stored.sharpness(plain["LB"], EPSILON), sharp), None if small is None else gap(small, plain["SB"]))
+    sharp = {arm: stored.sharpness(plain[arm], EPSILON) for arm in ARMS}
+    own = stored.sharpness(runs, EPSILON)
+    return Score(network, title, source, runs, stored.final(runs), own, gap(runs, plain["LB"]), gap(plain["SB"], runs), ratio(sharp["LB"], own),
+                 *((None, None) if small is None else (gap(small, plain["SB"]), ratio(sharp["SB"], stored.sharpness(small, EPSILON)))))
 
 
 def scores(network: str, which=None) -> list[Score]:
@@ -286,14 +304,34 @@ def _board(networks, which):
     return {network: scores(network, which) for network in names(networks or tuple(own))}
 
 
-def _judged(board) -> tuple[dict[int, tuple[str, ...]], int]:
-    """{id of a score: (word on its gain, on its ratio, on its gain at SB)} after Holm over them all; how many comparisons."""
-    asked = [(s, found, words) for of in board.values() for s in of for found, words in (
-        (s.gain, (0, "gains", "loses")), (s.ratio, (1, "sharper", "flatter")), (s.small, (0, "gains", "loses"))) if found]
-    out = {}
-    for (s, found, words), p in zip(asked, holm([found.p for _, found, _ in asked])):
-        out.setdefault(id(s), []).append(PENDING if np.isnan(found.value) else judged(found, p, *words))
-    return out, sum(found.interval is not None for _, found, _ in asked)
+ACCURACY, SHARPNESS = (0, "gains", "loses"), (1, "sharper", "flatter")
+ASKED = {"gain": ACCURACY, "ratio": SHARPNESS, "small": ACCURACY, "small_ratio": SHARPNESS}
+
+
+def _compared(network: str) -> dict[tuple[str, str], Compared]:
+    """{(title, which of ASKED): comparison} of every remedy that is tried on a network."""
+    return {(s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None}
+
+
+def judgements(network: str) -> dict[tuple[str, str], str]:
+    """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, or "pending"}.
+
+    One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole book.
+    """
+    asked, out = _compared(network), {}
+    for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
+        null, above, below = ASKED[which[1]]
+        out[which] = PENDING if np.isnan(found.value) else "open" if found.interval is None else {
+            1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+    return out
+
+
+def _family(networks) -> str:
+    """Over how many comparisons the words are corrected."""
+    counts = {n: sum(found.interval is not None for found in _compared(n).values()) for n in names(networks)}
+    told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
+    return ("The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
+            f"{told or 'none yet'}.")
 
 
 def _gain(found: Compared | None, word="") -> str:
@@ -312,8 +350,8 @@ def _ratio(found: Compared, word="") -> str:
 def scoreboard(networks=None, which=None) -> Text:
     """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which: remedies' names."""
     board = _board(networks, which)
-    words, tested = _judged(board)
-    rows, pending = [], {}
+    words = {network: judgements(network) for network in board}
+    rows, pending, fits = [], {}, []
     for network, found in board.items():
         for arm, runs in stored.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
@@ -323,16 +361,29 @@ def scoreboard(networks=None, which=None) -> Text:
             if s.pending:
                 pending.setdefault(network, []).append(s.title)
             else:
-                gains, flat, *at_small = words[id(s)]
-                rows.append(_line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, *at_small))))
+                gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
+                rows.append(_line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small))))
+        fits += _fits(network, [s for s in found if not s.pending])
     head = ["network", "remedy at LB", "test accuracy, %", "points over plain LB", "left to plain SB", "sharpness", "over plain LB's", "f",
             "updates", "at SB, points over plain SB", "trials"]
     missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
     said = [str(table(head, rows))] if rows else []
     said += [f"Still pending: {missing}."] if missing else []
-    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one; the words after them are Holm-corrected over the whole "
-                f"table, comparisons: {tested}. Updates count those of a run's start too.")
+    said += ["\n".join(fits)] if fits else []
+    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(board)} Updates count those of a run's start too.")
     return Text("\n\n".join(said) + note(board))
+
+
+def _fits(network: str, found: list[Score]) -> list[str]:
+    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is pending."""
+    plain = {arm: LOSS["training loss"](runs) for arm, runs in stored.pairs(network).items()}
+    if not all(len(known(f)) for f in plain.values()):
+        return []
+    own = {s.title: LOSS["training loss"](s.runs) for s in found}
+    off = [f"{title} ({number(known(f).mean(), 4)})" for title, f in own.items() if not matched(f, plain["LB"])]
+    return [f"- {network}, plain: {ended(plain)}." + (
+        f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}." if off
+        else f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f." if found else "")]
 
 
 def _line(s: Score, compared) -> list[str]:
@@ -345,21 +396,21 @@ def _line(s: Score, compared) -> list[str]:
 def scoreboard_verdict(networks=None, which=None) -> Text:
     """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
     board = _board(networks, which)
-    words, tested = _judged(board)
+    words = {network: judgements(network) for network in board}
 
     def sentence(network):
         found = [s for s in board[network] if not np.isnan(s.gain.value)]
         if not found:
             return None
-        ours = lambda *wanted: [s for s in found if set(wanted) <= set(words[id(s)][:2])]
+        ours = lambda *wanted: [s for s in found if set(wanted) <= {words[network][s.title, what] for what in ("gain", "ratio")}]
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
         before = gap(*(stored.pairs(network)[arm] for arm in ARMS))
-        return (f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** Plain SB is ahead of it by "
-                f"{PENDING if np.isnan(before.value) else number(before.value)} points ({interval(before.interval)}). Gain: {told(ours('gains'))}. "
+        return (f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** "
+                f"{f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain: {told(ours('gains'))}. "
                 f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
                 f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
                 f"The rest is not settled with these trials.")
-    return Text(f"{by_network(tuple(board), sentence)}\n\nHolm-corrected, comparisons: {tested}.")
+    return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(board)}")
 
 
 def scoreboard_figure(networks=None, which=None):

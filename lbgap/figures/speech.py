@@ -12,7 +12,7 @@ from ..cost import examples
 from ..speech import features, lj
 from .plots import _axes
 from .statistics import gap, ratio
-from .words import Text, interval, number, table, trials
+from .words import Text, ahead, interval, number, table, trials
 
 WHAT = {  # of a corpus: whose voice, where its classes come from
     "timit": ("630 people, read sentences", "Kaldi's forced alignment"),
@@ -90,13 +90,13 @@ def human_verdict() -> Text:
         runs = stored.pairs(network)
         found[network] = runs, gap(*runs.values()), ratio(*(stored.sharpness(of, 1e-3) for of in runs.values()))
     lines, sides = [], {}
-    for network, (runs, ahead, sharper) in found.items():
-        if ahead.interval is None or sharper.interval is None:
+    for network, (runs, lead, sharper) in found.items():
+        if lead.interval is None or sharper.interval is None:
             lines.append(f"- {stored.stand_in(network)}: pending, fewer than two pairs are measured.")
             continue
-        sides[network] = ahead.side(0), sharper.side(1)
-        lines.append(f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: SB is ahead by {number(ahead.value)} points "
-                     f"({interval(ahead.interval)}, {ahead.how}); LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)}).")
+        sides[network] = lead.side(0), sharper.side(1)
+        lines.append(f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: "
+                     f"{ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)}).")
     if len(sides) == 2:
         word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"
     else:

@@ -8,6 +8,7 @@ from .. import stored
 
 ARMS = ("SB", "LB")
 PENDING = "pending"
+FACTOR = 1.5  # mean training losses farther apart than this are nowhere called the same
 
 
 class Text:
@@ -68,6 +69,41 @@ def dots(values, digits=2) -> str:
 def interval(pair, digits=2) -> str:
     """A 95 % interval in words."""
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
+
+
+def ahead(found, first="SB", second="LB", more="") -> str:
+    """Who leads in test accuracy, by how much, how sure: the leader stands first, so that the difference has no sign.
+
+    found: a `Compared` difference, first less second. more: goes into the brackets, after the interval.
+    """
+    value, pair = found.value, found.interval
+    if value < 0:
+        first, second, value, pair = second, first, -value, pair and (-pair[1], -pair[0])
+    return f"{first} is ahead of {second} by {number(value)} points ({interval(pair)}{more})"
+
+
+def matched(*losses) -> bool:
+    """Whether some arms ended at one training loss: the means of f, each over its runs (R,), lie within FACTOR of each other.
+
+    The book says "the same training loss" of no others. False while an arm has no f.
+    """
+    means = [known(f).mean() if len(known(f)) else np.nan for f in losses]
+    return bool(min(means) > 0 and max(means) <= FACTOR * min(means))
+
+
+def ended(losses: dict) -> str:
+    """At which f, the loss over the whole training set, each arm ended, and whether that is one training loss; {arm: (R,)}."""
+    if not all(len(known(f)) for f in losses.values()):
+        return f"where f ended is {PENDING}"
+    means = {arm: known(f).mean() for arm, f in losses.items()}
+    low, high = min(means, key=means.get), max(means, key=means.get)
+    if len(losses) > 2:
+        said = f"f ended at {number(means[low], 4)} ({low}) to {number(means[high], 4)} ({high})"
+    else:
+        said = "f ended at " + " and ".join(f"{spread(f, 4)} for {arm}" for arm, f in losses.items())
+    if matched(*losses.values()):
+        return f"{said}: the same training loss, within a factor of {FACTOR:g}"
+    return f"{said}: not the same training loss, the highest is {number(means[high] / means[low], 1)} times the lowest"
 
 
 def trials(*arrays) -> str:
