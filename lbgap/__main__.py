@@ -64,7 +64,7 @@ def main(arguments=None) -> int:
 
 def _selection(parser):
     parser.add_argument("experiments", nargs="*", help="table2, table3, fig3, ...; all by default")
-    parser.add_argument("--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU F1 and the laboratory's mlp, mlp-bn by default")
+    parser.add_argument("--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU what two cores can do by default")
     parser.add_argument("--trials", nargs="+", type=int, help="0 1 2 3 4 by default")
     _scale(parser)
 
@@ -118,7 +118,9 @@ def _run(options) -> int:
     if threads:
         torch.set_num_threads(threads)
     everywhere = options.device != "cpu" or units.scale() is units.SCALES["tiny"]
-    wanted = experiments.wanted(options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials)
+    by_hand = everywhere or options.experiments or options.networks or options.trials is not None
+    wanted = experiments.first() if not by_hand else experiments.wanted(
+        options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials)
     store, bundle = results.Store(), options.out and bundles.Bundle(options.out)
     if bundle:  # what an earlier call computed may not have come home
         for path in filter(pathlib.Path.exists, map(store.path, wanted)):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from . import treatments, units
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import LABS, PAPER, SETTLED, SPOKEN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
+from .units import LABS, PAPER, PRINTED, SETTLED, SHOWN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +71,17 @@ def warm_controls(network: str, trial: int, epoch: int) -> dict:
             "reverse": warm(network, trial, epoch, batch_size=small.batch_size, start=iterate(large, epoch))}
 
 
-def _warm(network, trial):
-    return [m(warm(network, trial, k)) for k in scale().warm for m in (train, lambda of: sharpness(of, (1e-3,)))]
+def _warm(first, last):
+    """Fig. 5's warm starts, those of the scale's list from `first` to `last`."""
+    return lambda network, trial: [
+        m(warm(network, trial, k)) for k in scale().warm[first:last] for m in (train, lambda of: sharpness(of, (1e-3,)))]
+
+
+CONTROLLED = (1, 8, 60)  # the epochs of Fig. 5 that have controls
 
 
 def _warm_controls(network, trial):
-    ten = [k for k in scale().warm if k % 10 == 0 or len(scale().warm) < 10]
-    return [m(of) for k in ten for of in warm_controls(network, trial, k).values()
+    return [m(of) for k in scale().warm if k in CONTROLLED for of in warm_controls(network, trial, k).values()
             for m in (train, lambda of: sharpness(of, (1e-3,)))]
 
 
@@ -163,21 +167,21 @@ def _twins(network, trial):
 EXPERIMENTS = {
     # -- the paper's ------------------------------------------------------------------------------------------------
     "laboratory": Experiment("the one-minute laboratory", _laboratory, LABS),
-    "table2": Experiment("Table 2, Fig. 2, distances", _both(train), SPOKEN),
-    "table3": Experiment("Table 3", _both(sharpness), SPOKEN),
-    "fig3": Experiment("Fig. 3", _path("linear"), SPOKEN),
-    "fig7": Experiment("Fig. 7", _path("curvilinear"), SPOKEN),
-    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal")), SPOKEN),
-    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100)), SPOKEN),
-    "fig4": Experiment("Fig. 4", _sizes("sweep")),
-    "fig6": Experiment("Fig. 6", _iterates(sharpness), SPOKEN),
-    "fig5": Experiment("Fig. 5", _warm, trials=1),
+    "table2": Experiment("Table 2, Fig. 2, distances", _both(train), SHOWN),
+    "table3": Experiment("Table 3", _both(sharpness), SHOWN),
+    "fig3": Experiment("Fig. 3", _path("linear"), SHOWN),
+    "fig7": Experiment("Fig. 7", _path("curvilinear"), SHOWN),
+    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal")), SHOWN),
+    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100)), SHOWN),
+    "fig4": Experiment("Fig. 4", _sizes("sweep"), PRINTED),
+    "fig6": Experiment("Fig. 6", _iterates(sharpness), SHOWN),
+    "fig5": Experiment("Fig. 5, ten of its epochs", _warm(0, 10), PRINTED, 1),
     "optimizers": Experiment("2.2: SGD, ADAGRAD", lambda network, trial: [
         unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
-    "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), trials=1),
-    "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), trials=1),
+    "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), PRINTED, 1),
+    "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), PRINTED, 1),
     # -- controls ---------------------------------------------------------------------------------------------------
-    "norm_matched": Experiment("filter norms exchanged", _norm_matched),
+    "norm_matched": Experiment("filter norms exchanged", _norm_matched, PRINTED),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
     "text_variant": Experiment("as printed: stride 2, dropout once", _also(
         _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
@@ -186,18 +190,19 @@ EXPERIMENTS = {
     "more_seeds": Experiment("trials 6 to 10", lambda network, trial: _both(train, sharpness)(network, trial)
                              if trial >= len(scale().trials) else [], ("F1",), 10),
     "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
-        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)], SPOKEN),
+        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)], SHOWN),
     "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
         sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
     "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),
     "matched_loss": Experiment("both stopped at one training loss", _both(
-        train, sharpness, stop_f=1e-3, epochs=300, **SETTLED), (*PAPER, "C1-text")),
+        train, sharpness, stop_f=1e-3, epochs=300, **SETTLED), PRINTED),
     "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
     "scales": Experiment("SciPy at other scalings", _both(
-        *(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))), trials=2),
+        *(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))), PRINTED, 2),
     "table4_matrices": Experiment("Table 4, two more matrices", _both(
         *(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))),
+    "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1",), 1),
     "float64": Experiment("in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1),
     "evaluation_batch": Experiment("batch norm: evaluation batches", _both(
         *(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))), ("F1", "C1"), 1),
@@ -211,10 +216,11 @@ EXPERIMENTS = {
         unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
-    "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1"), 1),
+    "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1", "C1-text"), 1),
     "known_voices": Experiment("tested on voices of the training set", lambda network, trial: _both(
         train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial), ("F2",), 3),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
+    "fig5_all": Experiment("Fig. 5, the other ninety epochs", _warm(10, 100), trials=1),
     "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", "C1", "C2", "C3", "C4")),
     # -- remedies, and what they teach --------------------------------------------------------------------------------
     "benches": Experiment("SB and LB of the benches", _both(train, sharpness), ("F1-5k", "C1-text", *LABS)),
@@ -230,7 +236,25 @@ EXPERIMENTS = {
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
 CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
-CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj")  # what two cores can do in hours
+CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
+_WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "scales", "settled")
+FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
+    (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
+    (_WHOLE, ("C1-text",), (0, 1, 2)),
+    (("matched_loss",), ("C1-text",), (0,)),
+    (_WHOLE, ("F1",), (0, 1, 2)),
+    (("matched_loss",), ("F1",), (0,)),
+    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (0,)),
+    (("bf16",), ("C1",), (0,)),
+    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (1,)),
+    (("fig6",), ("C1-text",), (0, 1)),
+    (("fig6",), ("F1",), (0,)),
+    (("spectrum", "directions"), ("C1-text", "F1"), (0,)),
+    (("fig4",), ("C1-text",), (0, 1, 2)),
+    (("fig4",), ("F1",), (0,)),
+    (("fig5", "fig5_controls"), ("C1-text",), (0,)),
+    (_WHOLE, ("C1-text", "F1"), (3, 4)),
+)
 
 
 def wanted(names=None, networks=None, trials=None) -> list[dict]:
@@ -256,6 +280,15 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
                     if {"F2-timit": "F2"}.get(network, network) in EXPERIMENTS[name].networks:
                         found.update({repr(unit): unit for unit in EXPERIMENTS[name].units(network, trial)})
     return list(found.values())
+
+
+def first() -> list[dict]:
+    """The units of FIRST, and after them all others that two cores can do: in what order a CPU computes them by default."""
+    found = {}
+    for names, networks, trials in FIRST:
+        for trial in trials or scale().trials:
+            found.update({repr(unit): unit for unit in wanted(names, networks, [trial])})
+    return list((found | {repr(unit): unit for unit in wanted(networks=CPU)}).values())
 
 
 def trials_of(name: str, trials=None) -> set[int]:

@@ -18,6 +18,8 @@ GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
 SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
+PRINTED = (*PAPER, "C1-text")  # and C1 as printed, which two cores can do whole
+SHOWN = (*SPOKEN, "C1-text")
 BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide", "F2-lj": "F2", "F2-timit": "F2"}  # a network of Table 1, or another, as two cores can train it often
 STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}  # in place of TIMIT
 SETTLED = {"stop_epochs": 3}  # with batch norm f jumps between epochs, so one epoch below the goal is no end
@@ -33,7 +35,7 @@ class Scale:
 
     datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
     batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more than 24 GB. epochs: the most any
-    run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the most telling first. grid: of
+    run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the ten most telling first. grid: of
     epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a step is timed.
     settings: more of a unit, by kind.
     """
@@ -58,6 +60,7 @@ class Scale:
 _CIFAR = (64, 128, 512, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)  # with 256 and 5000 13 sizes
 _CONVOLUTIONAL = ("C1", "C2", "C3", "C4")
 _FRAMES = ("F2", "F2-timit")
+_EARLY = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # of Fig. 5, whose point is the first few
 SCALES = {
     "full": Scale(
         datasets={"F1": "mnist", "F2": "speech", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
@@ -66,11 +69,11 @@ SCALES = {
         smaller=dict.fromkeys((*LABS, "F1-5k", "wide"), 32),
         large={"F1": 6000, "F2": 72133, "F2-timit": 72133, "F2-lj": 4644, **dict.fromkeys((*_CONVOLUTIONAL, "C1-text"), 5000),  # 10 % of the training set
                "F1-5k": 400, "wide": 400, **dict.fromkeys(LABS, 1000)},
-        sweep={"F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR),
+        sweep={"C1-text": _CIFAR, "F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR),
                **dict.fromkeys(_FRAMES, (64, 128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 144266))},  # with 256 and 72133 12
         whole={**dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)), **dict.fromkeys(_FRAMES, (360665, 721329))},
         iterates=(1, 2, 4, 8, 15, 30, 60, 100),
-        warm=(*range(10, 101, 10), *(k for k in range(1, 101) if k % 10)),
+        warm=(*_EARLY, *(k for k in range(1, 101) if k not in _EARLY)),
         laboratory=(8, 16, 32, 64, 128, 256, 512, 1000),
         settings={"spectrum": {"steps": 64, "probes": 2}},  # so many until the most negative eigenvalue has settled
     ),
