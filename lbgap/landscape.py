@@ -6,7 +6,6 @@ import dataclasses
 import math
 
 import numpy as np
-import torch
 
 ALPHAS = tuple(round(-1 + 0.125 * k, 3) for k in range(25))  # the paper's range, -1 to 2
 

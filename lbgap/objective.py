@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import data, networks
+from . import data, machine, networks
 
 MODES = ("batch", "recalibrated", "frozen")
+
+
+def _sparing(method):
+    """A method of an Objective on as many threads as suit its network."""
+    @functools.wraps(method)
+    def spared(self, *arguments):
+        with machine.sparing(self.n):
+            return method(self, *arguments)
+    return spared
 
 
 class Objective:
@@ -57,7 +67,9 @@ class Objective:
                 m.running_mean = m.running_var = m.num_batches_tracked = None
                 m.track_running_stats = False
         self.evaluations = 0
+        machine.keep_memory()
 
+    @_sparing
     def __call__(self, x: torch.Tensor) -> tuple[float, torch.Tensor]:
         """f(x) and its gradient (n,)."""
         if self.batch_norm == "recalibrated":
@@ -86,6 +98,7 @@ class Objective:
             loss = F.cross_entropy(self.network(self.inputs[chosen].to(self.dtype)), self.labels[chosen])
             yield flat(torch.autograd.grad(loss, self.parameters)).to(x), len(chosen)
 
+    @_sparing
     @torch.no_grad()
     def evaluate(self, x: torch.Tensor) -> tuple[float, float]:
         """f(x) and the accuracy in percent, without a gradient: a third of the cost."""
@@ -96,6 +109,7 @@ class Objective:
             total, right = total + loss, right + hits
         return total.item() / len(self.labels), 100 * right.item() / len(self.labels)
 
+    @_sparing
     @torch.no_grad()
     def hits(self, x: torch.Tensor) -> torch.Tensor:
         """Which examples are classified right at x: (N,) bool."""
@@ -106,6 +120,7 @@ class Objective:
         """Share of examples classified right at x, in percent."""
         return self.evaluate(x)[1]
 
+    @_sparing
     def hvp(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times v (n,), by differentiating twice; not in "recalibrated" mode."""
         if self.batch_norm == "recalibrated":

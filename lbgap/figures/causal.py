@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from .. import results, stored, treatments, units
+from .. import stored, treatments, units
 from ..treatments import NOISE, SHAPE
 from .controls import EPSILON, LOSS, networks_of, times
 from .plots import _axes, _legend, _mark
@@ -36,8 +36,7 @@ def sharpness(runs) -> np.ndarray:
 
 def complete(runs) -> bool:
     """Whether every run is trained and measured, or diverged: before that nothing is judged."""
-    store = results.Store()
-    return all(units.train(of) in store and units.sharpness(of, (EPSILON,)) in store for of in runs)
+    return all(stored.document(unit) for of in runs for unit in (units.train(of), units.sharpness(of, (EPSILON,))))
 
 
 def arrived(runs) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
-from .. import experiments, paper, results, stored, treatments, units
+from .. import experiments, paper, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
@@ -30,13 +30,13 @@ class Row:
 
 def row(network: str, setting: str, runs: dict, match=None, what="value", **settings) -> Row:
     """The row of these runs. match: {arm: "norms" or "loss"}, matched to the other arm; settings: of the sharpness units."""
-    sharp, lost, store = {}, 0, results.Store()
+    sharp, lost = {}, 0
     for arm in ARMS:
         matched = match and arm in match
         own, to = ({"match": match[arm]}, runs[OTHER[arm]]) if matched else (settings, None)
         sharp[arm] = stored.sharpness(runs[arm], EPSILON, what, to, **own)
         for i in np.flatnonzero(np.isnan(sharp[arm])):
-            lost += units.sharpness(runs[arm][i], **own, **({"to": to[i]} if to else {})) in store
+            lost += stored.document(units.sharpness(runs[arm][i], **own, **({"to": to[i]} if to else {}))) is not None
     return Row(network, setting, runs, sharp, lost)
 
 

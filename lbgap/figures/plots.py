@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import textwrap
 
 import numpy as np
 
-from .. import experiments, results, stored, units
+from .. import experiments, stored, units
 from ..units import LABS, PAPER
 from .controls import LOSS as FITTED
 from .controls import chosen_rates, networks_of, on_validation, rate_runs
@@ -39,10 +40,10 @@ def _axes(count, columns=2, height=2.7):
 
 def _mark(ax, network, wanted):
     """Say in a panel what of its units is missing, and let the axes' log scales have few enough labels."""
-    store, title = results.Store(), ax.get_title()
+    title = ax.get_title()
     if stored.stand_in(network):
         title += f", on {units.scale().datasets[network]}"
-    done = sum(unit in store for unit in wanted)
+    done = sum(stored.document(unit) is not None for unit in wanted)
     if why := stored.waiting(network):
         ax.text(0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8)
     elif done < len(wanted):
@@ -108,13 +109,14 @@ def fig2(networks="F1", **settings):
         for ax, split in zip(pair, ("train", "test")):
             late = []
             for arm in ARMS:
-                curves = stored.history(runs[arm], f"{split}_accuracy")
-                for c in curves:
-                    ax.plot(np.arange(1, len(c) + 1), c, DASH[split], color=COLOR[arm], alpha=0.25, lw=0.7)
-                    late.append(c[len(c) // 10 :])
+                curves = stored.curves_of(runs[arm], f"{split}_accuracy")
+                for at, c in curves:
+                    ax.plot(at, c, DASH[split], color=COLOR[arm], alpha=0.25, lw=0.7)
+                    late.append(c[at > at[-1] / 10])
                 if curves:
-                    mean = np.mean([c[: min(map(len, curves))] for c in curves], 0)
-                    ax.plot(np.arange(1, len(mean) + 1), mean, DASH[split], color=COLOR[arm], marker=MARK[arm],
+                    epochs = functools.reduce(np.intersect1d, [at for at, _ in curves])  # measured in every trial
+                    mean = np.mean([c[np.isin(at, epochs)] for at, c in curves], 0)
+                    ax.plot(epochs, mean, DASH[split], color=COLOR[arm], marker=MARK[arm],
                             markevery=max(1, len(mean) // 5), label=f"{arm}, {len(curves)} trial{'' if len(curves) == 1 else 's'}")
             ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
             if late:
@@ -302,8 +304,8 @@ def fig5(networks=PAPER, trial=0):
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
     figure, axes = _axes(2 * len(names(networks)))
     for network, (left, right) in zip(names(networks), zip(axes[::2], axes[1::2])):
-        for curve in stored.history(stored.pairs(network, (trial,))["SB"], "test_accuracy"):
-            left.plot(np.arange(1, len(curve) + 1), curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
+        for epochs, curve in stored.curves_of(stored.pairs(network, (trial,))["SB"], "test_accuracy"):
+            left.plot(epochs, curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
         for ax, what in ((left, stored.final), (right, lambda runs: stored.sharpness(runs, 1e-3))):
             at, found = stored.warm(network, what, trial)
             for name, values in found.items():

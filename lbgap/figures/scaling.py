@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import cost, scaling, stored, units
+from .. import cost, scaling, stored
 from ..experiments import EXPERIMENTS
 from ..objective import spans
 from .controls import networks_of
@@ -114,8 +114,8 @@ def came(arm: str, taken) -> str:
 def iterations(runs, level: float) -> np.ndarray:
     """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not stored."""
     out = []
-    for of, result in zip(runs, stored.each(units.train, runs)):
-        reached = [] if result is None else np.flatnonzero(np.array(result["history"]["test_accuracy"], float) >= level)
-        epochs = reached[0] + 1 if len(reached) else np.inf if result else np.nan
+    for of in runs:
+        found = stored.curves_of([of], "test_accuracy")
+        epochs = min([*found[0][0][found[0][1] >= level], np.inf]) if found else np.nan
         out.append(epochs * len(spans(cost.examples(of.dataset)[0], of.batch_size)))
     return np.array(out, float)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import results, stored
+from .. import stored
 from ..claims import Contrast as Compared
 from ..claims import contrast, holm, summarised, welch, welch_p  # noqa: F401  (one room for them, and their old place)
-from .words import interval, known, number
+from .words import interval, number
 
 
 def _seeds(a, b) -> str:
@@ -46,8 +46,8 @@ def lost(runs, values, measure=None) -> np.ndarray:
 
     values (R,): NaN where there is none. measure(run): the unit that was to give it, beside the training itself.
     """
-    store = results.Store()
-    return np.array([bool(np.isnan(value)) and (stored.diverged([of]) > 0 or (measure is not None and measure(of) in store))
+    held = lambda of: measure is not None and stored.document(measure(of)) is not None
+    return np.array([bool(np.isnan(value)) and (stored.diverged([of]) > 0 or held(of))
                      for of, value in zip(runs, values)], bool)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import claims, experiments, paper, results, stored, units
+from .. import claims, experiments, paper, stored, units
 from ..units import PAPER
 from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_ratio, ratio, sharper
 from .words import ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, points, spread, table
@@ -353,10 +353,10 @@ def _capital(words: str) -> str:
 
 def progress(networks=experiments.CPU) -> Text:
     """Which experiments are done, and which are pending."""
-    store, rows, networks = results.Store(), [], [network for network in names(networks) if not stored.waiting(network)]
+    rows, networks = [], [network for network in names(networks) if not stored.waiting(network)]
     for name, experiment in experiments.EXPERIMENTS.items():
         wanted = experiments.wanted([name], networks)
-        done = sum(unit in store for unit in wanted)
+        done = sum(stored.document(unit) is not None for unit in wanted)
         if wanted:
             rows.append([experiment.title, f"{done} of {len(wanted)}", "done" if done == len(wanted) else PENDING])
     return table([f"experiment, {', '.join(networks)}", "measurements", ""], rows)
