@@ -102,6 +102,12 @@ def _status(options) -> int:
     everything = experiments.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
+    if not (options.experiments or options.networks or options.trials):
+        print(f"\n{'the order in which `lbgap run` computes on a CPU':<66}{'done':>6}{'missing':>9}  cost")
+        for what, units in experiments.rows():
+            missing = [unit for unit in units if unit not in store]
+            print(f"{what:<66}{len(units) - len(missing):>6}{len(missing):>9}  "
+                  f"{cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}")
     return 0
 
 

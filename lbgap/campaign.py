@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
+import contextlib
 import pathlib
 import time
 
@@ -11,7 +12,7 @@ import torch
 from . import results
 from .measurements import compute
 from .training import OutOfTime
-from .units import describe, runs_of
+from .units import describe, runs_of, train
 
 WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, MemoryError)  # a unit's own fault; OSError is the machine's
 
@@ -113,12 +114,23 @@ def _record(unit, outcome, told, store, work, on_document):
     if outcome == "done" and told:
         path = store.accept(told)
         _error_file(unit, work).unlink(missing_ok=True)
-        print(f"{time.strftime('%H:%M')} done: {describe(unit)}", flush=True)
+        print(f"{time.strftime('%H:%M')} done: {describe(unit)}{_elsewhere(unit, told, store)}", flush=True)
         if on_document:
             on_document(path)
     elif outcome == "failed":
         _error_file(unit, work).write_text(f"{describe(unit)}\n{told}\n")
         print(f"failed: {describe(unit)}: {told}", flush=True)
+
+
+def _elsewhere(unit, document, store) -> str:
+    """A warning where a run of the unit was trained again and ended elsewhere than its stored training document says."""
+    x = document["provenance"].get("x", {})
+    for of in runs_of(unit):
+        with contextlib.suppress(ValueError):  # a damaged document is `lbgap verify`'s to name
+            held = store.get(train(of))
+            if held and held["provenance"].get("x", {}).get(of.id, x.get(of.id)) != x.get(of.id):
+                return "; not on the minimiser that is stored as trained: `lbgap verify` says what to measure again"
+    return ""
 
 
 def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[str, dict | str | None]:

@@ -282,13 +282,27 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     return list(found.values())
 
 
-def first() -> list[dict]:
-    """The units of FIRST, and after them all others that two cores can do: in what order a CPU computes them by default."""
-    found = {}
+def rows() -> list[tuple[str, list[dict]]]:
+    """FIRST, row by row.
+
+    Returns:
+        (what, its units, trial by trial and without those of a row before) for each row.
+    """
+    out, seen = [], set()
     for names, networks, trials in FIRST:
-        for trial in trials or scale().trials:
-            found.update({repr(unit): unit for unit in wanted(names, networks, [trial])})
-    return list((found | {repr(unit): unit for unit in wanted(networks=CPU)}).values())
+        chosen = scale().trials if trials is None else trials
+        found = {repr(unit): unit for trial in chosen for unit in wanted(names, networks, [trial])}
+        what = f"{', '.join(networks)}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+        what += f", trial{'' if len(chosen) == 1 else 's'} {', '.join(map(str, chosen))}"
+        out.append((what, [unit for name, unit in found.items() if name not in seen]))
+        seen |= set(found)
+    return out
+
+
+def first() -> list[dict]:
+    """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this order."""
+    found = [unit for _, units in rows() for unit in units]
+    return list({repr(unit): unit for unit in [*found, *wanted(networks=CPU)]}.values())
 
 
 def trials_of(name: str, trials=None) -> set[int]:

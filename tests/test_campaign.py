@@ -96,6 +96,22 @@ def test_the_provenance_names_the_data_the_time_and_the_commit(store):
 # ----------------------------------------------------------------------------------------------------- budget, kill
 
 
+def test_the_provenance_names_the_minimiser_and_a_run_that_ends_elsewhere_is_told(store, capsys):
+    units_of = [units.train(SB), units.sharpness(SB, (1e-3,), iterations=1), units.path(SB, LB, "linear", points=3)]
+    go(units_of, store)
+    named = [store.get(unit)["provenance"]["x"] for unit in units_of]
+    checksums = {of.id: training.train(of, progress=False).checksum for of in (SB, LB)}
+    assert named == [{SB.id: checksums[SB.id]}] * 2 + [checksums]
+    assert store.verify() == [] and "not on the minimiser" not in capsys.readouterr().out
+    state = torch.load(store.folder / f"work/{SB.id}.pt", weights_only=True)
+    state["network"]["0.weight" if "0.weight" in state["network"] else next(iter(state["network"]))] += 1e-6
+    torch.save(state, store.folder / f"work/{SB.id}.pt")  # as another machine would have rounded
+    go([units.sharpness(SB, (5e-4,), iterations=1)], store)
+    assert "not on the minimiser that is stored as trained" in capsys.readouterr().out
+    (told,) = store.verify()
+    assert SB.id in told
+
+
 def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     """The clock goes on by a second each time that it is read, so that it stops within training and measurement."""
     todo = [units.train(SB), units.sharpness(SB), units.path(SB, LB, "linear")]

@@ -104,6 +104,20 @@ def test_a_matched_minimiser_is_the_same_function(tiny, tiny_scale):
 # -------------------------------------------------------------------------------------------------- at full scale
 
 
+def test_a_cpu_computes_row_by_row_what_two_cores_can_do_and_nothing_twice(monkeypatch):
+    monkeypatch.delenv("LBGAP_SCALE", raising=False)
+    rows, first = experiments.rows(), experiments.first()
+    found = [unit for _, row in rows for unit in row]
+    assert first[: len(found)] == found and all(row for _, row in rows)
+    assert len({results.content_id(unit) for unit in first}) == len(first)
+    assert {results.content_id(u) for u in experiments.wanted(networks=experiments.CPU)} <= {results.content_id(u) for u in first}
+    printed = units.pair("C1-text", 0)
+    assert found.index(units.train(printed[0])) < found.index(units.train(units.pair("C1-text", 1)[0]))  # trial by trial
+    assert {units.describe(u).split()[1] for u in rows[0][1]} == set(units.LABS)
+    warm = [u for what, row in rows for u in row if "fig5" in what and u["kind"] == "train" and "carry" not in u["run"]]
+    assert len(warm) == 10 + 3  # ten warm starts, three of them with the reverse
+
+
 def test_the_papers_sizes(monkeypatch):
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     s = units.scale()
