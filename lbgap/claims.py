@@ -34,9 +34,10 @@ LEVEL, ALPHA = 0.95, 0.05
 class Contrast(NamedTuple):
     """How far one side is from another.
 
-    value: a difference, or a ratio of geometric means. interval: at 95 %, or None with fewer than two seeds. how: its kind.
-    p: two-sided, that there is no difference. n: seeds. diverged: runs that have no value for good. scale: "difference"
-    or "ratio". error, df: the standard error of the value, of a ratio's logarithm, and Student's degrees of freedom.
+    value: a difference, or a ratio of geometric means. interval: at 95 %, or None with fewer than two seeds. how: its
+    kind. p: two-sided, that there is no difference. n: seeds. diverged: runs that have no value for good. scale:
+    "difference" or "ratio". error, df: the standard error of the value, or of a ratio's logarithm, and Student's degrees
+    of freedom.
     """
 
     value: float
@@ -64,7 +65,7 @@ def contrast(a, b=None, *, scale: str = "difference", seeds: str = "paired", div
         diverged: how many runs have no value for good, to be shown beside it.
 
     Returns:
-        The contrast; NaN without a value, and for a ratio where a value is not above 0, which counts as one that diverged.
+        The contrast; NaN without a value, and for a ratio where a value is not above 0, which counts as diverged.
 
     Raises:
         ValueError: another scale or kind of seeds; paired sides of different lengths.
@@ -74,7 +75,8 @@ def contrast(a, b=None, *, scale: str = "difference", seeds: str = "paired", div
             raise ValueError(f"{value!r} is unknown; expected {' or '.join(known)}")
     sides = [np.asarray(side, float) for side in (a, b) if side is not None]
     if seeds == "paired" and len({len(side) for side in sides}) > 1:
-        raise ValueError(f"paired sides have {len(sides[0])} and {len(sides[1])} seeds; expected as many, NaN where one is missing")
+        lengths = " and ".join(str(len(side)) for side in sides)
+        raise ValueError(f"paired sides have {lengths} seeds; expected as many, NaN where one is missing")
     if scale == "ratio":
         impossible = sum(int((side <= 0).sum()) for side in sides)
         if impossible:
@@ -128,7 +130,8 @@ def _made(estimate, error, df, scale, how, n, diverged) -> Contrast:
         return Contrast(back(estimate), None, how if n else "", math.nan, n, diverged, scale)
     half = stats.t.ppf((1 + LEVEL) / 2, df) * error
     p = min(1.0, 2 * _tail(abs(estimate), error, df))
-    return Contrast(back(estimate), (back(estimate - half), back(estimate + half)), how, p, n, diverged, scale, error, df)
+    interval = back(estimate - half), back(estimate + half)
+    return Contrast(back(estimate), interval, how, p, n, diverged, scale, error, df)
 
 
 def _tail(above, error, df) -> float:
@@ -153,8 +156,9 @@ def holm(p) -> np.ndarray:
 class Verdict(NamedTuple):
     """What one network says of a claim.
 
-    direction: one of DIRECTIONS. size: one of SIZES, None without the paper's number. value, interval, how, n, diverged: of our
-    `Contrast`. p: two-sided, that the claim does not hold. quotient: the 95 % interval of our value over the paper's.
+    direction: one of DIRECTIONS. size: one of SIZES, None without the paper's number. value, interval, how, n and
+    diverged are our `Contrast`'s. p: two-sided, that the claim does not hold. quotient: the 95 % interval of ours over
+    the paper's.
     """
 
     direction: str
@@ -173,12 +177,13 @@ def verdict(ours: Contrast, claimed, theirs: Contrast | None = None) -> Verdict:
 
     Args:
         ours: our contrast.
-        claimed: a number, the claim is that the value lies above it; or (low, high), that it lies between, None for no bound.
+        claimed: a number, where the claim is that the value lies above it; or (low, high), that it lies between, None
+            for no bound.
         theirs: the paper's contrast, on our scale, where its size can be compared.
 
     Returns:
-        The verdict. Its direction *holds* where our interval lies within `claimed`, *does not hold here* where it lies outside,
-        else it is *undecided*, as it is with one seed; with a diverged run it *holds in part* at best.
+        The verdict. Its direction *holds* where our interval lies within `claimed`, *does not hold here* where it lies
+        outside, else it is *undecided*, as it is with one seed; with a diverged run it *holds in part* at best.
 
     Raises:
         ValueError: theirs is on another scale than ours.
@@ -201,7 +206,8 @@ def verdict(ours: Contrast, claimed, theirs: Contrast | None = None) -> Verdict:
     if theirs and direction != UNMEASURED:
         quotient = over(ours, theirs)
         size = _size(quotient)
-    return Verdict(direction, size, ours.value, ours.interval, ours.how, ours.n, ours.diverged, _p(ours, low, high), quotient)
+    p = _p(ours, low, high)
+    return Verdict(direction, size, ours.value, ours.interval, ours.how, ours.n, ours.diverged, p, quotient)
 
 
 def _within(interval, low, high) -> bool:
@@ -211,7 +217,7 @@ def _within(interval, low, high) -> bool:
 
 
 def _p(ours, low, high) -> float:
-    """Twice the one-sided p that the value lies on or beyond the border of what is claimed, of two borders the greater."""
+    """Twice the one-sided p that the value lies on or beyond the border of what is claimed, of two the greater."""
     if math.isnan(ours.error):
         return math.nan
     of = math.log if ours.scale == "ratio" else float
@@ -223,8 +229,9 @@ def _p(ours, low, high) -> float:
 def over(ours: Contrast, theirs: Contrast) -> tuple[float, float] | None:
     """The 95 % interval of our value over the paper's, made of the two intervals; None without one of them.
 
-    Of their logarithms, by MOVER: with values x, y and intervals (l, u), (m, v) it goes from x - y - sqrt((x - l)^2 + (v - y)^2)
-    to x - y + sqrt((u - x)^2 + (y - m)^2). A value of another sign than the paper's counts as 0.
+    Of their logarithms, by MOVER: with values x, y and intervals (l, u), (m, v) it goes from
+    x - y - sqrt((x - l)^2 + (v - y)^2) to x - y + sqrt((u - x)^2 + (y - m)^2). A value of another sign than the paper's
+    counts as 0.
     Source: Zou and Donner 2008, Construction of confidence limits about effect measures, Statistics in Medicine 27.
     """
     if not (ours.interval and theirs.interval and theirs.value):
@@ -289,7 +296,7 @@ def combined(cells: Iterable[tuple[str, Verdict]], least: int = 1) -> Combined:
 
 
 def corrected(found: dict[str, Combined]) -> dict[str, str]:
-    """The directions of all claims after Holm's correction over those that are measured: what does not stand it is undecided."""
+    """The directions of all claims after Holm's correction over those measured: what does not stand it is undecided."""
     adjusted = holm([of.p for of in found.values()])
     return {id: UNDECIDED if of.direction in (HOLDS, PART) and p >= ALPHA else of.direction
             for (id, of), p in zip(found.items(), adjusted)}
@@ -302,10 +309,10 @@ def corrected(found: dict[str, Combined]) -> dict[str, str]:
 class Test:
     """The one primary test of a claim.
 
-    networks, experiments: on which networks, measured by which of `experiments.EXPERIMENTS`. statistic: in words; measure: its
-    name for a machine, or None. scale: "difference" or "ratio". null: in words. claimed: (low, high), what the value is
-    claimed to lie between, None for no bound. seeds: what the interval is over, and how. least: see `combined`.
-    refuted: what would refute the claim.
+    networks, experiments: on which networks, measured by which of `experiments.EXPERIMENTS`. statistic: in words;
+    measure: its name for a machine, or None. scale: "difference" or "ratio". null: in words. claimed: (low, high), what
+    the value is claimed to lie between, None for no bound. seeds: what the interval is over, and how. least: see
+    `combined`. refuted: what would refute the claim.
     """
 
     networks: tuple[str, ...]
@@ -324,8 +331,9 @@ class Test:
 class Claim:
     """A claim of the paper.
 
-    section, element, page: where it stands. says: what it says. numbers: whether the paper prints numbers for it. paper: the
-    table by which its size is judged, or None. seen: what had been measured and looked at when the claim was registered.
+    section, element, page: where it stands. says: what it says. numbers: whether the paper prints numbers for it.
+    paper: the table by which its size is judged, or None. seen: what had been measured and looked at when it was
+    registered.
     """
 
     id: str
@@ -391,21 +399,23 @@ def _read(kind, entry, name):
 
 
 def _check(claim: Claim, name: str) -> None:
-    test, datasets = claim.test, units.SCALES["full"].datasets
+    test, datasets, tables = claim.test, units.SCALES["full"].datasets, paper.numbers()
+    unknown = set(test.experiments) - set(experiments.EXPERIMENTS)
     low, high = test.claimed if len(test.claimed) == 2 else (None, None)
     empty = [key for of in (claim, test) for key, value in vars(of).items() if value == ""]
     wrong = [f"{what} {value!r}; expected {expected}" for ok, what, value, expected in (
         (not empty, "empty", empty, "words"),
         (re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", claim.id), "id", claim.id, "small letters, digits and hyphens"),
         (1 <= claim.page <= 16, "page", claim.page, "1 to 16"),
-        (claim.paper is None or claim.paper.split("/")[0] in paper.numbers(), "paper", claim.paper, "a table of paper.json, or null"),
+        (claim.paper is None or claim.paper.split("/")[0] in tables, "paper", claim.paper, f"one of {', '.join(tables)}"),
         (claim.numbers or claim.paper is None, "numbers", claim.numbers, "true, where `paper` names a table"),
         (set(test.networks) <= set(datasets), "networks", test.networks, f"some of {', '.join(datasets)}"),
-        (set(test.experiments) <= set(experiments.EXPERIMENTS), "experiments", test.experiments, "names of experiments"),
+        (not unknown, "experiments", sorted(unknown), "those of `lbgap status`"),
         (test.scale in ("difference", "ratio"), "scale", test.scale, "difference or ratio"),
         (test.seeds in SEEDS, "seeds", test.seeds, f"one of {', '.join(SEEDS)}"),
-        ((low is not None or high is not None) and (None in (low, high) or low <= high), "claimed", test.claimed, "[low, high], one of them not null"),
-        (isinstance(test.least, int) and 0 <= test.least <= len(test.networks), "least", test.least, "a count, at most that of the networks"),
+        (low != high or low is not None, "claimed", test.claimed, "[low, high], one of them not null"),
+        (None in (low, high) or low <= high, "claimed", test.claimed, "[low, high], the lower first"),
+        (0 <= test.least <= len(test.networks), "least", test.least, "a count, at most that of the networks"),
     ) if not ok]
     if wrong:
         raise ValueError(f"{name}: {'; '.join(wrong)}")

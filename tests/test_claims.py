@@ -174,6 +174,8 @@ def test_a_size_has_mover_s_interval():
     assert (low, high) == pytest.approx((4 * math.exp(-half), 4 * math.exp(half)))
     low, high = claims.over(made(4, 1, 8, "difference"), made(2, 2, 2, "difference"))  # lopsided: the ends as they are
     assert (low, high) == pytest.approx((0.5, 4.0))
+    low, high = claims.over(made(4, 4, 4, "difference"), made(2, 1, 8, "difference"))
+    assert (low, high) == pytest.approx((0.5, 4.0))
     assert claims.over(made(4, -1, 8, "difference"), made(2, 1, 3, "difference"))[0] == 0.0
     assert claims.over(made(4, 3, 8, "difference"), made(2, -1, 3, "difference"))[1] == math.inf
 

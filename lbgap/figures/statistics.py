@@ -20,13 +20,13 @@ def _seeds(a, b) -> str:
 
 
 def difference(a, b) -> tuple[float, tuple[float, float] | None]:
-    """mean a - mean b and its 95 % interval: of the differences by seed where both have as many entries, else Welch's."""
+    """mean a - mean b and its 95 % interval: of the differences by seed where both have as many entries, or Welch's."""
     found = contrast(a, b, seeds=_seeds(a, b))
     return found.value, found.interval
 
 
 def gap(small_runs, large_runs) -> Compared:
-    """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in the same order."""
+    """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in order."""
     small, large = (stored.final(runs) for runs in (small_runs, large_runs))
     same = [of.init_seed for of in small_runs] == [of.init_seed for of in large_runs]
     return contrast(small, large, seeds="paired" if same else "independent",
@@ -34,9 +34,10 @@ def gap(small_runs, large_runs) -> Compared:
 
 
 def ratio(small, large, diverged: int = 0) -> Compared:
-    """The ratio of geometric means, large / small, and its interval; by seed where both have as many entries, else Welch's.
+    """The ratio of geometric means, large / small, and its interval.
 
-    NaN where a value is not above 0. diverged: how many runs have no value for good (`lost`).
+    By seed where both have as many entries, else Welch's. NaN where a value is not above 0. diverged: how many runs have
+    no value for good (`lost`).
     """
     return contrast(large, small, scale="ratio", seeds=_seeds(small, large), diverged=diverged)
 
@@ -46,9 +47,9 @@ def lost(runs, values, measure=None) -> np.ndarray:
 
     values (R,): NaN where there is none. measure(run): the unit that was to give it, beside the training itself.
     """
-    held = lambda of: measure is not None and stored.document(measure(of)) is not None
-    return np.array([bool(np.isnan(value)) and (stored.diverged([of]) > 0 or held(of))
-                     for of, value in zip(runs, values)], bool)
+    measured = lambda of: measure is not None and stored.document(measure(of)) is not None
+    gone = lambda of: stored.diverged([of]) > 0 or measured(of)
+    return np.array([bool(np.isnan(value)) and gone(of) for of, value in zip(runs, values)], bool)
 
 
 def paper_gap(cell: dict) -> Compared:
@@ -62,18 +63,19 @@ def paper_ratio(cell: dict) -> Compared:
 
 
 def ahead(found: Compared, first="SB", second="LB") -> str:
-    """Who leads, by how much and how sure, the right way round: "LB is ahead by 1.30 points (95 % interval 0.20 to 2.40)"."""
+    """Who leads, by how much and how sure: "LB is ahead by 1.30 points (95 % interval 0.20 to 2.40)"."""
     value, pair = found.value, found.interval
     if value < 0:
         value, pair, first, second = -value, pair and (-pair[1], -pair[0]), second, first
     said = f"{first} is ahead by {number(value)} points"
     if pair and pair[0] < 0:  # each end with its leader in place of a minus sign
-        return f"{said} (95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])})"
+        return (f"{said} (95 % interval: from {second} ahead by {number(-pair[0])} to "
+                f"{first} ahead by {number(pair[1])})")
     return f"{said} ({interval(pair)})"
 
 
 def sharper(found: Compared, first="LB", second="SB") -> str:
-    """Which is the sharper, how many times and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"."""
+    """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"."""
     value, pair = found.value, found.interval
     if value < 1:
         value, pair, first, second = 1 / value, pair and (1 / pair[1], 1 / pair[0]), second, first

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .. import claims, experiments, paper, stored, units
 from ..units import PAPER
 from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_ratio, ratio, sharper
-from .words import ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, points, spread, table
+from .words import (ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, points, spread,
+                    table)
 
 KEY = {1e-3: "1e-3", 5e-4: "5e-4"}  # of the paper's tables
 CLAIM = {("table3", "1e-3"): "sharper", ("table3", "5e-4"): "sharper-half-box",
@@ -29,13 +32,15 @@ def counted(of: int, n: int, gone=0) -> str:
 def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits=2) -> str:
     """The paper's value, and whether ours has its size, in sentences."""
     on = ", on TIMIT," if stored.stand_in(network) else ""
-    said = f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, from its means and deviations)"
+    said = (f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, "
+            "from its means and deviations)")
     if stored.stand_in(network):
         return f"{said}; ours is another data set, so sizes are not compared."
     if verdict.quotient is None:
         return f"{said}. Size: {verdict.size}, one trial gives no interval."
     low, high = (number(v, 1) for v in verdict.quotient)
-    times = "of the other sign" if verdict.value / theirs.value <= 0 else f"{number(verdict.value / theirs.value, 1)} times the paper's"
+    quotient = verdict.value / theirs.value
+    times = "of the other sign" if quotient <= 0 else f"{number(quotient, 1)} times the paper's"
     return f"{said}. Size: {verdict.size}; ours is {times} (95 % interval {low} to {high})."
 
 
@@ -46,9 +51,8 @@ def theirs_for(network: str, theirs: claims.Contrast) -> claims.Contrast | None:
 
 def marked(words: str, gone: int) -> str:
     """A cell of a table, and how many of its runs diverged or have no value."""
-    if not gone:
-        return words
-    return f"{gone} diverged or without a value" if words == PENDING else f"{words} ({gone} diverged or without a value)"
+    said = f"{gone} diverged or without a value"
+    return words if not gone else said if words == PENDING else f"{words} ({said})"
 
 
 def _clause(direction: str) -> str:
@@ -90,8 +94,8 @@ def _verdict2(network):
     count = counted(len(small), found.n, gone)
     if np.isnan(ours.value):
         return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
-    return (f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, {ours.how}; {count}. "
-            f"{sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}.")
+    return (f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, "
+            f"{ours.how}; {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}.")
 
 
 def elsewhere(network: str) -> str:
@@ -100,18 +104,19 @@ def elsewhere(network: str) -> str:
 
 
 def peaks(networks=PAPER) -> Text:
-    """Fig. 2's claim that the gap is no over-fitting: how far test accuracy falls from its best epoch, and the gap of the best epochs."""
+    """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from them."""
     def sentence(network):
         runs = stored.pairs(network)
-        curves = {arm: [next(iter(stored.history([of], "test_accuracy")), np.array([np.nan])) for of in runs[arm]] for arm in ARMS}
-        best, last = ({arm: np.array([pick(c) for c in curves[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1]))
+        curve = lambda of: next(iter(stored.history([of], "test_accuracy")), np.array([np.nan]))
+        best, last = ({arm: np.array([pick(curve(of)) for of in runs[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1]))
         found, end = claims.contrast(best["SB"], best["LB"]), claims.contrast(last["SB"], last["LB"]).value
         verdict = claims.get("early-stopping").verdict(found)
         if verdict.direction == claims.UNMEASURED:
             return None
-        return (f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself, {ahead(found)}; "
-                f"at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, test accuracy "
-                f"falls by {spread(best['SB'] - last['SB'])} points for SB and by {spread(best['LB'] - last['LB'])} for LB.")
+        fall = {arm: spread(best[arm] - last[arm]) for arm in ARMS}
+        return (f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself, "
+                f"{ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, "
+                f"test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB.")
     return by_network(networks, sentence)
 
 
@@ -135,17 +140,18 @@ def distances(networks=PAPER) -> Text:
         small, large = (stored.distance(runs[arm]) for arm in ARMS)
         gone = lost(runs["SB"], small) | lost(runs["LB"], large)
         quotient, walk = small / large, (stored.updates(runs["SB"]) / stored.updates(runs["LB"])) ** 0.5
-        found, beyond = (claims.contrast(q, scale="ratio", diverged=int(gone.sum())) for q in (quotient, quotient / walk))
+        both = quotient, quotient / walk
+        found, beyond = (claims.contrast(q, scale="ratio", diverged=int(gone.sum())) for q in both)
         said, nearer = claims.get("distance-3-10").verdict(found), claims.get("closest-minimiser").verdict(beyond)
         if said.direction == claims.UNMEASURED:
             return None
         where = {claims.HOLDS: "inside the paper's range", claims.FAILS: "outside the paper's range"}.get(
             said.direction, "in or out of the paper's range, that is not settled")
         return (f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB "
-                f"({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends {dots(small, 1)} "
-                f"from the start, LB {dots(large, 1)}. A random walk of as many steps would give {number(np.nanmean(walk), 1)} times. That LB "
-                f"stays nearer than its fewer steps explain (conjecture iii) {_clause(nearer.direction)}: {number(beyond.value)} times "
-                f"as near ({interval(beyond.interval)}).")
+                f"({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends "
+                f"{dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give "
+                f"{number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii) "
+                f"{_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)}).")
     return by_network(networks, sentence)
 
 
@@ -158,7 +164,7 @@ def _sharpness_table(of, networks, norms=False, **settings):
         runs = stored.pairs(network)
         for epsilon, key in KEY.items():
             for arm, other in (ARMS, ARMS[::-1]):
-                cell = lambda what="value", to=None, **more: _sharpness_cell(runs[arm], epsilon, what, to, **settings, **more)
+                cell = functools.partial(_sharpness_cell, runs[arm], epsilon, **settings)
                 mean, sd = paper.cell(of, network)[key][arm]
                 rows.append([network, key, arm, cell(), cell(solver="literal"), f"{mean:.2f} ± {sd:.2f}", cell("first_order"),
                              *([cell(to=runs[other], match="norms")] if norms else [])])
@@ -166,7 +172,7 @@ def _sharpness_table(of, networks, norms=False, **settings):
     return table([*head, *(["`best`, with the other's filter norms"] if norms else [])], rows, networks)
 
 
-def _sharpness_cell(runs, epsilon, what, to, **settings) -> str:
+def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
     values = stored.sharpness(runs, epsilon, what, to, **settings)
     partner = dict(zip(runs, to)) if to else {}
     measure = lambda of: units.sharpness(of, **settings, **({"to": partner[of]} if to else {}))
@@ -174,7 +180,7 @@ def _sharpness_cell(runs, epsilon, what, to, **settings) -> str:
 
 
 def table3(networks=PAPER) -> Text:
-    """Table 3: sharpness in the full space; and LB's with SB's filter norms, SB's with LB's, which leaves both functions as they are."""
+    """Table 3: sharpness in the full space; and of the same functions, each with the other's filter norms."""
     return _sharpness_table("table3", networks, norms=True)
 
 
@@ -184,13 +190,14 @@ def table4(networks=PAPER) -> Text:
 
 
 def verdict3(networks=PAPER, table="table3", **settings) -> Text:
-    """What our Table 3 (or 4) says of the paper's claims, on a log scale: direction and size of each cell, and what they say together."""
+    """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say together."""
     cells, lines = {}, []
     for network in names(networks):
         runs = stored.pairs(network)
         for epsilon, key in KEY.items():
             both = [stored.sharpness(runs[arm], epsilon, **settings) for arm in ARMS]
-            gone = np.array([lost(runs[arm], values, lambda of: units.sharpness(of, **settings)) for arm, values in zip(ARMS, both)])
+            measure = functools.partial(units.sharpness, **settings)
+            gone = np.array([lost(runs[arm], values, measure) for arm, values in zip(ARMS, both)])
             ours, theirs = ratio(*both, diverged=int(gone.sum())), paper_ratio(paper.cell(table, network)[key])
             found = claims.get(CLAIM[table, key]).verdict(ours, theirs_for(network, theirs))
             cells[network, key] = found, ours, theirs, both, counted(len(both[0]), found.n, int(gone.any(0).sum()))
@@ -201,7 +208,8 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
         if np.isnan(ours.value):
             lines.append(f"- {network} at epsilon {key}: no ratio can be had, {count}: {found.direction}.")
             continue
-        holm_too = ", but not after Holm's correction over the table" if found.direction == claims.HOLDS and adjusted[network, key] >= 0.05 else ""
+        fallen = found.direction == claims.HOLDS and adjusted[network, key] >= 0.05
+        holm_too = ", but not after Holm's correction over the table" if fallen else ""
         lines.append(f"- {network} at epsilon {key}: {sharper(ours)}, {count}. Direction: {found.direction}{holm_too}. "
                      f"{sized(found, theirs, network, 'times', 1)} SB: {points(small)}; LB: {points(large)}.")
     missing = dict.fromkeys(network for network, key in cells if (network, key) not in measured)
@@ -210,7 +218,7 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
 
 
 def _together(measured: dict, cells: int, networks: tuple) -> str:
-    """What the measured cells {(network, epsilon): verdict} say together of "LB is sharper than SB", and apart from that of its size."""
+    """What the measured cells {(network, epsilon): verdict} say together of "LB is sharper than SB", and of its size."""
     if not measured:
         return f"**Verdict: {PENDING}.** No pair is measured yet."
     least, said = min(len(networks), claims.get("sharper").test.least), [found.direction for found in measured.values()]
@@ -218,8 +226,9 @@ def _together(measured: dict, cells: int, networks: tuple) -> str:
     tally = lambda words, of: ", ".join(f"{word} in {of.count(word)}" for word in words if word in of)
     alone = ", all of one network" if whole == claims.PART and set(said) == {claims.HOLDS} else ""
     sizes = tally(claims.SIZES, [found.size for found in measured.values()]) or "not compared, on other data"
-    return (f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured cells{alone}"
-            f"{f' ({cells} in the table)' if cells > len(said) else ''}. Size: {sizes}.")
+    more = f" ({cells} in the table)" if cells > len(said) else ""
+    return (f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured cells{alone}{more}. "
+            f"Size: {sizes}.")
 
 
 def growth(networks=PAPER) -> Text:
@@ -290,8 +299,8 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
         word = {claims.HOLDS: "the ranking survives", claims.FAILS: "the literal metric turns the ranking round"}.get(
             claims.verdict(ours, 1).direction, "the ranking is not settled")
         return (f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that "
-                f"{sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in {int(flips.sum())} of {len(flips)}. They reach "
-                f"{spread(share['SB'])} % of what `best` finds for SB and {spread(share['LB'], 3)} % for LB "
+                f"{sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in {int(flips.sum())} of "
+                f"{len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and {spread(share['LB'], 3)} % for LB "
                 f"({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))}).")
     return by_network(networks, sentence)
 
@@ -300,7 +309,7 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
 
 
 def path_verdict(networks="F1", step=0.5) -> Text:
-    """How much f rises from either end, going outwards and inwards by `step` in alpha, and whether LB is the steeper as a plot would show."""
+    """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a plot shows."""
     def sentence(network):
         words, lines = [], []
         for kind, p in stored.paths(*stored.pairs(network).values()).items():
@@ -309,8 +318,9 @@ def path_verdict(networks="F1", step=0.5) -> Text:
             ours = ratio(rise["SB"], rise["LB"])
             found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
             words.append(f"{kind} path, {found.direction}")
-            lines.append(f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB ({_steeper(ours)}; "
-                         f"{counted(len(rise['SB']), ours.n, ours.diverged).replace('trial', 'pair')}).")
+            count = counted(len(rise["SB"]), ours.n, ours.diverged).replace("trial", "pair")
+            lines.append(f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
+                         f"({_steeper(ours)}; {count}).")
         if not lines:
             return None
         return (f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g} away; "
@@ -341,10 +351,12 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     said = claims.verdict(tests, 0).direction, claims.verdict(steep, 1).direction
     finals = stored.final(small) * stored.final(large)
     return Text(
-        f"**Verdict, `{network}`: that the small batch tests better {_clause(said[0])}; that the large batch is sharper {_clause(said[1])}.** "
+        f"**Verdict, `{network}`: that the small batch tests better {_clause(said[0])}; that the large batch is sharper "
+        f"{_clause(said[1])}.** "
         f"{_capital(ahead(tests, first, second))}, and {sharper(steep, second, first)}; "
         f"{counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. "
-        f"To reach the same loss they took {spread(stored.epochs(small), 0)} and {spread(stored.epochs(large), 0)} epochs.")
+        f"They took {spread(stored.epochs(small), 0)} and {spread(stored.epochs(large), 0)} epochs, and ended at a training loss of "
+        f"{' and of '.join(spread(stored.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}.")
 
 
 def _capital(words: str) -> str:
