@@ -157,7 +157,7 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
     the same function at other weights; see `rescaling`. offset=0.0 takes the adaptive box in place of the paper's.
     """
     revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
-    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **settings, **revision)
+    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **{**settings, **revision})
 
 
 def grid(of: Run, **settings) -> dict:

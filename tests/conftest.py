@@ -93,7 +93,7 @@ BESIDE = ["table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1", "fig4 fig
           "table2 table3 --networks F1 --trials 1",
           "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0", "table4 fig7 text_variant no_dropout fig4_whole --networks C1 --trials 0",
           "augmentation augmented_loss --networks C1-text --trials 0",
-          "laboratory tuning benches bench_paths --networks mlp --trials 0"]
+          "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0"]
 
 
 @pytest.fixture(scope="session")

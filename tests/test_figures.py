@@ -1,12 +1,15 @@
 """Tables, verdicts and pictures against numbers worked out by hand, and the packaged store against its checksums."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import lbgap
 from lbgap import experiments, figures, paper, results, stored, units
+from lbgap.figures import controls
 
 PAIR = [98.1, 98.0, 98.2], [97.8, 97.9, 97.7]
 AHEAD = [98.1, 98.0, 98.2], [97.8, 97.7, 98.0]  # by 0.3, 0.3 and 0.2
@@ -254,6 +257,45 @@ def test_the_solver_story_says_when_the_literal_metric_flips(made):
                                                                        "0.1 times (0.1 to 0.1)"]
 
 
+def test_where_literal_ranks_as_best_does_is_told_by_network(made):
+    made.pairs()
+    for network, values in (("F1", (0.9, 0.1)), ("mlp", (1.0, 3.0))):
+        for trial in range(2):
+            for of, value in zip(experiments.ends(network, trial), values):
+                made.sharp(of, value, solver="literal")
+                made.sharp(of, 10 * value if network == "mlp" else (1.0, 100.0)[of.batch_size > 256])
+    text = str(figures.literal_ranking())
+    assert "- F1, batch 256 and 6,000: `literal` turns the ranking of `best` round. It finds the large batch the sharper in 0 of 2 trials, `best` in 2." in text
+    assert "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2 trials, `best` in 2." in text
+    made.sharp(units.pair("F1", 1)[1], 5.0, solver="literal")
+    assert "F1, batch 256 and 6,000: `literal` turns the ranking of `best` round in 1 of 2 trials" in str(figures.literal_ranking("F1"))
+
+
+def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
+    """It adds 0.1, 0.2, 0.3 points: a mean of 0.2, and Student's t of two degrees of freedom times 0.1 / sqrt(3) about it."""
+    made.pairs()
+    for trial in range(3):
+        for of, off in zip(units.pair("F1", trial), (0.0, -0.1 * (trial + 1))):
+            document = stored.result(units.train(of))
+            value = document["final"]["recalibrated"]["test"]["accuracy"]
+            final = {mode: {split: {"loss": 0.1, "accuracy": value + off * (mode == "batch") - 3 * off * (mode == "frozen")} for split in ("train", "test")}
+                     for mode in ("batch", "recalibrated", "frozen")}
+            made.store.put(units.train(of), {**document, "final": final}, {})
+    half = 4.302653 * 0.1 / math.sqrt(3)
+    text = str(figures.evaluator("F1"))
+    assert "F1, 3 pairs: recalibrated, SB's lead is 0.30 points; " in text
+    assert f"statistics make it wider by 0.20 points (95 % interval {0.2 - half:.2f} to {0.2 + half:.2f})" in text
+    assert f"averages make it narrower by 0.60 points (95 % interval {0.6 - 3 * half:.2f} to {0.6 + 3 * half:.2f})" in text
+
+
+def test_a_goal_in_the_loss_is_one_loss_only_where_f_is(made):
+    assert "pending" in str(figures.matched_loss("F1"))
+    settings = controls.run_settings("matched_loss", "F1")[0]
+    for of, loss in zip(units.pair("F1", 0, **settings), (0.001, 0.0002)):
+        made.train(of, loss=loss)
+    assert "f ended at 0.0010 for SB and 0.0002 for LB: not the same training loss, the highest is 5.0 times the lowest" in str(figures.matched_loss("F1"))
+
+
 def test_distances_know_the_papers_range_and_the_random_walk(made):
     made.pairs()
     text = str(figures.distances("F1"))
@@ -478,6 +520,34 @@ def test_sisters_are_pairs_of_one_batch_size(made):
     assert curves(panel)["loss, train"][1].tolist() == [3.0, 4.0] and "LB'" in words(figure)
 
 
+# -- the landing page -----------------------------------------------------------------------------------------------------
+
+
+def test_the_landing_page_tells_where_each_batch_size_ended(made):
+    for b in units.scale().laboratory:
+        made.train(units.laboratory("mlp", b, 0), loss=0.004 if b < 1000 else 0.005)
+        made.train(units.laboratory("mlp-bn", b, 0), loss=0.001 if b < 1000 else 0.005)
+    text = str(figures.where_ended())
+    assert "Without batch norm, f ended at 0.0040 (batch 8) to 0.0050 (batch 1,000): the same training loss" in text
+    assert "With batch norm, f ended at 0.0010 (batch 8) to 0.0050 (batch 1,000): not the same training loss, the highest is 5.0 times" in text
+
+
+def test_what_the_landing_page_says_of_the_small_network_is_stored():
+    """"This small network does worse on new data with the large batch", as the slider's first picture is without batch norm."""
+    sizes = units.scale().laboratory
+    small, large = ([units.laboratory("mlp", b, t) for t in units.scale().trials] for b in (sizes[0], sizes[-1]))
+    assert figures.gap(small, large).side(0) == 1 and figures.landing().meta["arms"][0] == "without batch norm" and figures.landing().arm == 0
+
+
+def test_the_readmes_picture_and_its_caption_are_of_the_present_results():
+    """If not, draw it anew as `figures.landing` says, and put the caption below it."""
+    image = pytest.importorskip("matplotlib.image")
+    drawn, kept = (image.imread(file) for file in (io.BytesIO(figures.landing().png()), ROOT / "book/images/phenomenon.png"))
+    assert drawn.shape == kept.shape and np.abs(drawn - kept).mean() < 0.002
+    assert f"(book/images/phenomenon.png)\n\n*{figures.where_ended()}*\n" in (ROOT / "README.md").read_text()
+    assert figures.landing().meta["log"]
+
+
 # -- what is packaged -------------------------------------------------------------------------------------------------
 
 
@@ -506,7 +576,8 @@ def test_packaged_minimizers_are_those_of_the_stored_runs(arm, name):
     document = stored.result(units.train(run))
     if document is None:
         pytest.skip(f"the history of {name} is pending")
-    assert minimizer.run == run and minimizer.history == document["history"]
+    held = {k: v for k, v in minimizer.history.items() if k in document["history"]}
+    assert minimizer.run == run and minimizer.epochs == 100 and held | {"epoch": 0} == document["history"] | {"epoch": 0}
     x0 = lbgap.objective.flat(lbgap.networks.build("F1", seed=run.init_seed).parameters())
     assert (minimizer.x - x0).double().norm().item() == pytest.approx(document["distance"], rel=1e-6)
 

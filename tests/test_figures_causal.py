@@ -137,6 +137,12 @@ def test_the_table_has_every_number_of_a_cell(store):
     assert row(figures.causal_table("F1-5k"), "F1-5k", "12 settings")[2:] == ["pending"] * 7
 
 
+def test_where_f_ended_is_told_of_the_cells_that_came_to_the_loss(store):
+    fill(store, missed=[STEEP])
+    assert "mlp, 8 cells that came to the loss: f ended at 0.0001 (SB, flatter) to 0.0001 (SB, flatter): the same training loss" in str(
+        figures.causal_table("mlp"))
+
+
 def test_the_verdict_tells_answer_and_evidence(store):
     fill(store, accuracy={FLAT: 95.0}, sharp={FLAT: 1.0})
     told = row(figures.causal_verdict("mlp"), "mlp", "1. LB made flatter")

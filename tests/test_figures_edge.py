@@ -50,12 +50,16 @@ def test_the_verdict_follows_the_numbers(store, small, large, words):
     assert "(trials: SB 2, LB 2;" in text and "at most 5.0 % off" in text
 
 
-def test_the_first_steps_are_not_counted(store):
-    """mlp's LB takes a step an epoch: epochs 1 to 8 are fewer than ten steps."""
-    fill(store, "SB", [0.3] * 6, network="mlp")
+def test_the_first_epochs_are_counted_in_neither_arm(store):
+    """mlp's LB takes a step an epoch and has not taken ten by epochs 1 to 8: SB, with 32 steps an epoch, is not counted there either."""
+    fill(store, "SB", [0.9, 0.9, 0.9, 0.9, 0.1, 0.1], network="mlp")
     fill(store, "LB", [5.0, 2.0, 1.0, 1.0, 0.3, 0.2], network="mlp")
     text = str(figures.edge_verdict("mlp"))
-    assert "neither reaches the edge" in text and "not counted, it is up to 50.0 times" in text  # 5 over 1 - 0.9
+    assert "neither reaches the edge" in text and "SB comes up to 0.10 times the edge" in text
+    assert "from epoch 10 on, in both arms; before it SB comes up to 0.93 times the edge and LB up to 50.00." in text  # 5 over 1 - 0.9
+    assert (module.first_epoch("mlp"), module.first_epoch("F1-5k"), module.first_epoch("F1")) == (10, 1, 1)  # of 1, 10 and 10 steps
+    grey = [patch for patch in figures.edge_of_stability("mlp").axes[1].patches if patch.get_label() == "not counted"]
+    assert len(grey) == 1 and not figures.edge_of_stability("mlp").axes[0].patches
 
 
 def test_trials_that_disagree_are_not_a_verdict(store):

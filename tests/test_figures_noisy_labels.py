@@ -53,9 +53,9 @@ def test_a_counter_example_that_survives_a_matched_loss(store):
     fill(store, 0.2, "loss 0.01", large=(82.0, 40.0, 60.0), loss=0.005)
     text = verdict()
     assert "LB is shown to be both sharper and better: 15 epochs, loss 0.1; at a matched loss it is so in 1 of 2." in text
-    assert "15 epochs, 5 trials: LB is the better (SB ahead by -5.00 points" in text and "LB the sharper (2.00 times" in text
+    assert "15 epochs, 5 trials: LB is the better: LB is ahead of SB by 5.00 points" in text and "LB the sharper (2.00 times" in text
     assert "SB has memorised 40.0 points more of the wrong labels (95 % interval 39.7 to 40.3)" in text
-    assert "loss 0.01, 5 trials: SB is the better (SB ahead by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
+    assert "loss 0.01, 5 trials: SB is the better: SB is ahead of LB by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
     assert verdict(40).startswith(": pending")
 
 
@@ -65,7 +65,7 @@ def test_a_trial_that_is_pending_has_not_missed_its_loss(store):
 
 
 @pytest.mark.parametrize("large, words", [
-    ((88.0, 10.0, 20.0), "LB is the better (SB ahead by -5.00 points, 95 % interval -5.28 to -4.72), LB the flatter"),
+    ((88.0, 10.0, 20.0), "LB is the better: LB is ahead of SB by 5.00 points (95 % interval 4.72 to 5.28); LB the flatter"),
     ((83.0, 40.0, 60.0), "neither is shown to be the better"), ((88.0, 20.0, 20.0), "neither is shown to be the sharper")])
 def test_what_is_not_shown_is_no_counter_example(store, large, words):
     fill(store, 0.4, "15 epochs", large=large)
@@ -78,6 +78,18 @@ def test_one_that_vanishes_at_a_matched_loss(store):
     text = verdict()
     assert "better: 15 epochs; at a matched loss it is so in none of 1." in text
     assert text.count("a run did not come to that loss") == 1
+
+
+def test_a_loss_is_matched_only_where_f_is(store):
+    """Both arms came below 0.01, the one to 0.009 and the other to 0.005: 1.8 times as far."""
+    fill(store, 0.2, "15 epochs")
+    fill(store, 0.2, "loss 0.01", loss=0.009)
+    assert "at a matched loss it is so in 1 of 1." in verdict()
+    for trial in range(5):
+        put(store, treatments.noisy(trial, 0.2, "loss 0.01")[1], 88.0, 40.0, 20.0, loss=0.005)
+    text = verdict()
+    assert "at a matched loss" not in text and "the two did not end within a factor of 1.5 in f" in text
+    assert "f ended at 0.0090 ± 0.0000 for SB and 0.0050 ± 0.0000 for LB: not the same training loss, the highest is 1.8 times the lowest." in text
 
 
 def test_the_rank_correlations_are_over_all_runs(store):

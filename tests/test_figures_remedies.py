@@ -65,7 +65,7 @@ def test_verdict_6_weighs_what_is_left_of_the_gap_and_of_the_sharpness(made):  #
     put(made, runs["SB"], [83.0, 83.2], (2.0, 2.0))
     put(made, runs["LB"], [80.0, 80.2], (10.0, 10.0))
     text = str(figures.verdict6("C1-text"))
-    assert "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead by 3.00 points" in text
+    assert "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead of LB by 3.00 points" in text
     assert "on the training set as it is 5.0 times (5.0 to 5.0)." in text and "without augmentation pending" in text
 
 
@@ -100,9 +100,11 @@ def test_verdict_7_follows_the_numbers(made, accuracies, word):  # noqa: F811
     made.pairs()
     remedy(made, "conservative", accuracies, (10.0, 15.0), network="F1")
     text = str(figures.verdict7())
-    assert f"Verdict: {word}.** F1" in text and f"gains {np.mean(accuracies) - 97.8:.2f} points" in text
-    assert f"SB is ahead of it by {98.1 - np.mean(accuracies):.2f}" in text
-    assert "sharpness over plain LB's: 0.1 times" in text and f"comparisons: {int(len(accuracies) > 1)}." in text
+    gain, left = np.mean(accuracies) - 97.8, 98.1 - np.mean(accuracies)
+    leads = lambda value, first, second: f"{first} is ahead of {second} by {value:.2f} points" if value > -1e-9 else leads(-value, second, first)
+    assert f"Verdict: {word}.** F1" in text and leads(gain, "conservative LB", "plain LB") in text and leads(left, "SB", "conservative LB") in text
+    assert "sharpness over plain LB's: 0.1 times" in text
+    assert f"comparisons: F1 {2 if len(accuracies) > 1 else 1}." in text  # its accuracy and its sharpness, of which two values are stored
 
 
 def test_moments_kept_and_reset_stand_below_plain_lb(made):  # noqa: F811
@@ -183,7 +185,9 @@ def test_the_scoreboard_has_points_with_intervals_and_the_ratio_of_sharpness(mad
     noise = row(text, "mlp", "SB's gradient noise injected (Wu et al. 2020)")
     assert noise[3].endswith("not settled") and noise[8] == "2" and noise[9] == "not tried"
     assert row(text, "mlp", "*plain SB*")[3].startswith("2.00 (") and row(text, "mlp", "*plain LB*")[4].startswith("2.00 (")
-    assert "comparisons: 5." in str(text)  # two gains, two ratios, and one gain at SB
+    assert "comparisons: mlp 6." in str(text)  # a gain and a ratio of either, and SAM's two at SB
+    assert "- mlp, plain: f ended at 0.1000 ± 0.0000 for SB and 0.1000 ± 0.0000 for LB: the same training loss" in str(text)
+    assert "Not within a factor of 1.5 of plain LB's f: SAM (0.0040)." in str(text)
     assert "Still pending: mlp (conservative training; conservative, moments reset;" in str(text) and "; SAM;" not in str(text)
     said = str(figures.scoreboard_verdict("mlp"))
     assert "1 of 2 remedies measured gain" in said and "End flatter: 1 (SAM); flatter and gaining: 1 (SAM)." in said and "Lose: none" in said
@@ -198,6 +202,46 @@ def test_a_gain_that_stands_alone_may_fall_among_many(made):  # noqa: F811
         if "mlp" in treatments.TREATMENTS[name].networks:
             remedy(made, name, [88.0, 88.2, 88.4])
     assert row(figures.scoreboard("mlp"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith("), not settled")
+
+
+def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
+    """Two pages ask of few remedies and one of all; p is about 0.02, so either page alone would call conservative training a gain."""
+    plain(made)
+    gains = [88.6, 88.8, 89.0]
+    remedy(made, "conservative", gains, (1.0, 2.0, 4.0))
+    word = lambda: (figures.judgements("mlp")["conservative training", "gain"], "an improvement.** mlp" in str(figures.verdict7()),
+                    row(figures.scoreboard("mlp", "conservative"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[1],
+                    row(figures.scoreboard("mlp"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[1],
+                    "Gain: 1 (conservative training)." in str(figures.scoreboard_verdict("mlp", "conservative")))
+    assert word() == ("gains", True, "gains", "gains", True)
+    remedy(made, "stability", gains)
+    remedy(made, "stability", [90.6, 90.8, 91.0], arm="SB")
+    found = str(figures.robust_verdict("mlp"))
+    assert word() == ("not settled", False, "not settled", "not settled", False) and "1 of 2" not in found and "Verdict: 0 of 2" in found
+
+
+@pytest.mark.parametrize("accuracy, said", [
+    (BASE["LB"][0], "**mlp: a gap.** Batch 32 against 1,000, which is the whole training set; 3 trials of 5, the others pending: SB is ahead of LB"),
+    ([90.1, 90.2, 90.3], "**mlp: no gap that the trials can tell.**"), ([95.0, 95.1, 95.2], "**mlp: no gap: LB is the better.**")])
+def test_whether_a_bench_has_a_gap(made, accuracy, said):  # noqa: F811
+    put(made, stored.pairs("mlp")["SB"], BASE["SB"][0])
+    put(made, stored.pairs("mlp")["LB"], accuracy)
+    assert said in str(figures.bench_gaps("mlp")) and "no pair" in str(figures.bench_gaps("F1-5k"))
+    for of in stored.pairs("F1-5k").values():
+        put(made, of, [95.0, 95.1])
+    assert "Batch 32 against 400, which is 10 % of the training set" in str(figures.bench_gaps("F1-5k"))
+
+
+def test_half_the_pull_is_half_of_lambda_and_is_held_against_the_whole(made):  # noqa: F811
+    of = treatments.TREATMENTS["conservative_half"].run("mlp", 0)
+    whole = treatments.TREATMENTS["conservative"].run("mlp", 0)
+    assert of.remedies[0].strength == whole.remedies[0].strength / 2
+    remedy(made, "conservative", [89.0, 89.2, 89.4], (1.0, 2.0, 4.0))
+    remedy(made, "conservative_half", [89.0, 89.2, 89.4], (1.0, 2.0, 4.0))
+    assert "lambda: no difference that the trials can tell.** mlp, 3 trials" in str(figures.half_pull())
+    remedy(made, "conservative_half", [79.0, 79.2, 79.4])
+    text = str(figures.half_pull())
+    assert "lambda: it makes a difference.**" in text and "the whole is ahead of half the pull by 10.00 points" in text
 
 
 def test_one_trial_is_shown_and_left_open(made):  # noqa: F811

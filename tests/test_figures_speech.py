@@ -47,7 +47,7 @@ def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
         for of, value in zip(units.pair("F2-lj", trial), (33.0 + trial, 32.0)):
             made.train(experiments.settled(of), value, loss=0.002)
     text = str(figures.settled_verdict("F2-lj"))
-    assert "2 trials: at a constant rate SB is ahead by -1.50 points" in text and "fallen to 0 SB is ahead by 1.50 points" in text
+    assert "2 trials: at a constant rate LB is ahead of SB by 1.50 points" in text and "fallen to 0 SB is ahead of LB by 1.50 points" in text
     assert "loss of 0.1000 ± 0.0000 against 0.1000" in text and "loss of 0.0020 ± 0.0000 against 0.0020" in text
 
 

@@ -126,6 +126,21 @@ def test_the_adaptive_ratio_is_told_by_epsilon(store):
         assert cells[6].startswith("0.5 times (0.5 to 0.5)") and cells[7].startswith("2.0 times")
 
 
+def test_a_run_that_was_trained_twice_is_named(store):
+    """The twin at factor 1 is the run itself; its f and its value may be another's."""
+    for trial in range(2):
+        for of, f0, value in zip(experiments.ends("mlp", trial), (0.1, 0.2), (1.0, 8.0)):
+            put(store, of, value, f0=f0, epsilons=units.EPSILONS)
+            put(store, of, value, f0=f0 * 1.001, twin=1.0)
+    assert "with the same values" in str(figures.retrained("mlp"))
+    small, large = experiments.ends("mlp", 1)
+    put(store, small, 3.0, f0=0.3, twin=1.0)
+    put(store, large, 5.0, f0=0.2, twin=1.0)
+    text = str(figures.retrained("mlp"))
+    assert "mlp, SB (batch 8), 1 of 2 trials: f 0.1 against 0.3, Metric 2.1 1 against 3. Others" in text
+    assert "lower hill. mlp, LB (batch 1,000), 1 of 2 trials: Metric 2.1 8 against 5." in text
+
+
 def test_three_contrasts_of_the_same_two_functions(store):
     """SB 1 and LB 100 as they were found; LB 20 at SB's norms, SB 4 at LB's."""
     for trial in range(2):
@@ -135,7 +150,7 @@ def test_three_contrasts_of_the_same_two_functions(store):
             put(store, of, value * scale, epsilons=units.EPSILONS)
             put(store, of, matched * scale, epsilons=units.EPSILONS, match="norms", to=to)
     text = str(figures.norms_verdict("F1"))
-    assert "LB is sharper at either scale of the weights.** F1, 2 trials of 5" in text
+    assert "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0 times as sharp (95 % " in text
     assert "LB is 100.0 times as sharp as SB" in text and "SB's filter norms, 20.0 times" in text and "LB's, 25.0 times" in text
     assert "a factor of 5.0 or 4.0" in text
 

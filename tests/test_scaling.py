@@ -172,9 +172,9 @@ def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(
 # ---------------------------------------------------------------------------------------------------- figure and verdict
 
 
-def speed(made, batch_size, value, device="cpu"):  # noqa: F811
+def speed(made, batch_size, value, device="cpu", spread=2.0):  # noqa: F811
     made.store.put(units.throughput(units.run("F1", batch_size, 0), device),
-                   {"diverged": False, "value": value, "low": 0.5 * value, "high": 2 * value, "steps": 9}, {})
+                   {"diverged": False, "value": value, "low": value / spread, "high": spread * value, "steps": 9}, {})
 
 
 def test_the_figure_has_what_is_measured_by_device(made):  # noqa: F811
@@ -195,14 +195,29 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
             made.train(of, accuracies[-1], test_accuracy=accuracies)
     text = str(figures.pays())
     assert text.startswith("**Verdict: pending.**") and "97.50 %" in text
-    assert "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial: 0.06." in text
+    assert "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial: 0.064." in text
     assert "SB's parallel efficiency is below 0.67." in text  # (256 / 6000) / (30 / 470) = 0.668
-    speed(made, 256, 1000.0), speed(made, 6000, 2000.0)
+    speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 2000.0, spread=1.01)
     text = str(figures.pays())  # breaks even at 2 * 256 / 6000 = 0.085
-    assert text.startswith("**Verdict: on one CPU the large batch pays in 1 of 2 trials.**") and "below an I_LB / I_SB of 0.085." in text
-    speed(made, 6000, 1400.0)  # at 0.0597, 30 / 470 is 0.0638
+    assert text.startswith("**Verdict: on one CPU the large batch pays in 1 and does not pay in 1 of 2 trials.**")
+    assert "below an I_LB / I_SB of 0.085; a trial between 0.084 and 0.087 is undecided" in text  # times 1.01 squared
+    speed(made, 6000, 1400.0, spread=1.01)  # at 0.0597, 30 / 470 is 0.0638
     assert "the large batch does not pay.**" in str(figures.pays())
+    speed(made, 6000, 1400.0, spread=1.1)  # times 1.01 * 1.1 = 1.111 is 0.0664
+    assert "the large batch does not pay in 1 and is undecided in 1 of 2 trials.**" in str(figures.pays())
     assert str(figures.pays("F1", "cuda")).startswith("**Verdict: pending.** The speed of F1 on one GPU is not measured")
+
+
+@pytest.mark.parametrize("values, words", [
+    ((1000.0, 2000.0, 3000.0), "a larger batch is the faster one. 1,000 examples a second at batch 32, 3,000 examples a second at batch 6,000."),
+    ((3000.0, 2000.0, 1000.0), "a larger batch is the slower one. 3,000 examples a second at batch 32, 1,000 examples a second at batch 6,000. That need"),
+    ((1000.0, 3000.0, 2000.0), "the fastest batch is neither the smallest nor the largest."),
+    ((1000.0, 1005.0, 1000.0), "no batch size is shown to be the faster one.")])
+def test_whether_larger_batches_are_faster_follows_the_speeds(made, values, words):  # noqa: F811
+    assert "pending" in str(figures.fills("F1"))
+    for size, value in zip((32, 256, 6000), values):
+        speed(made, size, value, spread=1.01)
+    assert f"F1 on one CPU: {words}" in str(figures.fills("F1"))
 
 
 def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F811
@@ -212,6 +227,6 @@ def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F8
     assert "**Verdict: pending** for F1" in str(figures.pays())
     for of, last in zip(units.pair("F1", 1), (91.0, 98.0)):  # LB alone
         made.train(of, 98.0, test_accuracy=[90.0, last])
-    speed(made, 256, 1000.0), speed(made, 6000, 1000.0)
+    speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 1000.0, spread=1.01)
     assert "large batch pays.** F1, first epoch at LB's final test accuracy, 98.00 % in the mean: SB in 1 of 1 trials never; LB after" in str(
         figures.pays())

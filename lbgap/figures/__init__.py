@@ -11,7 +11,7 @@ from ..experiments import EXPERIMENTS
 from ..treatments import TREATMENTS
 from ..units import PAPER
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
-from .controls import (adam_epsilon, compare, equal_updates, evaluation_batches, evaluator, fig6_read, half_life, idle, initialisations, known_voices,
+from .controls import (adam_epsilon, bf16, compare, equal_updates, evaluation_batches, evaluator, fig6_read, half_life, idle, initialisations, known_voices,
                        learning_rate_table, literal_ranking, matched_loss, matrices, modes3, more_seeds, no_dropout, norm_matched, optimizers,
                        patience, precision, row, settled, settled_verdict, solvers, steep_share, temperature, test_sharpness, text_variant, top_space)
 from .edge import edge_of_stability, edge_verdict
@@ -38,7 +38,7 @@ ALL = {
     "epsilon_grid": epsilon_grid, "scales": lambda: solvers(PAPER), "table4_matrices": matrices, "float64": precision,
     "evaluation_batch": evaluation_batches, "half_life": half_life, "adam_epsilon": adam_epsilon, "weight_decay": weight_decay,
     "no_dropout": no_dropout, "starts": initialisations, "learning_rates": learning_rate_table, "noise_scale": noise_scale,
-    "fig5_controls": fig5, "known_voices": known_voices, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
+    "fig5_controls": fig5, "fig5_all": fig5, "bf16": bf16, "known_voices": known_voices, "longer": equal_updates, "throughput": throughput, "fig4_whole": fig4,
     "benches": benches, "bench_paths": lambda: fig3(EXPERIMENTS["bench_paths"].networks), "tuning": tuning, "conservative": table7,
     "conservative_reset": moments, "conservative_half": half_pull, "augmentation": table6, "augmented_loss": verdict6,
     "edge": edge_of_stability, "causal_grid": causal_grid, "noisy_labels": noisy_table,

@@ -105,7 +105,7 @@ def sharpness_settings(name: str, network: str) -> list[dict]:
     found = []
     for unit in () if stored.waiting(network) else EXPERIMENTS[name].units(network, 0):
         if unit["kind"] == "sharpness":
-            settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match")}
+            settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match", "revision")}
             found += [settings] if settings not in found else []
     return found
 
@@ -268,6 +268,11 @@ def known_voices(networks=None) -> Text:
 def adam_epsilon(networks=None) -> Text:
     """Adam's epsilon, and how many coordinates it holds back."""
     return Text(f"{_trained('adam_epsilon', networks)}\n\n{idle(networks)}")
+
+
+def bf16(networks=None) -> Text:
+    """Training in bf16, which a CPU does twice as fast, beside float32."""
+    return _trained("bf16", networks)
 
 
 def idle(networks=None) -> Text:

@@ -144,10 +144,9 @@ def verdict7(networks=None) -> Text:
         if s.pending or np.isnan(s.gain.value):
             return None
         word = {"gains": "an improvement", "loses": "a loss"}.get(words[s.title, "gain"], words[s.title, "gain"])
-        return (f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: "
-                f"conservative training gains {number(s.gain.value)} points over plain LB ({interval(s.gain.interval)}, {s.gain.how}; all: "
-                f"{points(s.accuracy)} against {points(stored.final(stored.pairs(network)['LB']))}), and "
-                f"{f'against SB it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'it')}. "
+        every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(stored.final(stored.pairs(network)['LB']))}"
+        return (f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
+                f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
                 f"Its sharpness over plain LB's: {_ratio(s.ratio)}.")
     return Text(f"{by_network(chosen, sentence)}\n\n{_family(chosen)}")
 

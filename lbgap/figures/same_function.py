@@ -91,7 +91,7 @@ def retrained(networks=units.LABS) -> Text:
             far, high = (np.abs(twin / own - 1) > SAME for own, twin in (f, value))
             for there, told, found in ((far, elsewhere, (f, value)), (high & ~far, hills, (value,))):
                 if there.any():
-                    told.append(f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of {len(runs)} trials: " + ", ".join(
+                    told.append(f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of {len(known(value[0] * value[1]))} trials: " + ", ".join(
                         f"{what} {_each(own[there])} against {_each(twin[there])}"
                         for what, (own, twin) in zip(("f", "Metric 2.1") if len(found) > 1 else ("Metric 2.1",), found)))
     said = []

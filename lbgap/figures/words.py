@@ -87,7 +87,9 @@ def matched(*losses) -> bool:
 
     The book says "the same training loss" of no others. False while an arm has no f.
     """
-    means = [known(f).mean() if len(known(f)) else np.nan for f in losses]
+    if not all(len(known(f)) for f in losses):
+        return False
+    means = [known(f).mean() for f in losses]
     return bool(min(means) > 0 and max(means) <= FACTOR * min(means))
 
 
