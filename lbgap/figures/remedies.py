@@ -138,17 +138,18 @@ def verdict7_paper() -> Text:
 def verdict7(networks=None) -> Text:
     """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of sharpness."""
     chosen = names(networks or (*PAPER, *CHEAP))
+    found = {network: judgements(network) for network in chosen}
 
     def sentence(network):
-        (s,), words = scores(network, "conservative"), judgements(network)
+        (s,) = scores(network, "conservative")
         if s.pending or np.isnan(s.gain.value):
             return None
-        word = {"gains": "an improvement", "loses": "a loss"}.get(words[s.title, "gain"], words[s.title, "gain"])
+        word = {"gains": "an improvement", "loses": "a loss"}.get(found[network][s.title, "gain"], found[network][s.title, "gain"])
         every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(stored.final(stored.pairs(network)['LB']))}"
         return (f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
                 f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
                 f"Its sharpness over plain LB's: {_ratio(s.ratio)}.")
-    return Text(f"{by_network(chosen, sentence)}\n\n{_family(chosen)}")
+    return Text(f"{by_network(chosen, sentence)}\n\n{_family(found)}")
 
 
 def moments(networks=None) -> Text:
@@ -189,16 +190,15 @@ def robust(networks=BOARD) -> Text:
 
 def robust_verdict(networks=BOARD) -> Text:
     """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm without."""
-    lines, differ, tested = {}, 0, 0
-    for network in names(networks):
-        words = judgements(network)
+    lines, differ, tested, found = {}, 0, 0, {network: judgements(network) for network in names(networks)}
+    for network, words in found.items():
         for name, s in zip(ROBUST, scores(network, ROBUST)):
             for arm, gain, sharp in (("SB", "small", "small_ratio"), ("LB", "gain", "ratio")):
                 of, by = getattr(s, gain), getattr(s, sharp)
                 if not np.isnan(of.value):
                     pair = [words[s.title, what] for what in (gain, sharp)]
                     differ += len({"gains", "loses", "sharper", "flatter"} & set(pair))
-                    tested += sum(found.interval is not None for found in (of, by))
+                    tested += sum(each.interval is not None for each in (of, by))
                     better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
                     lines.setdefault(network, []).append(
                         f"- {network}, {s.title}, {arm}, {trials(stored.final(treated(name, network)[arm]))}: {number(of.value)} points "
@@ -208,7 +208,7 @@ def robust_verdict(networks=BOARD) -> Text:
     word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if lines else PENDING
     said = "\n".join(line for of in lines.values() for line in of)
     return Text(f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
-                f"off).\n\n{said}\n\n{_family(names(networks))}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
+                f"off).\n\n{said}\n\n{_family(found)}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
 
 
 def remedy_paths(name: str, networks=BOARD):
@@ -307,17 +307,13 @@ ACCURACY, SHARPNESS = (0, "gains", "loses"), (1, "sharper", "flatter")
 ASKED = {"gain": ACCURACY, "ratio": SHARPNESS, "small": ACCURACY, "small_ratio": SHARPNESS}
 
 
-def _compared(network: str) -> dict[tuple[str, str], Compared]:
-    """{(title, which of ASKED): comparison} of every remedy that is tried on a network."""
-    return {(s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None}
-
-
 def judgements(network: str) -> dict[tuple[str, str], str]:
     """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, or "pending"}.
 
     One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole book.
     """
-    asked, out = _compared(network), {}
+    asked = {(s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None}
+    out = {}
     for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
         null, above, below = ASKED[which[1]]
         out[which] = PENDING if np.isnan(found.value) else "open" if found.interval is None else {
@@ -325,9 +321,9 @@ def judgements(network: str) -> dict[tuple[str, str], str]:
     return out
 
 
-def _family(networks) -> str:
-    """Over how many comparisons the words are corrected."""
-    counts = {n: sum(found.interval is not None for found in _compared(n).values()) for n in names(networks)}
+def _family(words: dict[str, dict]) -> str:
+    """Over how many comparisons the words, {network: its judgements}, are corrected."""
+    counts = {network: sum(word not in (PENDING, "open") for word in found.values()) for network, found in words.items()}
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
     return ("The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
             f"{told or 'none yet'}.")
@@ -369,7 +365,7 @@ def scoreboard(networks=None, which=None) -> Text:
     said = [str(table(head, rows))] if rows else []
     said += [f"Still pending: {missing}."] if missing else []
     said += ["\n".join(fits)] if fits else []
-    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(board)} Updates count those of a run's start too.")
+    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a run's start too.")
     return Text("\n\n".join(said) + note(board))
 
 
@@ -409,7 +405,7 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
                 f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
                 f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
                 f"The rest is not settled with these trials.")
-    return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(board)}")
+    return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(words)}")
 
 
 def scoreboard_figure(networks=None, which=None):
