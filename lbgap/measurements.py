@@ -56,7 +56,7 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
 def trained(unit, minimizers, dataset, deadline) -> dict:
     """History, distance, and loss and accuracy on both splits in all three batch-norm modes (reading.md, 7).
 
-    hits: which test examples are classified right (recalibrated), eight to a byte in hex, for a bootstrap over them; not of
+    hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by image; not of
       speech, whose neighbouring frames are no independent examples. memorised: share of the changed
       training labels that the network gives, in percent.
     """

@@ -73,7 +73,7 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     said = (f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a log scale; "
             f"its verdict is Holm-corrected, comparisons: {tested}.")
     if accuracy:
-        said += " The gap's interval: bootstrap over seeds and test images where these are stored, else Welch over seeds."
+        said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
     return Text(f"{table(head, collapsed(lines))}\n\n{said}{note(dict.fromkeys(r.network for r in rows))}")
 
 
