@@ -23,7 +23,7 @@ def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=()
             loss, f = 1.0 if cell in missed else 1e-4, 1.0 if cell in (*missed, *lucky) else 1e-4
             final = {split: {"loss": f, "accuracy": value} for split in ("train", "test")}
             store.put(units.train(of), {"diverged": cell in diverged, "epochs": 7, "final": {"batch": final, "recalibrated": final},
-                                        "history": {"running_loss": [1.0, loss], "train_loss": [1.0, f]}}, {})
+                                        "history": {"running_loss": [1.0] + 3 * [loss], "train_loss": [1.0] + 3 * [f]}}, {})
             found = {**SHARP, **sharp}[cell] * np.exp((JITTER if cell[1] == "as it is" else APART)[trial])
             store.put(units.sharpness(of, (1e-3,)), {"diverged": cell in diverged, "values": [{"epsilon": 1e-3, "value": found}]}, {})
 
@@ -79,6 +79,15 @@ def test_noise_alone(store, accuracy, sharp, word):
 def test_a_running_loss_that_is_small_by_luck_is_not_the_training_loss(store):
     fill(store, lucky=[NOISY])
     assert answer("3") == "no answer: LB, noise injected, as it is did not come to the training loss" and answer("2") == "keeps"
+
+
+def test_with_batch_norm_one_epoch_below_the_loss_is_no_arrival(store):
+    fill(store, "F1-5k")
+    of = treatments.cells("F1-5k", 0)[SB]
+    final = {split: {"loss": 1e-4, "accuracy": 95.0} for split in ("train", "test")}
+    store.put(units.train(of), {"diverged": False, "epochs": 2, "final": {"batch": final, "recalibrated": final},
+                                "history": {"running_loss": [1.0, 1.0, 1e-4], "train_loss": [1e-4, 1.0, 1e-4]}}, {})
+    assert answer("3. LB, ghosts", "F1-5k").startswith("no answer: SB, as it is")
 
 
 def test_ghosts_where_there_is_batch_norm(store):
