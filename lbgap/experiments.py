@@ -77,6 +77,7 @@ def _warm(first, last):
         m(warm(network, trial, k)) for k in scale().warm[first:last] for m in (train, lambda of: sharpness(of, (1e-3,)))]
 
 
+THREE = ("F1", "F2", "C1", "F2-lj", "C1-text")  # one dense, one deep, one convolutional network, and their forms
 CONTROLLED = (1, 8, 60)  # the epochs of Fig. 5 that have controls
 
 
@@ -175,13 +176,13 @@ EXPERIMENTS = {
     "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100)), SHOWN),
     "fig4": Experiment("Fig. 4", _sizes("sweep"), PRINTED),
     "fig6": Experiment("Fig. 6", _iterates(sharpness), SHOWN),
-    "fig5": Experiment("Fig. 5, ten of its epochs", _warm(0, 10), PRINTED, 1),
+    "fig5": Experiment("Fig. 5, ten of its epochs", _warm(0, 10), SHOWN, 1),
     "optimizers": Experiment("2.2: SGD, ADAGRAD", lambda network, trial: [
-        unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
-    "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), PRINTED, 1),
-    "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), PRINTED, 1),
+        unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], THREE),
+    "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), SHOWN, 1),
+    "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), SHOWN, 1),
     # -- controls ---------------------------------------------------------------------------------------------------
-    "norm_matched": Experiment("filter norms exchanged", _norm_matched, PRINTED),
+    "norm_matched": Experiment("filter norms exchanged", _norm_matched, SHOWN),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
     "text_variant": Experiment("as printed: stride 2, dropout once", _also(
         _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
@@ -193,8 +194,8 @@ EXPERIMENTS = {
         m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)], SHOWN),
     "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
         sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
-    "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test"))),
-    "matched_loss": Experiment("both stopped at one training loss", _both(
+    "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test")), SHOWN),
+    "matched_loss": Experiment("both ended by f, at 1e-3", _both(
         train, sharpness, stop_f=1e-3, epochs=300, **SETTLED), PRINTED),
     "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
@@ -213,10 +214,10 @@ EXPERIMENTS = {
     "no_dropout": Experiment("without dropout", _also(
         _both(train, sharpness, dropout=False), _path("linear", dropout=False)), ("C1", "C2", "C3", "C4"), 1),
     "starts": Experiment("other starts, tanh", lambda network, trial: [
-        unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)], ("F1", "F2", "C1")),
+        unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)], THREE),
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
-    "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, ("F1", "F2", "C1", "C1-text"), 1),
+    "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, THREE, 1),
     "known_voices": Experiment("tested on voices of the training set", lambda network, trial: _both(
         train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial), ("F2",), 3),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),

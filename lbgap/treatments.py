@@ -111,7 +111,7 @@ def half_life(network: str, trial: int, both: bool = False) -> Run:
 
 TREATMENTS = {
     # Appendix E and section 4
-    "conservative": _treated("conservative training", "E.2, Table 7", lambda network, arm: Conservative()),
+    "conservative": _treated("conservative training", "E.2, Table 7", lambda network, arm: Conservative(), (*ALL, "C1-text")),
     "conservative_reset": _treated("conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"),
                                    (*CHEAP, "F1")),
     "conservative_half": _treated("conservative, half the pull", "Eq. 5 with lambda / 2", lambda network, arm: Conservative(strength=5e-4),
@@ -151,7 +151,7 @@ SHAPE = ("flatter", "as it is", "sharper")
 
 
 def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
-    """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all to one training loss."""
+    """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all until f is below one goal."""
     small, large = sizes(network)
     noise = {"SB": (small, []), "LB": (large, []), "LB, noise injected": (large, [Injected(small)]), "LB, ghosts": (large, [Ghost(small)])}
     if network == "mlp":

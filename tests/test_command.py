@@ -25,6 +25,7 @@ def tiny(monkeypatch, tmp_path):
         "one": experiments.Experiment("the first", lambda network, trial: [units.train(run(trial))], ("F1",)),
         "two": experiments.Experiment("the second", lambda network, trial: [units.sharpness(run(trial), [1e-3])], ("F1",)),
     })
+    monkeypatch.setattr(experiments, "FIRST", ((("two",), ("F1",), (1,)), (("one",), ("F1",), None)))
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "results"))
@@ -68,6 +69,14 @@ def test_status_tells_failures_and_the_cost_of_what_is_missing(lbgap, monkeypatc
         "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
     lbgap("run", "one", "--quiet", *SELECTION)
     assert re.search(r"^one +the first +0 +1 +1  ", lbgap("status", "one", *SELECTION)[1], re.M)
+
+
+def test_without_a_name_a_cpu_computes_in_the_order_that_status_shows(lbgap):
+    code, out, _ = lbgap("status")
+    (at,) = re.findall(r"^F1: two, trial 1 +0 +(\d+)  .*\nF1: one, trials 0, 1, 2, 3, 4 +0 +(\d+)  ", out, re.M)
+    assert code == 0 and at == ("1", "5")
+    code, out, _ = lbgap("run", "--quiet")
+    assert code == 0 and [line.split()[2] for line in out.splitlines() if " done: " in line][:2] == ["sharpness", "train"]
 
 
 def test_run_carries_results_home_and_merge_brings_them_in(lbgap, tmp_path, monkeypatch):
