@@ -214,6 +214,13 @@ class _Punctual:
         self._check()
         return self.f(x)
 
+    @property
+    def examples(self):
+        return self.f.examples
+
+    def subset(self, count, seed=0):
+        return _Punctual(self.f.subset(count, seed), self.deadline)
+
     def evaluate(self, x):
         self._check()
         return self.f.evaluate(x)

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
-WIDER = (8, 4, 2)  # times epsilon: the boxes through which the "wide" start comes down
+SHARES = (1 / 36, 1 / 9)  # of the examples, on which `best` looks for its start
+LEAST = 1000  # examples: where the smaller share has fewer, `best` climbs on the whole set
+WIDER = 3  # times epsilon: the box from which the "wide" start comes
 COLUMNS = 8  # columns of A drawn at a time
 
 
@@ -29,6 +31,7 @@ class Sharpness:
     f0: float
     fmax: float
     evaluations: int
+    passes: float
     first_order: float
     epsilon: float
     solver: str
@@ -65,16 +68,16 @@ def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None,
     """
     box = Box(f, x, epsilon, subspace, matrix, seed, offset)
     if solver == "literal":
-        by_start, best = _literal(box, scale, iterations)
+        by_start, u, fmax = _literal(box, scale, iterations)
     elif solver == "best":
-        by_start, best = _best(box, iterations, random_starts, seed, warm or {})
+        by_start, ascent = _best(box, iterations, random_starts, seed, warm or {})
+        u, fmax = ascent.u, ascent.value
     else:
         raise ValueError(f'solver is {solver!r}; expected "best" or "literal"')
-    u, fmax = best
     rise = lambda v: 100 * (v - box.f0) / (1 + box.f0)
     first_order = 100 * box.g0.double().abs().sum().item() / (1 + box.f0)
     kept = dict(point=box.outside(u), position=u) if keep_point else {}
-    return Sharpness(rise(fmax), box.f0, fmax, box.evaluations, first_order, float(epsilon), solver,
+    return Sharpness(rise(fmax), box.f0, fmax, box.evaluations, box.passes, first_order, float(epsilon), solver,
                      {k: rise(v) for k, v in by_start.items()}, **kept)
 
 
@@ -92,7 +95,7 @@ class Box:
             raise ValueError(f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)")
         if not torch.isfinite(self.x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
-        self.f, self.calls = f, []
+        self.f, self.share, self.calls = f, 1.0, []
         self.A = _matrix(self.x, subspace, matrix, seed)
         centre = self.x if self.A is None else self.A.coordinates(self.x)  # (p,)
         self.half = epsilon * (centre.abs() + offset)
@@ -102,13 +105,25 @@ class Box:
 
     @property
     def evaluations(self) -> int:
-        """How often f was called, in this box and the wider ones."""
+        """How often f was called, in this box and those made of it."""
         return len(self.calls)
+
+    @property
+    def passes(self) -> float:
+        """The examples seen over those there are, in this box and those made of it."""
+        return math.fsum(self.calls)
 
     def wider(self, factor: float) -> "Box":
         """The same box with sides `factor` times as long."""
         box = copy.copy(self)
         box.half, box.g0 = factor * self.half, factor * self.g0
+        return box
+
+    def on(self, share: float, seed: int) -> "Box":
+        """The same box with f on a share of its examples."""
+        box, count = copy.copy(self), round(share * self.f.examples)
+        box.f, box.share = self.f.subset(count, seed), count / self.f.examples
+        box.f0, box.g0 = box(torch.zeros_like(box.half))
         return box
 
     def outside(self, u):
@@ -119,7 +134,7 @@ class Box:
 
     def __call__(self, u) -> tuple[float, torch.Tensor]:
         """phi(u) and its gradient with respect to u."""
-        self.calls.append(None)  # one list, also for the wider boxes
+        self.calls.append(self.share)  # one list for all boxes
         value, gradient = self.f(self.outside(u))
         gradient = torch.as_tensor(gradient)
         if gradient.shape != self.x.shape:
@@ -200,104 +215,125 @@ def _literal(box: Box, scale, iterations):
                      options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6))
     u = torch.tensor(found.x).div(divisor).to(box.half)
     fmax = max(-found.fun / factor, box.f0)
-    return {"zero": fmax}, (u, fmax)
+    return {"zero": fmax}, u, fmax
 
 
 def _best(box: Box, iterations, random_starts, seed, warm):
-    origin = torch.zeros_like(box.half)
-    largest = box.g0.abs().max()
-    starts = {
-        "zero": box.g0 / largest if largest > 0 else origin,  # the first step from the centre: along the gradient
-        "sign": torch.where(box.g0 < 0, -1.0, 1.0).to(origin),  # no gradient, no preference: +1
-    }
-    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that a device does not change the start
-    for k in range(random_starts):
-        starts[f"random {k}"] = (2 * torch.rand(len(origin), generator=generator, dtype=origin.dtype) - 1).to(origin)
+    """(value by start, the highest ascent): coarse to fine where f offers subsets and has enough examples."""
     for name, position in warm.items():
-        if position.shape != origin.shape:
-            raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(origin.shape)}")
-        starts[name] = position.to(origin)
-    starts["wide"] = starts["sign"]
-    by_start, best = {}, _Ascent(box, origin)
+        if position.shape != box.half.shape:
+            raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(box.half.shape)}")
+    warm, half = {name: position.to(box.half) for name, position in warm.items()}, iterations // 2
+
+    def starts(box):
+        return {"zero": _stretched(box.g0), "sign": _sign(box.g0), **_random(box, random_starts, seed), **warm,
+                "wide": _from_wider(box, half)}
+
+    if not (hasattr(box.f, "subset") and coarse_to_fine(box.f.examples)):
+        return _climb(box, starts(box), 1 + half, 2 * iterations)
+    coarse, middle = (box.on(share, seed) for share in SHARES)
+    _, found = _climb(coarse, starts(coarse), 1 + half, half)
+    _, found = _climb(middle, {"coarse": found.u}, half, 0)
+    # At a small batch's minimiser a few examples that are nearly wrong decide how f rises, and a subset lacks most of
+    # them: there the corner that the whole of f points to is the better start.
+    last = {"coarse": found.u, "sign": _sign(box.g0), **warm}
+    return _climb(box, last, 1, half - len(last))
+
+
+def coarse_to_fine(examples: int) -> bool:
+    """Whether `best` looks for its start on subsets of so many examples."""
+    return SHARES[0] * examples >= LEAST
+
+
+def _climb(box, starts, each, more):
+    """(value by start, the highest ascent): `each` evaluations from every start, the start's own included, and `more` by the highest."""
+    by_start, best = {}, None
     for name, start in starts.items():
-        if name == "wide":
-            # A narrow box hides where f rises further out, and steps inside it settle on a lesser hill.
-            for factor in WIDER:
-                wide = _Ascent(box.wider(factor), start)
-                wide.climb(iterations // 2)
-                start = wide.u
         ascent = _Ascent(box, start)
-        ascent.climb(iterations // 2)
+        ascent.climb(each - 1)
         by_start[name] = ascent.value
-        if ascent.value > best.value:
+        if best is None or ascent.value > best.value:
             best = ascent
-    best.climb(2 * iterations)  # the best of them goes on
-    return by_start, (best.u, best.value)
+    best.climb(more)
+    return by_start, best
+
+
+def _sign(slopes):
+    """The corner that the slopes point to; +1 where there is none."""
+    return torch.where(slopes < 0, -1.0, 1.0).to(slopes)
+
+
+def _stretched(slopes):
+    """The slopes as a position: as far from the centre along them as the box allows."""
+    largest = slopes.abs().max()
+    return slopes / largest if largest > 0 else slopes
+
+
+def _random(box, count, seed):
+    """{name: position} drawn on the CPU, so that a device does not change them."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda: torch.rand(len(box.half), generator=generator, dtype=box.half.dtype).to(box.half)
+    return {f"random {k}": 2 * draw() - 1 for k in range(count)}
+
+
+def _from_wider(box, steps):
+    """Where an ascent in a wider box ends: a narrow one hides where f rises further out, and steps inside it settle on a lesser hill."""
+    wide = _Ascent(box.wider(WIDER), _sign(box.g0))
+    wide.climb(steps)
+    return wide.u
 
 
 class _Ascent:
-    """An ascent of phi in the box; every accepted step raises phi.
+    """An ascent of phi in the box from a start, or from the centre where that is higher; every step taken raises phi.
 
-    Three candidates for the next position, the first that raises phi is taken:
-      corner  where every coordinate goes as far as its slope says (slopes smoothed over the last steps, or else two
-              corners can alternate): the maximum, if the slopes keep their signs;
-      secant  the maximum of the separable quadratic through the last two gradients: exact for a diagonal Hessian;
-      between the best point on the segment to the corner, by the parabola through what is known there.
+    Three proposals for the next position, of which the first that raises phi is taken:
+      corner  where every coordinate goes as far as its slope says: the maximum, if the slopes keep their signs;
+      secant  the maximum of the separable quadratic through the gradients here and at the place tried last: exact for a
+              diagonal Hessian;
+      slope   a short way along the gradient.
     """
 
-    MEMORY = 0.5  # of the smoothing
     TOLERANCE = 3e-4  # stop when a step gains less than this share of the rise so far
+    SHORT = 0.25  # half-widths of the box that the mean coordinate goes along the slope
 
     def __init__(self, box: Box, start: torch.Tensor):
         self.box, self.u, self.value, self.g = box, torch.zeros_like(box.half), box.f0, box.g0
-        self.before, self.memory, self.over = (self.u, self.g), torch.zeros_like(self.u), False
-        if not torch.equal(start, self.u):
-            value, g = box(start)
-            if value > self.value:
-                self._accept(start, value, g)
-            else:  # stay at the centre, but learn the curvature
-                self.before = start, g
+        self.other, self.over = (self.u, self.g), False
+        self._try(start)
 
-    def climb(self, iterations: int) -> None:
-        """At most `iterations` accepted steps more."""
-        for _ in range(iterations):
-            if self.over:
-                return
+    def climb(self, evaluations: int) -> None:
+        """Go on until no proposal gains enough, or for at most so many evaluations."""
+        end = self.box.evaluations + evaluations
+        while not self.over:
             before = self.value
-            found = next((c for c in self._candidates() if c[1] > before), None)
-            if found is None:
-                self.over = True
-                return
-            self._accept(*found)
-            self.over = self.value - before < self.TOLERANCE * (self.value - self.box.f0)
+            for propose in (self._corner, self._secant, self._slope):
+                if self.box.evaluations >= end:
+                    return
+                if self._try(propose()):
+                    break
+            self.over = self.value - before <= self.TOLERANCE * (before - self.box.f0)
 
-    def _accept(self, u, value, g):
-        self.before = self.u, self.g
-        self.u, self.value, self.g = u, value, g
+    def _try(self, u) -> bool:
+        """Go to u if that is higher."""
+        if torch.equal(u, self.u):
+            return False
+        value, g = self.box(u)
+        if value > self.value:
+            self.other, self.u, self.value, self.g = (self.u, self.g), u, value, g
+            return True
+        self.other = u, g  # no step, but it tells the curvature on the way there
+        return False
 
-    def _candidates(self):
+    def _corner(self):
+        return torch.where(self.g == 0, self.u, self.g.sign())
+
+    def _secant(self):
+        (u, g), (v, g_v) = (self.u, self.g), self.other
+        h = torch.where(u != v, (g - g_v) / torch.where(u != v, u - v, 1), 0.0)
+        top = (u - g / torch.where(h < 0, h, 1)).clamp(-1, 1)
+        end = _sign(g - h * u)  # its slope in the middle of the box says which end is higher
+        return torch.where(h < 0, top, torch.where((g == 0) & (h == 0), u, end))
+
+    def _slope(self):
         mean = self.g.abs().mean()
-        self.memory = self.MEMORY * self.memory + (self.g / mean if mean > 0 else 0)
-        corner = torch.where(self.memory == 0, self.u, self.memory.sign())
-        step = corner - self.u
-        at_corner = self._try(corner)
-        yield from at_corner
-        self.memory = torch.zeros_like(self.u)
-        yield from self._try(_secant(self.u, self.g, *self.before))
-        slope = (self.g.double() @ step.double()).item()
-        if at_corner and slope > 0:  # the corner is no higher, so t is in (0, 1/2]
-            t = slope / (2 * (slope - (at_corner[0][1] - self.value)))
-            yield from self._try(self.u + t * step)
-
-    def _try(self, u):
-        return [] if torch.equal(u, self.u) else [(u, *self.box(u))]
-
-
-def _secant(u, g, u_before, g_before):
-    """Where the separable quadratic with gradients g at u and g_before at u_before is largest on [-1, 1]."""
-    moved = u - u_before
-    h = torch.where(moved != 0, (g - g_before) / torch.where(moved != 0, moved, 1), 0.0)
-    rise = lambda t: g * (t - u) + h * (t - u) ** 2 / 2
-    best = torch.where(rise(torch.ones_like(u)) >= rise(-torch.ones_like(u)), 1.0, -1.0).to(u)
-    inside = torch.where(h < 0, u - g / torch.where(h < 0, h, 1), u)
-    return torch.where((h < 0) & (inside.abs() <= 1), inside, torch.where((g == 0) & (h == 0), u, best))
+        return (self.u + self.SHORT * self.g / mean).clamp(-1, 1) if mean > 0 else self.u

@@ -72,6 +72,26 @@ class Objective:
         self.evaluations += 1
         return total.item(), flat(gradients).to(x)
 
+    @property
+    def examples(self) -> int:
+        """How many examples f is the mean over."""
+        return len(self.labels)
+
+    def subset(self, count: int, seed: int = 0) -> "Objective":
+        """f on `count` of its examples, drawn at random: the same x and batch-norm mode.
+
+        The same seed draws the same examples, fewer of them where `count` is smaller, on every device. The network is shared with
+        this f, which is no worse for it: each call sets the parameters.
+
+        Raises ValueError for a count below 1 or above the number of examples.
+        """
+        if not 1 <= count <= self.examples:
+            raise ValueError(f"count is {count}; expected 1 to {self.examples}, the examples there are")
+        chosen = torch.randperm(self.examples, generator=torch.Generator().manual_seed(seed))[:count].to(self.labels.device)
+        part = copy.copy(self)
+        part.inputs, part.labels, part.evaluations = self.inputs[chosen], self.labels[chosen], 0
+        return part
+
     def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0):
         """(gradient (n,) of a mini-batch's mean loss, its examples) for each mini-batch of one shuffled pass.
 
