@@ -319,8 +319,8 @@ def measure(tell, s, network, ceiling):
                 found = lbgap.sharpness(watched, x, 1e-3, **settings)
                 wait(s)
                 own = time.perf_counter() - started - sum(inside)
-            solve = own + found.evaluations * gradient
-            tell(f"  {name:<14} {found.evaluations} evaluations, own {own:.2f} s, {100 * own / solve:.1f} % of a solve over "
+            solve = own + found.passes * gradient
+            tell(f"  {name:<14} {found.passes:.1f} passes, own {own:.2f} s, {100 * own / solve:.1f} % of a solve over "
                  f"{whole} examples ({cost.clock(solve)})")
         except Exception as error:
             tell(f"  {name} failed: {last_line(error)}")

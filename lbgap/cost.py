@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from . import data, networks, scaling, training
+from . import data, metric, networks, scaling, training
 from .units import EPSILONS, runs_of, subjects
 
 EXAMPLES = {  # to train, to test (Table 5)
@@ -17,9 +17,10 @@ EXAMPLES = {  # to train, to test (Table 5)
     "speech": (721329, 310621), "speech-lj": (46435, 19605), "mnist-5k": (4000, 1000), "mnist-1k": (1000, 4000), "tiny": (256, 256),
     "speech-val": (599045, 122284), "speech-lj-val": (38840, 7595), "tiny-timit-val": (224, 32),  # whole utterances
 }
-# Evaluations of f and its gradient for one epsilon. `best`: the mean of 340 values stored up to November 2026 is 51, of F1
-# alone too, from 43 to 67; `literal`: of 248 it is 14, of F1 alone 16; p = 100: of 240, all of the laboratory, it is 35.
-EVALUATIONS = {"best": 51, "literal": 15, "subspace": 35}
+# Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over `mlp` and
+# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it is 7.8 at most.
+PASSES = {"best": 37, "literal": 15, "subspace": 22}
+COARSE_TO_FINE = 8
 PRODUCT = 3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
 EFFICIENCY = 0.75  # of a matrix product's speed, what training F1 and C1 at 256 reaches at least, beside other load
 EPOCH = (1, 1)  # forward passes over the training and the test set whenever training looks where it is (`Run.looks`)
@@ -162,6 +163,12 @@ def _gradient(of, split="train") -> float:
     return examples(of.dataset)[split == "test"] * _flops(of, gradient=True)
 
 
+def _solve(solver, of, split="train") -> float:
+    """Operations of one epsilon."""
+    quick = solver != "literal" and metric.coarse_to_fine(examples(of.dataset)[split == "test"])
+    return (COARSE_TO_FINE if quick else PASSES[solver]) * _gradient(of, split)
+
+
 def _epoch(of) -> float:
     looks = 1 if of.looks(3, examples(of.dataset)[0]) else 1 / 5  # every fifth, the few more of the beginning left out
     return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + looks * _passes(of, *EPOCH)
@@ -175,7 +182,7 @@ def _measuring(unit, of) -> float:
     if kind == "sharpness":
         solver = "subspace" if unit.get("subspace") else unit.get("solver", "best")
         split = unit.get("split", "train")
-        once = EVALUATIONS[solver] * _gradient(of, split)
+        once = _solve(solver, of, split)
         # the accuracy at the maximiser, and f at both ends in the other two modes, of which one passes over the training set
         once += _passes(of, 2, 5) if split == "test" else _passes(of, 7, 0)
         return (2 if unit.get("dtype") == "float64" else 1) * len(unit["epsilons"]) * once + _passes(of, matched, 0)
@@ -184,8 +191,7 @@ def _measuring(unit, of) -> float:
         return _passes(of, points + matched, points)
     if kind == "spectrum":
         products = unit.get("probes", 4) * unit.get("steps", 32)
-        in_space = len(EPSILONS) * (EVALUATIONS["subspace"] + 1)
-        return (products * PRODUCT + in_space) * _gradient(of)
+        return products * PRODUCT * _gradient(of) + len(EPSILONS) * (_solve("subspace", of) + _gradient(of))
     if kind == "directions":
         steps = unit.get("steps", 48)
         return steps * PRODUCT * _gradient(of) + _passes(of, 2 * (unit.get("count", 100) + min(10, steps) + 1), 0)

@@ -100,22 +100,28 @@ def test_sharpness_costs_by_epsilon_solver_and_precision():
     best = cost.work(units.sharpness(SB), there)
     assert cost.work(units.sharpness(SB, (1e-3,)), there) == pytest.approx(best / 2)
     assert cost.work(units.sharpness(SB, dtype="float64"), there) == pytest.approx(2 * best)
-    assert cost.work(units.sharpness(SB, solver="literal"), there) < cost.work(units.sharpness(SB, subspace=100), there) < best
-    gradients = 2 * cost.EVALUATIONS["best"] * 60000 * cost.flops("F1", gradient=True)
-    assert gradients < best < 1.1 * gradients
+    assert cost.work(units.sharpness(SB, subspace=100), there) == best < cost.work(units.sharpness(SB, solver="literal"), there)
+    gradients = 2 * 8 * 60000 * cost.flops("F1", gradient=True)  # coarse to fine
+    assert gradients < best < 1.4 * gradients
+    small = dataclasses.replace(SB, dataset="mnist-1k")
+    literal, subspace, best = (cost.work(units.sharpness(small, **settings), {small.id})
+                               for settings in ({"solver": "literal"}, {"subspace": 100}, {}))
+    assert literal < subspace < best
 
 
-def test_evaluations_assumed_are_near_the_stored_ones():
-    found = {"best": [], "literal": [], "subspace": []}
+def test_passes_assumed_are_near_the_stored_ones():
+    found = {solver: [] for solver in ("coarse", *cost.PASSES)}
     for path in results.Store("/nonexistent").paths():
         if path.parent.name == "sharpness":
             document = results.read(path)
             unit = document["spec"]
             solver = "subspace" if "subspace" in unit else unit.get("solver", "best")
-            found[solver] += [v["evaluations"] for v in document["result"].get("values", ())]
+            for v in document["result"].get("values", ()):
+                if "passes" in v:  # not told before `best` went from coarse to fine
+                    found["coarse" if v["passes"] < v["evaluations"] else solver].append(v["passes"])
     for solver, counts in found.items():
         if counts:
-            assert cost.EVALUATIONS[solver] == pytest.approx(sum(counts) / len(counts), rel=0.3), solver
+            assert {"coarse": cost.COARSE_TO_FINE, **cost.PASSES}[solver] == pytest.approx(sum(counts) / len(counts), rel=0.3), solver
 
 
 @pytest.mark.parametrize("scale", ["full", "tiny"])

@@ -1,5 +1,7 @@
 """Metric 2.1 against maxima known in closed form, brute force, SciPy called by hand and a long solve."""
 
+import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -376,6 +378,123 @@ def test_x_is_left_as_it_was_and_the_same_seed_gives_the_same_bits():
     before = x.clone()
     a, b = sharpness(f, x, EPS), sharpness(f, x, EPS)
     assert a == b and torch.equal(x, before)
+
+
+# -------------------------------------------------------------------------------------------------- coarse to fine
+
+
+class Examples:
+    """The mean of one quadratic per example, with one Hessian and slopes of their own; `seen` counts examples, in subsets too."""
+
+    def __init__(self, hessian, slopes, seen=None):
+        self.H, self.slopes, self.examples, self.seen = hessian, slopes, len(slopes), [0, 0] if seen is None else seen
+
+    def __call__(self, x):
+        self.seen[0] += 1
+        self.seen[1] += self.examples
+        slope, curved = self.slopes.mean(0), self.H @ x
+        return (1e4 + slope @ x + x @ curved / 2).item(), slope + curved
+
+    def subset(self, count, seed):
+        chosen = torch.randperm(self.examples, generator=torch.Generator().manual_seed(seed))[:count]
+        return Examples(self.H, self.slopes[chosen], self.seen)
+
+
+def many(seed=0, count=36_000):
+    new = draw(seed=seed)
+    hessian, common = (lambda r: r + r.T)(new(40, 40)), new()
+    return Examples(hessian, common + new(count, 40)), torch.zeros(40, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("settings", [{}, {"subspace": 7}, {"warm": {"a": torch.ones(40)}}, {"iterations": 4, "random_starts": 0},
+                                      {"solver": "literal"}], ids=str)
+def test_passes_are_the_examples_seen_over_those_there_are(settings):
+    f, x = many()
+    s = sharpness(f, x, 1.0, **settings)
+    assert s.evaluations == f.seen[0]
+    assert s.passes == pytest.approx(f.seen[1] / f.examples, rel=1e-12)
+    if "solver" in settings:
+        assert s.passes == s.evaluations
+    else:
+        assert s.passes <= 8 < 15 < s.evaluations
+
+
+def test_coarse_to_fine_finds_what_every_start_over_the_whole_finds():
+    """The whole is near its subsets here, and three steps from the corner are not enough."""
+    shares, corners = [], []
+    for seed in range(8):
+        f, x = many(seed)
+        plain = sharpness(lambda x: f(x), x, 1.0)
+        s = sharpness(f, x, 1.0)
+        assert plain.passes == plain.evaluations > 2 * s.passes and "wide" in plain.by_start
+        assert s.by_start.keys() == {"coarse", "sign"} and s.value >= max(s.by_start.values())
+        assert s.f0 == plain.f0 and s.first_order == plain.first_order  # of the whole, not of a subset
+        shares.append(s.value / plain.value)
+        corners.append(s.by_start["sign"] / plain.value)
+    assert sorted(shares)[3] > 0.99 and min(shares) > 0.97 and sorted(corners)[4] < 0.9
+
+
+def test_a_function_without_subsets_or_with_few_examples_is_climbed_whole():
+    f, x = many(count=2000)
+    s, plain = (sharpness(g, x, 1.0) for g in (f, lambda x: f(x)))
+    assert s == plain and s.passes == s.evaluations
+    assert metric.coarse_to_fine(36_000) and not metric.coarse_to_fine(35_000)
+
+
+def test_a_warm_start_helps_from_coarse_to_fine_too():
+    """It is tried over the whole set, so that no value is below it."""
+    f, x = many(3)
+    known = sharpness(lambda x: f(x), x, 1.0, iterations=50, random_starts=30, keep_point=True)
+    cold, warm = sharpness(f, x, 1.0), sharpness(f, x, 1.0, warm={"known": known.position})
+    assert warm.value >= known.value * (1 - 1e-12) and known.value > cold.value
+    assert warm.by_start["known"] == pytest.approx(known.value, rel=1e-12)
+    smaller = sharpness(f, x, 0.5, keep_point=True)
+    from_smaller = sharpness(f, x, 1.0, iterations=0, random_starts=0, warm={"from 0.5": smaller.position * 0.5})
+    assert from_smaller.by_start["from 0.5"] == pytest.approx(smaller.value, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    return lbgap.train(lbgap.Run("mlp-bn", "mnist-1k", 100, epochs=8, shrink=8), progress=False)
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "frozen"])
+def test_a_subset_is_f_on_fewer_examples(small_network, batch_norm):
+    """Two halves, one of them drawn, average to the whole, where an example does not see its batch."""
+    m = small_network
+    settings = dict(batch_norm=batch_norm, dtype=torch.float64)
+    f, x = lbgap.Objective(m, **settings), m.x.double()
+    first, images = f.subset(500, 3), lbgap.load("mnist-1k")
+    assert first.examples == 500 and f.examples == 1000 and f.subset(500, 3)(x)[0] == first(x)[0] != f.subset(500, 4)(x)[0]
+    rest = torch.randperm(1000, generator=torch.Generator().manual_seed(3))[500:]
+    others = dataclasses.replace(images, x_train=images.x_train[rest], y_train=images.y_train[rest])
+    second = lbgap.Objective(m, dataset=others, **settings)
+    (a, g), (b, h), (whole, slope) = first(x), second(x), f(x)
+    if batch_norm == "frozen":
+        assert (a + b) / 2 == pytest.approx(whole, rel=1e-12)
+        torch.testing.assert_close((g + h) / 2, slope, rtol=1e-9, atol=1e-12)
+    else:  # each half is a batch of its own, with its own statistics
+        assert 1e-4 < abs((a + b) / 2 / whole - 1) < 0.1
+    assert f.subset(1000, 3).evaluate(x)[0] == pytest.approx(f.evaluate(x)[0], rel=1e-9)
+    fewer = f.subset(200, 3)
+    assert torch.equal(fewer.labels, first.labels[:200]) and torch.equal(fewer.inputs, first.inputs[:200])
+    for count in (0, 1001):
+        with pytest.raises(ValueError, match=f"count is {count}; expected 1 to 1000"):
+            f.subset(count)
+
+
+@pytest.mark.parametrize("batch_size, epochs", [(32, 12), (400, 30)], ids=["SB", "LB"])
+def test_coarse_to_fine_is_within_one_percent_of_a_long_solve_on_a_real_network(monkeypatch, batch_size, epochs):
+    """A network so small, 13,000 parameters, that 111 images say where it rises."""
+    monkeypatch.setattr(metric, "LEAST", 100)
+    m = lbgap.train(lbgap.Run("mlp", "mnist-5k", batch_size, epochs=epochs, shrink=8), progress=False)
+    f = lbgap.Objective(m)
+    before, state, rng = m.x.clone(), copy.deepcopy(m.network().state_dict()), torch.get_rng_state()
+    s = sharpness(f, m.x, EPS)
+    assert s.value > 0.99 * value_of(f, m.x, long_solve(f, m.x, EPS)) and s.passes <= 8
+    assert torch.equal(m.x, before) and torch.equal(torch.get_rng_state(), rng)
+    assert all(torch.equal(a, b) for a, b in zip(state.values(), m.network().state_dict().values()))
+    assert s == sharpness(f, m.x, EPS)
 
 
 # -------------------------------------------------------------------------------------------------- a real network
