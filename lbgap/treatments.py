@@ -166,8 +166,8 @@ def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
 
 LABEL_NOISE = (0.2, 0.4)
 ENDS = {  # how training ends, SB and LB alike unless named
-    "15 epochs": {"epochs": 15}, "60 epochs": {"epochs": 60}, "loss 0.1": {"stop_f": 0.1, "epochs": 300},
-    "loss 0.01": {"stop_f": 0.01, "epochs": 300},
+    "15 epochs": {"epochs": 15}, "60 epochs": {"epochs": 60}, "loss 0.1": {"stop_f": 0.1, "epochs": 300, **units.SETTLED},
+    "loss 0.01": {"stop_f": 0.01, "epochs": 300, **units.SETTLED},
 }
 
 
