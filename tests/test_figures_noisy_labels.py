@@ -13,7 +13,7 @@ APART = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # the same values, uncorrelated w
 def put(store, of, accuracy, sharp, memorised, loss=0.05, curve=(50.0, 60.0)):
     final = {split: {"loss": loss, "accuracy": accuracy} for split in ("train", "test")}
     store.put(units.train(of), {"diverged": False, "epochs": len(curve), "memorised": memorised, "final": {"batch": final, "recalibrated": final},
-                                "history": {"train_loss": [1.0, loss], "test_accuracy": list(curve)}}, {})
+                                "history": {"train_loss": [1.0] + 3 * [loss], "test_accuracy": list(curve)}}, {})
     store.put(units.sharpness(of, (1e-3,)), {"diverged": False, "values": [{"epsilon": 1e-3, "value": sharp}]}, {})
 
 
