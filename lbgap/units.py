@@ -214,7 +214,7 @@ def subjects(unit: dict) -> list[Run]:
 def describe(unit: dict) -> str:
     """A unit in a line of words."""
     runs = subjects(unit)
-    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs", "to")}
+    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs", "to", "revision")}
     usual = ("network", "dataset", "batch_size", "init_seed", "order_seed", "start")
     settings |= {k: v for k, v in runs[0].spec.items() if k not in usual}
     if runs[0].start:

@@ -91,7 +91,7 @@ sys.meta_path.insert(0, Bare())
 CARRIED = ["--networks F1 wide --trials 0 2 --workers 2 --out out"]
 BESIDE = ["table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1", "fig4 fig5 fig6 conservative known_voices --networks F2 --trials 0",
           "table2 table3 --networks F1 --trials 1",
-          "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0", "table4 fig7 text_variant no_dropout fig4_whole --networks C1 --trials 0",
+          "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0", "table4 fig7 text_variant no_dropout bf16 fig4_whole --networks C1 --trials 0",
           "augmentation augmented_loss --networks C1-text --trials 0",
           "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0"]
 

@@ -317,7 +317,7 @@ def test_the_share_of_wrong_labels_that_a_network_gives_by_hand(monkeypatch):
     wrong = right.clone()
     wrong[:3], wrong[3] = given[:3], (given[3] + 2) % 10
     monkeypatch.setattr(data, "load", lambda *a: dataclasses.replace(images, y_train=right))
-    m = training.Minimizer(run, x, {}, {"train_loss": [1.0], "distance": [0.0]})
+    m = training.Minimizer(run, x, {}, {"epoch": [1], "train_loss": [1.0], "distance": [0.0]})
     assert measurements.trained({}, [m], dataclasses.replace(images, y_train=wrong), None)["memorised"] == 75
     m = training.Minimizer(dataclasses.replace(run, label_noise=0.0), x, {}, m.history)
     assert "memorised" not in measurements.trained({}, [m], data.load(), None)

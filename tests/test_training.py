@@ -406,8 +406,8 @@ def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypa
     stops = dict(patience=3), dict(stop_f=1e-9), dict(stop_loss=1e-9)
     assert all(go(dataclasses.replace(run, **rule)).history["epoch"] == list(range(1, 14)) for rule in stops)
     with pytest.raises(Stopped):
-        go(run, checkpoint=tmp_path / "cut.pt", checkpoint_every=0, on_epoch=stop_at(8))
-    assert same(go(run), go(run, checkpoint=tmp_path / "cut.pt"))  # 7 epochs done, the last look after the fifth
+        go(run, checkpoint=tmp_path / "cut" / "run.pt", checkpoint_every=0, on_epoch=stop_at(8))
+    assert same(go(run), go(run, checkpoint=tmp_path / "cut" / "run.pt"))  # 7 epochs done, the last look after the fifth
 
 
 def test_the_updates_of_every_epoch_are_kept_where_f_is_not_measured(monkeypatch):
