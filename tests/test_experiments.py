@@ -30,7 +30,7 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
     for name, experiment in experiments.EXPERIMENTS.items():
         cheapest = [n for n in ("F1", "mlp", "wide", "C1-text", "C1", "F2") if n in experiment.networks][:1]
         todo = experiments.wanted([name], cheapest, [0])
-        assert name == "more_seeds" or todo
+        assert name in ("more_seeds", "fig5_all") or todo  # which have no units at this scale
         assert all(unit in store for unit in todo), name
     assert all(unit in store for unit in experiments.wanted(["table2", "table3", "fig3"], units.PAPER, [0]))
     spoken = "table2", "table3", "table4", "fig3", "fig4", "fig5", "fig6", "fig7", "conservative"  # all that the paper shows of F2
