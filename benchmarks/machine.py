@@ -76,7 +76,8 @@ def main(cases):
         time.sleep(0.5)
         one, several = (run(LABORATORY, threads, limit=60) for threads in ("one", "all"))
         busy.kill()
-    print(f"threads: one {one[0]:.1f} s, {'PyTorch’s number ' + f'{several[0]:.1f} s' if several else 'PyTorch’s number not done after 60 s'}")
+    said = f"{several[0]:.1f} s" if several else "not done after 60 s"
+    print(f"threads: one {one[0]:.1f} s, PyTorch's number {said}")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from . import treatments, units
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import LABS, PAPER, PRINTED, SETTLED, SHOWN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness, spectrum, throughput, train
+from .units import (LABS, PAPER, PRINTED, SETTLED, SHOWN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness,
+                    spectrum, throughput, train)
 
 
 @dataclasses.dataclass(frozen=True)

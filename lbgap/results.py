@@ -19,7 +19,7 @@ import torch
 
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent / "store"
-MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # settings with which f is not the run's own at its end
+MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # with which f is not the run's at its end
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
 

@@ -150,8 +150,8 @@ class Run:
     def looks(self, epoch: int, examples: int) -> bool:
         """Whether f, accuracy and all else in the history are measured after an epoch.
 
-        After each one where a stopping rule needs it or the training set is small; else, as that would be a quarter of the
-        work, after epochs 1, 2 and 4, every fifth and the last.
+        After each one where a stopping rule needs it or the training set is small; else, as that would be a quarter of
+        the work, after epochs 1, 2 and 4, every fifth and the last.
 
         Args:
             epoch: counted from 1.
@@ -177,10 +177,11 @@ class Minimizer:
     """Where a run ended.
 
     x: (n,) float32, all trainable parameters, flat, in the network's order. buffers: the network's buffers by name.
-    history: lists with one entry for each epoch of "epoch", after which f was measured (see `Run.looks`). "train_loss" and
-      "train_accuracy" are f and its accuracy (percent) in `batch` mode; "test_loss" and "test_accuracy" are recalibrated;
-      "running_loss" is the mean mini-batch loss seen while training; "distance" is ||x - x0||. With remedies also
-      "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they minimise. diverged: the loss became infinite or NaN, and training stopped there.
+    history: lists with one entry for each epoch of "epoch", after which f was measured (see `Run.looks`). "train_loss"
+      and "train_accuracy" are f and its accuracy (percent) in `batch` mode; "test_loss" and "test_accuracy" are
+      recalibrated; "running_loss" is the mean mini-batch loss seen while training; "distance" is ||x - x0||. With
+      remedies also "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they
+      minimise. diverged: the loss became infinite or NaN, and training stopped there.
     preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected for its
       bias; None for other optimisers and for a minimiser from a file.
     """
