@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def seconds(output):
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", ROOT, "--path-output", output, "-W", "--keep-going", "-n"]
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        ROOT,
+        "--path-output",
+        output,
+        "-W",
+        "--keep-going",
+        "-n",
+    ]
     start = time.perf_counter()
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:

@@ -50,16 +50,25 @@ def explorers():
     random = np.random.default_rng(0)
     sizes = np.geomspace(16, 25000, 12).round()
     yield BatchSizeExplorer(
-        sizes, 90 + random.random((2, 12, 10)), np.exp(random.normal(size=(2, 12, 10))), arms=("without batch norm", "with")
+        sizes,
+        90 + random.random((2, 12, 10)),
+        np.exp(random.normal(size=(2, 12, 10))),
+        arms=("without batch norm", "with"),
     )
     alpha = np.linspace(-1, 2, 61)
     names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
     yield PathExplorer(
-        {name: {"alpha": alpha, **{key: 50 * random.random((5, 61)) for key in names}} for name in ("linear", "curvilinear")}
+        {
+            name: {"alpha": alpha, **{key: 50 * random.random((5, 61)) for key in names}}
+            for name in ("linear", "curvilinear")
+        }
     )
     yield EpsilonExplorer(
         np.geomspace(1e-5, 1e-1, 12),
-        {f"curve {c}": {side: np.exp(3 * random.normal(size=(5, 12))) for side in ("small", "large")} for c in range(4)},
+        {
+            f"curve {c}": {side: np.exp(3 * random.normal(size=(5, 12))) for side in ("small", "large")}
+            for c in range(4)
+        },
     )
 
 
@@ -74,7 +83,9 @@ def main():
             wait(driver, "return document.querySelector('.lbg-caption')?.textContent")
             times = {name: (median(v), max(v)) for name, v in driver.execute_script(STEPS).items()}
             words = "  ".join(f"{name} {mid:.1f} ({worst:.1f})" for name, (mid, worst) in times.items())
-            print(f"{type(explorer).__name__:18} {words}  module {len(explorer._esm.encode()):,} bytes, picture {len(explorer.png()):,}")
+            print(
+                f"{type(explorer).__name__:18} {words}  module {len(explorer._esm.encode()):,} bytes, picture {len(explorer.png()):,}"
+            )
 
 
 if __name__ == "__main__":

@@ -46,8 +46,14 @@ GIB = 2**30
 SETS = {"F1": "mnist", "F2": "speech", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100"}
 LIKE = {"C3": "C1", "C4": "C2", "mlp": "F1", "mlp-bn": "F1"}  # whose rate stands for it
 ARMS = (  # how a step is made, precision, cuDNN searches for the fastest algorithm
-    ("eager", "float32", False), ("graphs", "float32", False), ("one graph", "float32", False), ("graphs", "tf32", False),
-    ("graphs", "bf16", False), ("graphs", "float32", True), ("graphs", "bf16", True))
+    ("eager", "float32", False),
+    ("graphs", "float32", False),
+    ("one graph", "float32", False),
+    ("graphs", "tf32", False),
+    ("graphs", "bf16", False),
+    ("graphs", "float32", True),
+    ("graphs", "bf16", True),
+)
 AT_LB = (ARMS[0], ARMS[1], ARMS[4], ARMS[5])  # launches matter less
 
 Settings = collections.namedtuple("Settings", "device scale networks")
@@ -117,7 +123,9 @@ def random_set(s, network, count):
 
 def make(s, network, batch_size, precision="float32"):
     """(run, model on the device); the run's data set is never loaded."""
-    name = {"F1": "tiny-mnist", "F2": "tiny-timit"}.get(network, "tiny-cifar10" if network in ("C1", "C2") else "tiny-cifar100")
+    name = {"F1": "tiny-mnist", "F2": "tiny-timit"}.get(
+        network, "tiny-cifar10" if network in ("C1", "C2") else "tiny-cifar100"
+    )
     run = lbgap.Run(network, name, batch_size, precision=precision, shrink=units.SCALES[s.scale].shrink)
     model = run.build().to(s.device)
     if any(isinstance(m, torch.nn.Conv2d) for m in model):
@@ -185,9 +193,11 @@ def train(tell, s, network, size, ceiling):
         eager = eager or speed
         share = f", share {100 * speed * work / ceiling[precision]:5.1f} %" if ceiling.get(precision) else ""
         memory = f", peak {peak / GIB:.1f} GiB" if peak else ""
-        tell(f"{name}{speed:12,.0f} examples/s, {speed / eager:5.2f} x eager{share}, epoch {cost.clock(whole / speed)} "
-             f"({whole / speed:.2f} s), prepared in {prepared:.1f} s{memory}",
-             {} if how == "one graph" or search else {("train", network, batch_size, precision): speed * work})
+        tell(
+            f"{name}{speed:12,.0f} examples/s, {speed / eager:5.2f} x eager{share}, epoch {cost.clock(whole / speed)} "
+            f"({whole / speed:.2f} s), prepared in {prepared:.1f} s{memory}",
+            {} if how == "one graph" or search else {("train", network, batch_size, precision): speed * work},
+        )
         if on_cuda(s) and how == "graphs" and size == "LB":
             tell(f"    without gc.collect() it goes on to hold {held(s):.1f} GiB")
         if peak and size == "LB" and how == "eager" and network.startswith("C"):
@@ -211,7 +221,9 @@ def arm(s, network, batch_size, how, precision, search, inputs, labels):
                     raise RuntimeError("no graph was captured, see the warning")
 
                 def epoch(count):
-                    step = training.Step(run, model, optimizer, SimpleNamespace(y_train=labels[:count]), autocast, forward, batch_size)
+                    step = training.Step(
+                        run, model, optimizer, SimpleNamespace(y_train=labels[:count]), autocast, forward, batch_size
+                    )
                     training._epoch(step, inputs[:count], order, batch_size)
 
             most = len(inputs) // batch_size
@@ -236,7 +248,9 @@ def whole_step(run, model, inputs, labels, order, autocast):
 
     What would be gained over `training._graphed`, which leaves loss, gradients' bookkeeping and optimiser to single launches.
     """
-    optimizer = torch.optim.Adam(model.parameters(), run.lr, (run.beta1, run.beta2), run.adam_epsilon, fused=True, capturable=True)
+    optimizer = torch.optim.Adam(
+        model.parameters(), run.lr, (run.beta1, run.beta2), run.adam_epsilon, fused=True, capturable=True
+    )
     chosen = torch.zeros(run.batch_size, dtype=torch.int64, device=inputs.device)
     total = torch.zeros((), dtype=torch.float64, device=inputs.device)
     model.train()
@@ -278,13 +292,18 @@ def measure(tell, s, network, ceiling):
     inputs, labels, classes = random_set(s, network, count)
     _, model = make(s, network, 1)
     x = flat(model.parameters())
-    objective = lambda n: lbgap.Objective(model, dataset=data.Data("random", inputs[:n], labels[:n], inputs[:1], labels[:1], classes, ""))
+    objective = lambda n: lbgap.Objective(
+        model, dataset=data.Data("random", inputs[:n], labels[:n], inputs[:1], labels[:1], classes, "")
+    )
     with training._precision("float32", s.device):
         f = objective(count)
         gradient = timed(lambda: f(x), s, 1) * whole / count
         share = f", share {100 * whole * work / gradient / ceiling['float32']:.1f} %" if ceiling.get("float32") else ""
         told = "" if count == whole else f" (from {count} examples)"
-        tell(f"  f and gradient {gradient:.3f} s over {whole} examples{told}{share}", {("measure", network): whole * work / gradient})
+        tell(
+            f"  f and gradient {gradient:.3f} s over {whole} examples{told}{share}",
+            {("measure", network): whole * work / gradient},
+        )
         value = timed(lambda: f.evaluate(x), s, 1) * whole / count
         tell(f"  f alone        {value:.3f} s, {value / gradient:.2f} of it")
         few = objective(256 if s.scale == "full" else 32)  # the solvers' own share does not depend on it
@@ -295,10 +314,14 @@ def measure(tell, s, network, ceiling):
             with training._precision("float32", s.device):
                 exact = few(x)
             with training._precision("tf32", s.device):
-                torch.set_float32_matmul_precision("highest")  # PyTorch's defaults: convolutions in tf32, matrix products not
+                torch.set_float32_matmul_precision(
+                    "highest"
+                )  # PyTorch's defaults: convolutions in tf32, matrix products not
                 rounded = few(x)
-            tell(f"  cuDNN's tf32, PyTorch's default, changes f by {abs(rounded[0] - exact[0]) / exact[0]:.1e} and the gradient by "
-                 f"{((rounded[1] - exact[1]).norm() / exact[1].norm()).item():.1e} of itself")
+            tell(
+                f"  cuDNN's tf32, PyTorch's default, changes f by {abs(rounded[0] - exact[0]) / exact[0]:.1e} and the gradient by "
+                f"{((rounded[1] - exact[1]).norm() / exact[1].norm()).item():.1e} of itself"
+            )
         except Exception as error:
             tell(f"  tf32 beside float32 failed: {last_line(error)}")
     for name, settings in {"best": {}, "best, p = 100": {"subspace": 100}, "literal": {"solver": "literal"}}.items():
@@ -320,8 +343,10 @@ def measure(tell, s, network, ceiling):
                 wait(s)
                 own = time.perf_counter() - started - sum(inside)
             solve = own + found.passes * gradient
-            tell(f"  {name:<14} {found.passes:.1f} passes, own {own:.2f} s, {100 * own / solve:.1f} % of a solve over "
-                 f"{whole} examples ({cost.clock(solve)})")
+            tell(
+                f"  {name:<14} {found.passes:.1f} passes, own {own:.2f} s, {100 * own / solve:.1f} % of a solve over "
+                f"{whole} examples ({cost.clock(solve)})"
+            )
         except Exception as error:
             tell(f"  {name} failed: {last_line(error)}")
             if not usable(s):
@@ -386,7 +411,9 @@ def supervise(sections, s, deadline):
     while waiting and failures < 3 and time.time() < deadline:
         known = {key[1]: number for key, number in found.items() if key[0] == "ceiling"}
         here, there = context.Pipe()
-        process = context.Process(target=worker, args=(there, [(*section, known) for section in waiting], s), daemon=True)
+        process = context.Process(
+            target=worker, args=(there, [(*section, known) for section in waiting], s), daemon=True
+        )
         process.start()
         there.close()
         ready = False
@@ -395,7 +422,10 @@ def supervise(sections, s, deadline):
                 limit = max(min(QUIET if ready else START, deadline - time.time()), 0.1)
                 if not here.poll(limit):
                     over = time.time() >= deadline
-                    print("  stopped: the time is over" if over else f"  given up: nothing was heard for {limit:.0f} s", flush=True)
+                    print(
+                        "  stopped: the time is over" if over else f"  given up: nothing was heard for {limit:.0f} s",
+                        flush=True,
+                    )
                     failures += not over and not ready
                     if ready:
                         waiting.pop(0)
@@ -440,7 +470,9 @@ def trainer(connection, s):
             optimizer, order = training.make_optimizer(run, list(model.parameters())), torch.Generator().manual_seed(0)
             with training._precision("float32", s.device) as autocast:
                 forward = training._graphed(model, inputs[:batch_size], autocast) if on_cuda(s) else model
-                step = training.Step(run, model, optimizer, SimpleNamespace(y_train=labels), autocast, forward, batch_size)
+                step = training.Step(
+                    run, model, optimizer, SimpleNamespace(y_train=labels), autocast, forward, batch_size
+                )
                 epoch = lambda: training._epoch(step, inputs, order, batch_size)
                 epoch()
                 connection.send(None)
@@ -506,8 +538,11 @@ def speeds(found, precision):
         smaller = min(1, cost.flops(network) / cost.flops(of))
         if batch_size is None:
             return smaller * found.get(("measure", of), math.nan)
-        points = sorted((key[2], reached) for key, reached in found.items()
-                        if key[0] == "train" and (key[1], key[3]) == (of, precision))
+        points = sorted(
+            (key[2], reached)
+            for key, reached in found.items()
+            if key[0] == "train" and (key[1], key[3]) == (of, precision)
+        )
         if not points:
             return math.nan
         at = np.interp(math.log(batch_size), [math.log(b) for b, _ in points], [r for _, r in points])
@@ -524,8 +559,10 @@ def projection(s, found):
     if not shown:
         print("\nno network was measured, so nothing is projected")
         return
-    print(f"\nminutes of what is missing in {store.folder}, float32, each beside those above it; one process\n"
-          f"{'experiment':<18}{'units':>7}" + "".join(f"{n:>9}" for n in shown) + f"{'all':>9}{'so far':>9}")
+    print(
+        f"\nminutes of what is missing in {store.folder}, float32, each beside those above it; one process\n"
+        f"{'experiment':<18}{'units':>7}" + "".join(f"{n:>9}" for n in shown) + f"{'all':>9}{'so far':>9}"
+    )
     rate, before, wanted, far = speeds(found, "float32"), dict.fromkeys(shown, 0.0), {n: {} for n in shown}, 0.0
     for name in experiments.EXPERIMENTS:
         row, missing = [], 0
@@ -538,7 +575,11 @@ def projection(s, found):
             before[network] = now
         whole = sum(minutes for minutes in row if not math.isnan(minutes))
         far += whole
-        print(f"{name:<18}{missing:>7}" + "".join(f"{'?' if math.isnan(m) else f'{m:.1f}':>9}" for m in (*row, whole, far)), flush=True)
+        print(
+            f"{name:<18}{missing:>7}"
+            + "".join(f"{'?' if math.isnan(m) else f'{m:.1f}':>9}" for m in (*row, whole, far)),
+            flush=True,
+        )
     for precision in ("float32", "tf32", "bf16"):
         seconds = [cost.projected(wanted[n].values(), speeds(found, precision), store) for n in shown]
         if not all(map(math.isnan, seconds)):
@@ -548,12 +589,16 @@ def projection(s, found):
 
 def about(s):
     """What runs here."""
-    print(f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, numpy {np.__version__}, "
-          f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    print(
+        f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, numpy {np.__version__}, "
+        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    )
     if on_cuda(s):
         p = torch.cuda.get_device_properties(s.device)
-        print(f"{p.name}, {p.total_memory / GIB:.0f} GiB, {p.multi_processor_count} multiprocessors, "
-              f"compute capability {p.major}.{p.minor}")
+        print(
+            f"{p.name}, {p.total_memory / GIB:.0f} GiB, {p.multi_processor_count} multiprocessors, "
+            f"compute capability {p.major}.{p.minor}"
+        )
     else:
         print(results._cpu())
 

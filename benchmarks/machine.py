@@ -17,8 +17,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = [("C1-text", 256, "float32", 12), ("C1-text", 5000, "float32", 2)]
-FULL = [*CASES, ("C1", 256, "float32", 6), ("C1", 5000, "float32", 1), ("C1", 256, "bf16", 6), ("C1", 5000, "bf16", 1),
-        ("F1", 256, "float32", 40), ("F1", 6000, "float32", 3)]
+FULL = [
+    *CASES,
+    ("C1", 256, "float32", 6),
+    ("C1", 5000, "float32", 1),
+    ("C1", 256, "bf16", 6),
+    ("C1", 5000, "bf16", 1),
+    ("F1", 256, "float32", 40),
+    ("F1", 6000, "float32", 3),
+]
 STEPS = """
 import resource, sys, time
 from types import SimpleNamespace
@@ -59,8 +66,15 @@ def run(code, *words, limit=None, **environment):
     """The numbers that a new process prints, None after `limit` seconds."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "OMP_", "MKL_"))}
     try:
-        done = subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT, env=clean | environment,
-                              capture_output=True, text=True, check=True, timeout=limit)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            cwd=ROOT,
+            env=clean | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=limit,
+        )
     except subprocess.TimeoutExpired:
         return None
     return [float(word) for word in done.stdout.split()]

@@ -27,7 +27,12 @@ from lbgap.objective import flat
 
 EPSILON = 1e-3
 CASES = {"best": {}, "literal": {"solver": "literal"}}
-BEFORE = {("SB", 1e-3): 0.48712, ("SB", 5e-4): 0.13552, ("LB", 1e-3): 585.873, ("LB", 5e-4): 124.673}  # F1, trial 0, revision 1
+BEFORE = {
+    ("SB", 1e-3): 0.48712,
+    ("SB", 5e-4): 0.13552,
+    ("LB", 1e-3): 585.873,
+    ("LB", 5e-4): 124.673,
+}  # F1, trial 0, revision 1
 SUBSPACE = {"best, p = 100": {"subspace": 100}}
 
 
@@ -47,8 +52,15 @@ class Timed:
 def cost(count, full):
     """Print the solvers' own share of a solve over `count` random images."""
     network = networks.build("F1")
-    dataset = data.Data("random", torch.rand(count, 1, 28, 28), torch.arange(count) % 10, torch.rand(1, 1, 28, 28),
-                        torch.zeros(1, dtype=torch.int64), 10, "")
+    dataset = data.Data(
+        "random",
+        torch.rand(count, 1, 28, 28),
+        torch.arange(count) % 10,
+        torch.rand(1, 1, 28, 28),
+        torch.zeros(1, dtype=torch.int64),
+        10,
+        "",
+    )
     f, x = Timed(lbgap.Objective(network, dataset=dataset)), flat(network.parameters())
     f(x)
     for name, settings in (CASES | SUBSPACE if full else CASES).items():
@@ -56,8 +68,11 @@ def cost(count, full):
         found = lbgap.sharpness(f, x, EPSILON, **settings)
         whole = time.process_time() - start
         own, scaled = whole - f.inside, f.inside * 60_000 / count
-        print(f"{name:<16}{found.evaluations:>4} evaluations, own {own:6.2f} CPU-s, share {100 * own / whole:5.1f} %, "
-              f"over 60,000 examples {100 * own / (own + scaled):5.1f} %", flush=True)
+        print(
+            f"{name:<16}{found.evaluations:>4} evaluations, own {own:6.2f} CPU-s, share {100 * own / whole:5.1f} %, "
+            f"over 60,000 examples {100 * own / (own + scaled):5.1f} %",
+            flush=True,
+        )
 
 
 def quality(network, dataset, batch_sizes):
@@ -67,8 +82,11 @@ def quality(network, dataset, batch_sizes):
         f = lbgap.Objective(m)
         best, literal = (lbgap.sharpness(f, m.x, EPSILON, solver=s) for s in ("best", "literal"))
         longest = max(100 * (long_solve(f, m.x, EPSILON) - best.f0) / (1 + best.f0), best.value)
-        print(f"{name} {network} batch {batch_size:<6} best {best.value:9.3f}, quality {best.value / longest:.4f}, "
-              f"{best.evaluations} evaluations; literal {literal.value:9.3f}, quality {literal.value / longest:.4f}", flush=True)
+        print(
+            f"{name} {network} batch {batch_size:<6} best {best.value:9.3f}, quality {best.value / longest:.4f}, "
+            f"{best.evaluations} evaluations; literal {literal.value:9.3f}, quality {literal.value / longest:.4f}",
+            flush=True,
+        )
 
 
 def pair():
@@ -76,8 +94,11 @@ def pair():
     for (arm, epsilon), before in BEFORE.items():
         m, start = lbgap.minimizer(f"F1-{arm}"), time.process_time()
         found = lbgap.sharpness(lbgap.Objective(m), m.x, epsilon)
-        print(f"F1 {arm} epsilon {epsilon:g}: {found.value:9.4f}, {found.value / before:.3f} of revision 1, "
-              f"{found.passes:.1f} passes, {time.process_time() - start:.0f} CPU-s", flush=True)
+        print(
+            f"F1 {arm} epsilon {epsilon:g}: {found.value:9.4f}, {found.value / before:.3f} of revision 1, "
+            f"{found.passes:.1f} passes, {time.process_time() - start:.0f} CPU-s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from lbgap import data, networks, training
 
 CASES = [("F1", "code", 256, 12), ("C1", "code", 256, 2), ("C1", "text", 256, 6)]  # ..., batch size, batches an epoch
-FULL = [("F1", "code", 256, 234), ("F1", "code", 6000, 10), ("C1", "code", 256, 20), ("C1", "code", 5000, 2), ("C1", "text", 256, 195)]
+FULL = [
+    ("F1", "code", 256, 234),
+    ("F1", "code", 6000, 10),
+    ("C1", "code", 256, 20),
+    ("C1", "code", 5000, 2),
+    ("C1", "text", 256, 195),
+]
 
 
 def seconds(work):
@@ -45,7 +51,9 @@ def images(network, count):
     dataset, rng = kind.__new__(kind), np.random.default_rng(0)
     pixels = rng.integers(0, 256, (count, 28, 28) if network == "F1" else (count, 32, 32, 3), np.uint8)
     labels = rng.integers(0, 10, count)
-    dataset.data, dataset.targets = (torch.from_numpy(pixels), torch.from_numpy(labels)) if network == "F1" else (pixels, labels.tolist())
+    dataset.data, dataset.targets = (
+        (torch.from_numpy(pixels), torch.from_numpy(labels)) if network == "F1" else (pixels, labels.tolist())
+    )
     dataset.transform, dataset.target_transform = torchvision.transforms.ToTensor(), None
     return dataset
 
@@ -103,8 +111,13 @@ def main(cases, repeats):
         slow, fast = (len(dataset) / median(times[1:]) for times in took)  # the first warms up
         rate = 10 * 2 * 1024**3 / median(gemm)
         name = f"{network} {'stride 2 ' if variant == 'text' else ''}batch {batch_size}"
-        print(f"{name:<24}{slow:>9.0f}{fast:>9.0f}{fast / slow:>13.2f}{fast * work_of(network, variant, batch_size) / rate:>12.2f}", flush=True)
-    print(f"samples a CPU-second; GEMM {rate / 1e9:.0f} GFLOP/s; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        print(
+            f"{name:<24}{slow:>9.0f}{fast:>9.0f}{fast / slow:>13.2f}{fast * work_of(network, variant, batch_size) / rate:>12.2f}",
+            flush=True,
+        )
+    print(
+        f"samples a CPU-second; GEMM {rate / 1e9:.0f} GFLOP/s; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
 
 
 if __name__ == "__main__":

@@ -4,12 +4,44 @@ A whole reproduction of Keskar et al., *On Large-Batch Training for Deep Learnin
 Minima*, ICLR 2017. Importing it needs torch, numpy and scipy only; the rest comes in where it is used.
 """
 
-from . import data, landscape, metric, networks, noise, objective, remedies, rescaling, results, scaling, spectrum, training
+from . import (
+    data,
+    landscape,
+    metric,
+    networks,
+    noise,
+    objective,
+    remedies,
+    rescaling,
+    results,
+    scaling,
+    spectrum,
+    training,
+)
 from .data import load
 from .metric import sharpness
 from .objective import Objective
 from .training import Minimizer, Run, minimizer, train
 
 __version__ = "0.1.0"
-__all__ = ["Minimizer", "Objective", "Run", "data", "landscape", "load", "metric", "minimizer", "networks", "noise", "objective",
-           "remedies", "rescaling", "results", "scaling", "sharpness", "spectrum", "train", "training"]
+__all__ = [
+    "Minimizer",
+    "Objective",
+    "Run",
+    "data",
+    "landscape",
+    "load",
+    "metric",
+    "minimizer",
+    "networks",
+    "noise",
+    "objective",
+    "remedies",
+    "rescaling",
+    "results",
+    "scaling",
+    "sharpness",
+    "spectrum",
+    "train",
+    "training",
+]

@@ -23,31 +23,56 @@ def main(arguments=None) -> int:
     _selection(run)
     run.add_argument("--budget", type=_seconds, help="stop inside this time: 90s, 9m or 2h")
     run.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    run.add_argument("--threads", type=int, help="PyTorch threads of a process; two processes of one thread are best on two cores")
-    run.add_argument("--workers", type=int, help="so many processes on this machine, of one thread each unless --threads is given")
-    run.add_argument("--dask", metavar="ADDRESS", help="the workers of a Dask cluster, tcp://host:8786; needs lbgap[cluster]")
-    run.add_argument("--out", metavar="DIR", help="beside the results folder, write them as at most 8 files, to be merged elsewhere")
+    run.add_argument(
+        "--threads", type=int, help="PyTorch threads of a process; two processes of one thread are best on two cores"
+    )
+    run.add_argument(
+        "--workers", type=int, help="so many processes on this machine, of one thread each unless --threads is given"
+    )
+    run.add_argument(
+        "--dask", metavar="ADDRESS", help="the workers of a Dask cluster, tcp://host:8786; needs lbgap[cluster]"
+    )
+    run.add_argument(
+        "--out", metavar="DIR", help="beside the results folder, write them as at most 8 files, to be merged elsewhere"
+    )
     run.add_argument("--retry", action="store_true", help="try again what failed before")
     run.add_argument("--forget-weights", action="store_true", help="delete checkpoints that nothing needs any more")
     run.add_argument("--quiet", action="store_true", help="no progress bars")
 
-    merge = commands.add_parser("merge", help="bring in what `lbgap run --out` wrote on another machine, or another results folder")
+    merge = commands.add_parser(
+        "merge", help="bring in what `lbgap run --out` wrote on another machine, or another results folder"
+    )
     merge.add_argument("folder")
     merge.add_argument("--replace", action="store_true", help="take the newcomer where the store holds another version")
 
     show = commands.add_parser("show", help="print or draw a table or figure, or print stored documents")
-    show.add_argument("what", nargs="?", help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
-                      "without it, a line for each document")
+    show.add_argument(
+        "what",
+        nargs="?",
+        help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
+        "without it, a line for each document",
+    )
     show.add_argument("--networks", nargs="+", help="F1, F2-timit, ...; those of the table or figure by default")
     show.add_argument("--to", metavar="FILE", help="where a figure is drawn, NAME.png by default")
     _scale(show)
 
     commands.add_parser("verify", help="check every stored document against its checksum")
 
-    pack = commands.add_parser("data", help="write a data set as one file that needs no torchvision; `data make speech`: speak TIMIT's stand-in")
-    pack.add_argument("name", nargs="+", metavar="[make] NAME", help="mnist, cifar10, ...; make speech, or make speech-lj from LJ Speech's wav files")
-    pack.add_argument("--out", help="the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
-                      "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap")
+    pack = commands.add_parser(
+        "data",
+        help="write a data set as one file that needs no torchvision; `data make speech`: speak TIMIT's stand-in",
+    )
+    pack.add_argument(
+        "name",
+        nargs="+",
+        metavar="[make] NAME",
+        help="mnist, cifar10, ...; make speech, or make speech-lj from LJ Speech's wav files",
+    )
+    pack.add_argument(
+        "--out",
+        help="the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
+        "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap",
+    )
 
     options = parser.parse_args(arguments)
     if getattr(options, "scale", None):
@@ -64,13 +89,18 @@ def main(arguments=None) -> int:
 
 def _selection(parser):
     parser.add_argument("experiments", nargs="*", help="table2, table3, fig3, ...; all by default")
-    parser.add_argument("--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU what two cores can do by default")
+    parser.add_argument(
+        "--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU what two cores can do by default"
+    )
     parser.add_argument("--trials", nargs="+", type=int, help="0 1 2 3 4 by default")
     _scale(parser)
 
 
 def _scale(parser):
-    parser.add_argument("--scale", help="full (default), or tiny: everything in seconds, on synthetic examples, with numbers that mean nothing")
+    parser.add_argument(
+        "--scale",
+        help="full (default), or tiny: everything in seconds, on synthetic examples, with numbers that mean nothing",
+    )
 
 
 def _seconds(text: str) -> float:
@@ -89,16 +119,22 @@ def _status(options) -> int:
     from . import campaign, cost, experiments, results
 
     store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
-    here = lambda units: [unit for unit in units if unit.get("device", kind) == kind]  # a step of another device is not timed on this one
-    print(f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
-          f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost")
+    here = lambda units: [
+        unit for unit in units if unit.get("device", kind) == kind
+    ]  # a step of another device is not timed on this one
+    print(
+        f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
+        f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost"
+    )
     for name in options.experiments or experiments.EXPERIMENTS:
         wanted = experiments.wanted([name], options.networks, options.trials)
         if wanted:
             missing = [unit for unit in wanted if unit not in store]
             failed = sum(campaign.failure(unit, store) is not None for unit in missing)
-            print(f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
-                  f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}")
+            print(
+                f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
+                f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
+            )
     everything = experiments.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
@@ -106,8 +142,10 @@ def _status(options) -> int:
         print(f"\n{'the order in which `lbgap run` computes on a CPU':<66}{'done':>6}{'missing':>9}  cost")
         for what, units in experiments.rows():
             missing = [unit for unit in units if unit not in store]
-            print(f"{what:<66}{len(units) - len(missing):>6}{len(missing):>9}  "
-                  f"{cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}")
+            print(
+                f"{what:<66}{len(units) - len(missing):>6}{len(missing):>9}  "
+                f"{cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
+            )
     return 0
 
 
@@ -125,17 +163,32 @@ def _run(options) -> int:
         torch.set_num_threads(threads)
     everywhere = options.device != "cpu" or units.scale() is units.SCALES["tiny"]
     by_hand = everywhere or options.experiments or options.networks or options.trials is not None
-    wanted = experiments.first() if not by_hand else experiments.wanted(
-        options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials)
+    wanted = (
+        experiments.first()
+        if not by_hand
+        else experiments.wanted(
+            options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials
+        )
+    )
     store, bundle = results.Store(), options.out and bundles.Bundle(options.out)
     if bundle:  # what an earlier call computed may not have come home
         for path in filter(pathlib.Path.exists, map(store.path, wanted)):
             bundle.add(path)
     executor, at_once = _executor(options, threads)
     with executor as executor:
-        count = campaign.run(wanted, store, budget=options.budget, device=options.device, threads=threads, retry=options.retry,
-                             keep_weights=not options.forget_weights, progress=not options.quiet, executor=executor,
-                             at_once=at_once, on_document=bundle and bundle.add)
+        count = campaign.run(
+            wanted,
+            store,
+            budget=options.budget,
+            device=options.device,
+            threads=threads,
+            retry=options.retry,
+            keep_weights=not options.forget_weights,
+            progress=not options.quiet,
+            executor=executor,
+            at_once=at_once,
+            on_document=bundle and bundle.add,
+        )
     print(", ".join(f"{number} {what}" for what, number in count.items()))
     return 1 if count["failed"] else 0
 
@@ -164,7 +217,11 @@ def _merge(options) -> int:
 
     store = results.Store()
     added, already, refused = bundles.merge(options.folder, store, options.replace)
-    print("\n".join([*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]))
+    print(
+        "\n".join(
+            [*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]
+        )
+    )
     return 1 if refused else 0
 
 
@@ -191,8 +248,10 @@ def _show(options) -> int:
         return 0
     found = [path for path in results.Store().paths() if path.stem.startswith(options.what or "")]
     if options.what and not found:
-        raise ValueError(f"{options.what!r} is no experiment, and no document's id begins with it; `lbgap status` lists the "
-                         "experiments, `lbgap show` the documents")
+        raise ValueError(
+            f"{options.what!r} is no experiment, and no document's id begins with it; `lbgap status` lists the "
+            "experiments, `lbgap show` the documents"
+        )
     for document in map(results.read, found):
         if options.what:
             print(json.dumps(document, indent=1))
@@ -227,8 +286,14 @@ def _data(options) -> int:
     print(data.pack(name, arrays, classes, out))
     if make:
         ours, known = data.digest(arrays)[:16], data.CHECKSUMS[name][:16]
-        print(f"{len(arrays[1]):,} frames to train, {len(arrays[3]):,} to test, {classes:,} classes; checksum {ours}..., " + (
-            "the book's own" if ours == known else f"not the book's own, {known}...: another version of flite or of a package, or another kind of processor"))
+        print(
+            f"{len(arrays[1]):,} frames to train, {len(arrays[3]):,} to test, {classes:,} classes; checksum {ours}..., "
+            + (
+                "the book's own"
+                if ours == known
+                else f"not the book's own, {known}...: another version of flite or of a package, or another kind of processor"
+            )
+        )
     return 0
 
 

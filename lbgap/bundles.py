@@ -43,9 +43,13 @@ class Bundle:
         room = [at for at, size in enumerate(sizes) if size + len(content) <= LIMIT]
         if not room or sum(sizes) + len(content) > TOTAL:
             self.left += 1
-            raise OSError(errno.ENOSPC, f"the bundle is full, {sum(sizes)} bytes of {TOTAL} in {FILES} files of {LIMIT}: "
-                          f"documents left out so far: {self.left}. Nothing is lost, {path} stays where it is; merge this "
-                          "bundle, then `lbgap run --out` another folder for what is missing", str(self.folder))
+            raise OSError(
+                errno.ENOSPC,
+                f"the bundle is full, {sum(sizes)} bytes of {TOTAL} in {FILES} files of {LIMIT}: "
+                f"documents left out so far: {self.left}. Nothing is lost, {path} stays where it is; merge this "
+                "bundle, then `lbgap run --out` another folder for what is missing",
+                str(self.folder),
+            )
         target, size = self._files[room[0]], sizes[room[0]]
         try:
             with open(target, "ab") as file:
@@ -80,8 +84,10 @@ def merge(folder, store: results.Store, replace: bool = False) -> tuple[int, int
     """
     files = sorted(pathlib.Path(folder).glob("results-*.jsonl")) or sorted(pathlib.Path(folder).glob("*/*.json"))
     if not files:
-        raise FileNotFoundError(f"{folder} has no results-*.jsonl and no KIND/ID.json; expected the folder that "
-                                "`lbgap run --out` wrote, or a results folder")
+        raise FileNotFoundError(
+            f"{folder} has no results-*.jsonl and no KIND/ID.json; expected the folder that "
+            "`lbgap run --out` wrote, or a results folder"
+        )
     added, already, refused = 0, 0, []
     for path in files:
         with open(path, "rb") as lines:
@@ -101,8 +107,10 @@ def _merge(line: bytes, where: str, store: results.Store, replace: bool) -> bool
     path = store.accept(document)
     if there and path.read_bytes() != line:
         if not replace:
-            raise ValueError(f"{where}: the store holds another version; to take this one, merge with --replace, "
-                             f"or first delete {path}")
+            raise ValueError(
+                f"{where}: the store holds another version; to take this one, merge with --replace, "
+                f"or first delete {path}"
+            )
         store.accept(document, replace=True)
         return True
     return not there

@@ -14,12 +14,30 @@ from .measurements import compute
 from .training import OutOfTime
 from .units import describe, runs_of, train
 
-WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, MemoryError)  # a unit's own fault; OSError is the machine's
+WRONG = (
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    MemoryError,
+)  # a unit's own fault; OSError is the machine's
 
 
-def run(units, store: results.Store | None = None, *, budget: float | None = None, device="cpu", keep_weights: bool = True,
-        progress: bool = True, executor: futures.Executor | None = None, at_once: int = 32, threads: int | None = None,
-        retry: bool = False, on_document=None) -> dict[str, int]:
+def run(
+    units,
+    store: results.Store | None = None,
+    *,
+    budget: float | None = None,
+    device="cpu",
+    keep_weights: bool = True,
+    progress: bool = True,
+    executor: futures.Executor | None = None,
+    at_once: int = 32,
+    threads: int | None = None,
+    retry: bool = False,
+    on_document=None,
+) -> dict[str, int]:
     """Compute the units (see `experiments`) that the store lacks; returns how many are done, failed and left.
 
     budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
@@ -66,15 +84,26 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
                 waiting.remove(unit)
                 taken |= names
                 kept = {name: ways[name] for name in _names(unit)}
-                task = executor.submit(_attempt, unit, [str(f) for f in store.folders], device, deadline, progress and inside, threads, kept)
+                task = executor.submit(
+                    _attempt,
+                    unit,
+                    [str(f) for f in store.folders],
+                    device,
+                    deadline,
+                    progress and inside,
+                    threads,
+                    kept,
+                )
                 running[task] = unit, names
             for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():
                 unit, _ = running.pop(task)
                 try:
                     outcome, told = task.result()
                 except futures.BrokenExecutor as error:
-                    raise RuntimeError(f"a worker died ({error}); was there memory enough? It left undone {describe(unit)}, "
-                                       f"and {len(running)} more; what was done is stored, and the same command goes on") from error
+                    raise RuntimeError(
+                        f"a worker died ({error}); was there memory enough? It left undone {describe(unit)}, "
+                        f"and {len(running)} more; what was done is stored, and the same command goes on"
+                    ) from error
                 if outcome == "busy":
                     busy.append(unit)
                     continue
@@ -88,7 +117,9 @@ def run(units, store: results.Store | None = None, *, budget: float | None = Non
         for task in running:
             task.cancel()
     if not keep_weights:
-        needed = {of.id for unit in units if unit not in store for run in runs_of(unit) for of in (run, run.start) if of}
+        needed = {
+            of.id for unit in units if unit not in store for run in runs_of(unit) for of in (run, run.start) if of
+        }
         for path in work.glob("*.pt"):
             if path.stem not in needed:
                 path.unlink()
@@ -161,7 +192,8 @@ def _names(unit, work: pathlib.Path | None = None) -> set[str]:
     """The ways of a unit's runs, and of those that they start from, unless these lie in `work` already."""
     runs = runs_of(unit)
     return {of.trajectory for of in runs} | {
-        of.start.trajectory for of in runs if of.start and not (work and (work / f"{of.start.id}.pt").exists())}
+        of.start.trajectory for of in runs if of.start and not (work and (work / f"{of.start.id}.pt").exists())
+    }
 
 
 def _ways(units) -> dict[str, list[int]]:

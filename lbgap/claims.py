@@ -22,7 +22,12 @@ from . import experiments, paper, units
 
 FILE = pathlib.Path(__file__).parent / "claims.json"
 HOLDS, PART, FAILS, UNDECIDED, UNMEASURED = DIRECTIONS = (
-    "holds", "holds in part", "does not hold here", "undecided", "not measured")
+    "holds",
+    "holds in part",
+    "does not hold here",
+    "undecided",
+    "not measured",
+)
 REPRODUCED, DIFFERS, _ = SIZES = ("reproduced", "differs", UNDECIDED)
 FACTOR = 2.0  # a size is reproduced within it
 LEVEL, ALPHA = 0.95, 0.05
@@ -298,8 +303,10 @@ def combined(cells: Iterable[tuple[str, Verdict]], least: int = 1) -> Combined:
 def corrected(found: dict[str, Combined]) -> dict[str, str]:
     """The directions of all claims after Holm's correction over those measured: what does not stand it is undecided."""
     adjusted = holm([of.p for of in found.values()])
-    return {id: UNDECIDED if of.direction in (HOLDS, PART) and p >= ALPHA else of.direction
-            for (id, of), p in zip(found.items(), adjusted)}
+    return {
+        id: UNDECIDED if of.direction in (HOLDS, PART) and p >= ALPHA else of.direction
+        for (id, of), p in zip(found.items(), adjusted)
+    }
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
@@ -403,19 +410,28 @@ def _check(claim: Claim, name: str) -> None:
     unknown = set(test.experiments) - set(experiments.EXPERIMENTS)
     low, high = test.claimed if len(test.claimed) == 2 else (None, None)
     empty = [key for of in (claim, test) for key, value in vars(of).items() if value == ""]
-    wrong = [f"{what} {value!r}; expected {expected}" for ok, what, value, expected in (
-        (not empty, "empty", empty, "words"),
-        (re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", claim.id), "id", claim.id, "small letters, digits and hyphens"),
-        (1 <= claim.page <= 16, "page", claim.page, "1 to 16"),
-        (claim.paper is None or claim.paper.split("/")[0] in tables, "paper", claim.paper, f"one of {', '.join(tables)}"),
-        (claim.numbers or claim.paper is None, "numbers", claim.numbers, "true, where `paper` names a table"),
-        (set(test.networks) <= set(datasets), "networks", test.networks, f"some of {', '.join(datasets)}"),
-        (not unknown, "experiments", sorted(unknown), "those of `lbgap status`"),
-        (test.scale in ("difference", "ratio"), "scale", test.scale, "difference or ratio"),
-        (test.seeds in SEEDS, "seeds", test.seeds, f"one of {', '.join(SEEDS)}"),
-        (low != high or low is not None, "claimed", test.claimed, "[low, high], one of them not null"),
-        (None in (low, high) or low <= high, "claimed", test.claimed, "[low, high], the lower first"),
-        (0 <= test.least <= len(test.networks), "least", test.least, "a count, at most that of the networks"),
-    ) if not ok]
+    wrong = [
+        f"{what} {value!r}; expected {expected}"
+        for ok, what, value, expected in (
+            (not empty, "empty", empty, "words"),
+            (re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", claim.id), "id", claim.id, "small letters, digits and hyphens"),
+            (1 <= claim.page <= 16, "page", claim.page, "1 to 16"),
+            (
+                claim.paper is None or claim.paper.split("/")[0] in tables,
+                "paper",
+                claim.paper,
+                f"one of {', '.join(tables)}",
+            ),
+            (claim.numbers or claim.paper is None, "numbers", claim.numbers, "true, where `paper` names a table"),
+            (set(test.networks) <= set(datasets), "networks", test.networks, f"some of {', '.join(datasets)}"),
+            (not unknown, "experiments", sorted(unknown), "those of `lbgap status`"),
+            (test.scale in ("difference", "ratio"), "scale", test.scale, "difference or ratio"),
+            (test.seeds in SEEDS, "seeds", test.seeds, f"one of {', '.join(SEEDS)}"),
+            (low != high or low is not None, "claimed", test.claimed, "[low, high], one of them not null"),
+            (None in (low, high) or low <= high, "claimed", test.claimed, "[low, high], the lower first"),
+            (0 <= test.least <= len(test.networks), "least", test.least, "a count, at most that of the networks"),
+        )
+        if not ok
+    ]
     if wrong:
         raise ValueError(f"{name}: {'; '.join(wrong)}")

@@ -13,15 +13,26 @@ from . import data, metric, networks, scaling, training
 from .units import EPSILONS, runs_of, subjects
 
 EXAMPLES = {  # to train, to test (Table 5)
-    "mnist": (60000, 10000), "timit": (721329, 310621), "cifar10": (50000, 10000), "cifar100": (50000, 10000),
-    "speech": (721329, 310621), "speech-lj": (46435, 19605), "mnist-5k": (4000, 1000), "mnist-1k": (1000, 4000), "tiny": (256, 256),
-    "speech-val": (599045, 122284), "speech-lj-val": (38840, 7595), "tiny-timit-val": (224, 32),  # whole utterances
+    "mnist": (60000, 10000),
+    "timit": (721329, 310621),
+    "cifar10": (50000, 10000),
+    "cifar100": (50000, 10000),
+    "speech": (721329, 310621),
+    "speech-lj": (46435, 19605),
+    "mnist-5k": (4000, 1000),
+    "mnist-1k": (1000, 4000),
+    "tiny": (256, 256),
+    "speech-val": (599045, 122284),
+    "speech-lj-val": (38840, 7595),
+    "tiny-timit-val": (224, 32),  # whole utterances
 }
 # Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over `mlp` and
 # `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it is 7.8 at most.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 COARSE_TO_FINE = 8
-PRODUCT = 3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
+PRODUCT = (
+    3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
+)
 EFFICIENCY = 0.75  # of a matrix product's speed, what training F1 and C1 at 256 reaches at least, beside other load
 EPOCH = (1, 1)  # forward passes over the training and the test set whenever training looks where it is (`Run.looks`)
 FINAL = (6, 4)  # by a unit that trains: three batch-norm modes, two of them passes more, and the hits
@@ -29,7 +40,9 @@ SEARCH = 20  # evaluations that find the temperature of match="loss"
 
 
 @functools.cache
-def flops(network: str, variant: str = "code", shrink: int = 1, classes: int | None = None, *, gradient: bool = False) -> float:
+def flops(
+    network: str, variant: str = "code", shrink: int = 1, classes: int | None = None, *, gradient: bool = False
+) -> float:
     """Floating-point operations of one example's forward pass, or with gradient=True of that and the backward pass.
 
     Counted by PyTorch on a network without memory (two for a multiply-add, padding included; matrix products and
@@ -38,7 +51,10 @@ def flops(network: str, variant: str = "code", shrink: int = 1, classes: int | N
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        model, inputs = networks.build(network, variant, shrink=shrink, classes=classes), torch.zeros(2, *networks.input_shape(network))
+        model, inputs = (
+            networks.build(network, variant, shrink=shrink, classes=classes),
+            torch.zeros(2, *networks.input_shape(network)),
+        )
     with FlopCounterMode(display=False) as counter:
         loss = model(inputs).sum()
         if gradient:
@@ -201,4 +217,6 @@ def _measuring(unit, of) -> float:
         return 2 * unit.get("steps", 16) * PRODUCT * _gradient(of) + _passes(of, 1, 0)
     if kind == "throughput":  # the steps that it takes at least; `projected` adds its seconds
         return (scaling.WARM + scaling.LEAST) * of.batch_size * _flops(of, gradient=True)
-    raise ValueError(f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions, noise, edge or throughput")
+    raise ValueError(
+        f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions, noise, edge or throughput"
+    )

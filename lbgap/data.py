@@ -28,12 +28,28 @@ CHECKSUMS = {
     "speech-lj": "3a6892d500e6ddcb0e9b7642b3a89cbb40d94f49ca2b6855e69ca4d35b838ab3",
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }
-CLASSES = {"mnist": 10, "mnist-5k": 10, "mnist-1k": 10, "cifar10": 10, "cifar100": 100,
-           "tiny-mnist": 10, "tiny-cifar10": 10, "tiny-cifar100": 100, **speech.CLASSES}
+CLASSES = {
+    "mnist": 10,
+    "mnist-5k": 10,
+    "mnist-1k": 10,
+    "cifar10": 10,
+    "cifar100": 100,
+    "tiny-mnist": 10,
+    "tiny-cifar10": 10,
+    "tiny-cifar100": 100,
+    **speech.CLASSES,
+}
 CLASSES |= {f"{name}-val": classes for name, classes in CLASSES.items()}
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (40,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
-PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_test")  # of a packed file; images have no lengths
+PARTS = (
+    "x_train",
+    "y_train",
+    "x_test",
+    "y_test",
+    "lengths_train",
+    "lengths_test",
+)  # of a packed file; images have no lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +95,9 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
         raise ValueError(f"data set {name!r} is unknown; expected one of {', '.join(CLASSES)}")
     if not 0 <= label_noise < 1:
         raise ValueError(f"label_noise is {label_noise}; expected a share in [0, 1), for example 0.2")
-    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA") or None)
+    return _load(
+        name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA") or None
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -95,7 +113,10 @@ def _load(name, device, label_noise, noise_seed, folder) -> Data:
     scale = lambda a: torch.from_numpy(a).to(device).float().div_(255)
     label = lambda a: torch.from_numpy(a).to(device)
     if lengths:
-        train, test = speech.inputs(x_train, y_train, lengths[0], device), speech.inputs(x_test, y_test, lengths[1], device)
+        train, test = (
+            speech.inputs(x_train, y_train, lengths[0], device),
+            speech.inputs(x_test, y_test, lengths[1], device),
+        )
     else:
         train, test = (scale(x_train), label(y_train)), (scale(x_test), label(y_test))
     return Data(name, *train, *test, classes(name), checksum)
@@ -128,7 +149,9 @@ def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
     if name in CHECKSUMS and checksum != CHECKSUMS[name]:
         told = f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
         if name != "speech":
-            raise ValueError(f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again")
+            raise ValueError(
+                f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
+            )
         # spoken by another version of flite, or on another kind of processor
         warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data")
     return arrays, checksum
@@ -149,7 +172,9 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
                 return tuple(z[k] for k in PARTS if name in speech.CLASSES or not k.startswith("lengths"))
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             made = "make " if name in ("speech", "speech-lj") else ""
-            raise ValueError(f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {made}{name}`") from error
+            raise ValueError(
+                f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {made}{name}`"
+            ) from error
     if name in speech.CLASSES:
         return _speech(name, folder)
     return _pictures(name, folder)
@@ -179,10 +204,13 @@ def _speech(name, folder):
         from .speech import kaldi
 
         return kaldi.read(pathlib.Path(folder, "timit"))
-    advice = ("TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the folder timit of LBGAP_DATA, as "
-              'the page "Speech" of the book says; "speech" is free, and "speech-lj" needs nothing' if name == "timit" else
-              f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds lbgap-{name}.npz; "
-              '"speech-lj" needs neither')
+    advice = (
+        "TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the folder timit of LBGAP_DATA, as "
+        'the page "Speech" of the book says; "speech" is free, and "speech-lj" needs nothing'
+        if name == "timit"
+        else f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds lbgap-{name}.npz; "
+        '"speech-lj" needs neither'
+    )
     raise FileNotFoundError(f"{name} was not found in {folder or DOWNLOADS}; {advice}")
 
 
@@ -227,7 +255,13 @@ def _synthetic(shape: tuple[int, ...], classes: int, size: int = 256) -> tuple[n
     if len(shape) > 1:
         return images
     x_train, y_train, x_test, y_test = images  # frames of a corpus, in utterances of 16
-    return (x_train >> 1).astype(np.int8), y_train, (x_test >> 1).astype(np.int8), y_test, *2 * [np.full(size // 16, 16)]
+    return (
+        (x_train >> 1).astype(np.int8),
+        y_train,
+        (x_test >> 1).astype(np.int8),
+        y_test,
+        *2 * [np.full(size // 16, 16)],
+    )
 
 
 @functools.cache

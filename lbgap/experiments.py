@@ -11,8 +11,26 @@ from collections.abc import Callable
 
 from . import treatments, units
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import (LABS, PAPER, PRINTED, SETTLED, SHOWN, directions, edge, grid, iterate, noise, pair, path, run, scale, sharpness,
-                    spectrum, throughput, train)
+from .units import (
+    LABS,
+    PAPER,
+    PRINTED,
+    SETTLED,
+    SHOWN,
+    directions,
+    edge,
+    grid,
+    iterate,
+    noise,
+    pair,
+    path,
+    run,
+    scale,
+    sharpness,
+    spectrum,
+    throughput,
+    train,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +60,18 @@ def _also(*parts):
 def _laboratory(network, trial):
     runs = [units.laboratory(network, b, trial) for b in scale().laboratory]
     ends = runs[0], runs[-1]
-    return [unit for of in runs for unit in (train(of), sharpness(of))] + [
-        path(*ends, kind) for kind in ("linear", "curvilinear")] + [
-        grid(of, **settings) for of in ends for settings in ({}, {"solver": "literal"}, {"subspace": 100})]
+    return (
+        [unit for of in runs for unit in (train(of), sharpness(of))]
+        + [path(*ends, kind) for kind in ("linear", "curvilinear")]
+        + [grid(of, **settings) for of in ends for settings in ({}, {"solver": "literal"}, {"subspace": 100})]
+    )
 
 
 def _sizes(of_scale):
     """Fig. 4's batch sizes beside SB and LB, whose units are Table 2's and 3's."""
     return lambda network, trial: [
-        m(run(network, b, trial)) for b in getattr(scale(), of_scale).get(network, ()) for m in (train, sharpness)]
+        m(run(network, b, trial)) for b in getattr(scale(), of_scale).get(network, ()) for m in (train, sharpness)
+    ]
 
 
 def _iterates(measure):
@@ -60,22 +81,30 @@ def _iterates(measure):
 def warm(network: str, trial: int, epoch: int, **settings):
     """Fig. 5: LB, started where SB was after `epoch` epochs; Adam is reset unless carry=True."""
     small, large = pair(network, trial)
-    return run(network, settings.pop("batch_size", large.batch_size), trial, start=settings.pop("start", iterate(small, epoch)),
-               **settings)
+    return run(
+        network,
+        settings.pop("batch_size", large.batch_size),
+        trial,
+        start=settings.pop("start", iterate(small, epoch)),
+        **settings,
+    )
 
 
 def warm_controls(network: str, trial: int, epoch: int) -> dict:
     """Fig. 5's controls at one epoch, by name: Adam's moments carried over, SB simply continued, SB from LB's minimiser."""
     small, large = pair(network, trial)
-    return {"carried": warm(network, trial, epoch, carry=True),
-            "continued": warm(network, trial, epoch, batch_size=small.batch_size, carry=True),
-            "reverse": warm(network, trial, epoch, batch_size=small.batch_size, start=iterate(large, epoch))}
+    return {
+        "carried": warm(network, trial, epoch, carry=True),
+        "continued": warm(network, trial, epoch, batch_size=small.batch_size, carry=True),
+        "reverse": warm(network, trial, epoch, batch_size=small.batch_size, start=iterate(large, epoch)),
+    }
 
 
 def _warm(first, last):
     """Fig. 5's warm starts, those of the scale's list from `first` to `last`."""
     return lambda network, trial: [
-        m(warm(network, trial, k)) for k in scale().warm[first:last] for m in (train, lambda of: sharpness(of, (1e-3,)))]
+        m(warm(network, trial, k)) for k in scale().warm[first:last] for m in (train, lambda of: sharpness(of, (1e-3,)))
+    ]
 
 
 THREE = ("F1", "F2", "C1", "F2-lj", "C1-text")  # one dense, one deep, one convolutional network, and their forms
@@ -83,16 +112,24 @@ CONTROLLED = (1, 8, 60)  # the epochs of Fig. 5 that have controls
 
 
 def _warm_controls(network, trial):
-    return [m(of) for k in scale().warm if k in CONTROLLED for of in warm_controls(network, trial, k).values()
-            for m in (train, lambda of: sharpness(of, (1e-3,)))]
+    return [
+        m(of)
+        for k in scale().warm
+        if k in CONTROLLED
+        for of in warm_controls(network, trial, k).values()
+        for m in (train, lambda of: sharpness(of, (1e-3,)))
+    ]
 
 
 RATES = (1e-4, 3e-4, 3e-3, 1e-2)  # beside the paper's own, 1e-3
 OPTIMIZERS = {  # section 2.2 names ADAGRAD, SGD and adaQN without a setting; the rates are ours
-    "SGD with momentum": {"optimizer": "sgd", "lr": 0.01}, "ADAGRAD": {"optimizer": "adagrad", "lr": 0.01},
+    "SGD with momentum": {"optimizer": "sgd", "lr": 0.01},
+    "ADAGRAD": {"optimizer": "adagrad", "lr": 0.01},
 }
-NOT_REBUILT = {"adaQN": "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
-                        "an implementation that runs today were published, so a number of ours would not speak of theirs"}
+NOT_REBUILT = {
+    "adaQN": "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
+    "an implementation that runs today were published, so a number of ours would not speak of theirs"
+}
 STARTS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
 
 
@@ -125,8 +162,11 @@ def sisters(network: str, trial: int) -> dict:
 
 def _norm_matched(network, trial, **settings):
     small, large = pair(network, trial, **settings)
-    return [sharpness(large, match="norms", to=small), sharpness(small, match="norms", to=large),
-            path(small, large, "linear", match="norms")]
+    return [
+        sharpness(large, match="norms", to=small),
+        sharpness(small, match="norms", to=large),
+        path(small, large, "linear", match="norms"),
+    ]
 
 
 def _throughput(network, trial):
@@ -142,25 +182,36 @@ def _runs_of(treatment, network, trial):
 
 def _treat(treatment):
     """What a remedy's runs are measured for: accuracy, sharpness, and where the paper speaks of plots, the path from SB to LB."""
+
     def wanted(network, trial):
         runs = _runs_of(treatment, network, trial)
         found = [m(of) for of in runs for m in (train, sharpness)]
         return [*found, path(*reversed(runs), "linear")] if treatment.plots else found
+
     return wanted
 
 
 def _noisy(network, trial):
-    pairs = [noisy(trial, share, end) for share in LABEL_NOISE for end in ENDS] + [noisy_updates(trial, s) for s in LABEL_NOISE]
+    pairs = [noisy(trial, share, end) for share in LABEL_NOISE for end in ENDS] + [
+        noisy_updates(trial, s) for s in LABEL_NOISE
+    ]
     return [m(of) for both in pairs for of in both for m in (train, lambda of: sharpness(of, (1e-3,)))]
 
 
-TWINS = {**dict.fromkeys(LABS, tuple(2.0**k for k in range(-3, 4))), "F1": (1 / 4, 1.0, 4.0)}  # powers of 2 round nothing
+TWINS = {
+    **dict.fromkeys(LABS, tuple(2.0**k for k in range(-3, 4))),
+    "F1": (1 / 4, 1.0, 4.0),
+}  # powers of 2 round nothing
 
 
 def ends(network: str, trial: int):
     """(SB, LB) of one trial; of the laboratory, its smallest and its largest batch."""
     sizes = scale().laboratory
-    return tuple(units.laboratory(network, b, trial) for b in (sizes[0], sizes[-1])) if network in LABS else pair(network, trial)
+    return (
+        tuple(units.laboratory(network, b, trial) for b in (sizes[0], sizes[-1]))
+        if network in LABS
+        else pair(network, trial)
+    )
 
 
 def _twins(network, trial):
@@ -168,7 +219,9 @@ def _twins(network, trial):
     if trial and network not in LABS:
         return []
     both = ends(network, trial)
-    found = [sharpness(of, (1e-3,), twin=c, **box) for of in both for c in TWINS[network] for box in ({}, {"offset": 0.0})]
+    found = [
+        sharpness(of, (1e-3,), twin=c, **box) for of in both for c in TWINS[network] for box in ({}, {"offset": 0.0})
+    ]
     return found + [grid(of, offset=0.0) for of in both if network in LABS]
 
 
@@ -184,65 +237,143 @@ EXPERIMENTS = {
     "fig4": Experiment("Fig. 4", _sizes("sweep"), PRINTED),
     "fig6": Experiment("Fig. 6", _iterates(sharpness), SHOWN),
     "fig5": Experiment("Fig. 5, ten of its epochs", _warm(0, 10), SHOWN, 1),
-    "optimizers": Experiment("2.2: SGD, ADAGRAD", lambda network, trial: [
-        unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)], THREE),
+    "optimizers": Experiment(
+        "2.2: SGD, ADAGRAD",
+        lambda network, trial: [
+            unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)
+        ],
+        THREE,
+    ),
     "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), SHOWN, 1),
     "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), SHOWN, 1),
     # -- controls ---------------------------------------------------------------------------------------------------
     "norm_matched": Experiment("filter norms exchanged", _norm_matched, SHOWN),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
-    "text_variant": Experiment("as printed: stride 2, dropout once", _also(
-        _both(train, sharpness, variant="text"), _path("linear", variant="text")), ("C1", "C2", "C3", "C4")),
-    "sisters": Experiment("paths SB to SB', LB to LB'", lambda network, trial: [
-        path(*pair, "linear") for pair in sisters(network, trial).values()], ("F1", "F2", "C1"), 2),
-    "more_seeds": Experiment("trials 6 to 10", lambda network, trial: _both(train, sharpness)(network, trial)
-                             if trial >= len(scale().trials) else [], ("F1",), 10),
-    "settled": Experiment("five epochs with the rate falling to 0", lambda network, trial: [
-        m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)], SHOWN),
-    "temperature": Experiment("both at the higher loss, by temperature", lambda network, trial: [
-        sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])]),
+    "text_variant": Experiment(
+        "as printed: stride 2, dropout once",
+        _also(_both(train, sharpness, variant="text"), _path("linear", variant="text")),
+        ("C1", "C2", "C3", "C4"),
+    ),
+    "sisters": Experiment(
+        "paths SB to SB', LB to LB'",
+        lambda network, trial: [path(*pair, "linear") for pair in sisters(network, trial).values()],
+        ("F1", "F2", "C1"),
+        2,
+    ),
+    "more_seeds": Experiment(
+        "trials 6 to 10",
+        lambda network, trial: _both(train, sharpness)(network, trial) if trial >= len(scale().trials) else [],
+        ("F1",),
+        10,
+    ),
+    "settled": Experiment(
+        "five epochs with the rate falling to 0",
+        lambda network, trial: [m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)],
+        SHOWN,
+    ),
+    "temperature": Experiment(
+        "both at the higher loss, by temperature",
+        lambda network, trial: [
+            sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])
+        ],
+    ),
     "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test")), SHOWN),
     "matched_loss": Experiment("both ended by f, at one goal", _matched_loss, PRINTED),
-    "patience": Experiment("patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1),
+    "patience": Experiment(
+        "patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1
+    ),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
-    "scales": Experiment("SciPy at other scalings", _both(
-        *(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))), PRINTED, 2),
-    "table4_matrices": Experiment("Table 4, two more matrices", _both(
-        *(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))),
+    "scales": Experiment(
+        "SciPy at other scalings",
+        _both(*(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))),
+        PRINTED,
+        2,
+    ),
+    "table4_matrices": Experiment(
+        "Table 4, two more matrices", _both(*(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))
+    ),
     "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1",), 1),
-    "float64": Experiment("in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1),
-    "evaluation_batch": Experiment("batch norm: evaluation batches", _both(
-        *(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))), ("F1", "C1"), 1),
-    "adam_epsilon": Experiment("Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1),
-    "weight_decay": Experiment("Fig. 3 with weight decay 5e-4", _also(
-        _both(train, weight_decay=5e-4), _path("linear", weight_decay=5e-4),
-        lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[-1:]), ("F1", "C1", "C2"), 1),
-    "no_dropout": Experiment("without dropout", _also(
-        _both(train, sharpness, dropout=False), _path("linear", dropout=False)), ("C1", "C2", "C3", "C4"), 1),
-    "starts": Experiment("other starts, tanh", lambda network, trial: [
-        unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)], THREE),
+    "float64": Experiment(
+        "in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1
+    ),
+    "evaluation_batch": Experiment(
+        "batch norm: evaluation batches",
+        _both(*(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))),
+        ("F1", "C1"),
+        1,
+    ),
+    "adam_epsilon": Experiment(
+        "Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1
+    ),
+    "weight_decay": Experiment(
+        "Fig. 3 with weight decay 5e-4",
+        _also(
+            _both(train, weight_decay=5e-4),
+            _path("linear", weight_decay=5e-4),
+            lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[-1:],
+        ),
+        ("F1", "C1", "C2"),
+        1,
+    ),
+    "no_dropout": Experiment(
+        "without dropout",
+        _also(_both(train, sharpness, dropout=False), _path("linear", dropout=False)),
+        ("C1", "C2", "C3", "C4"),
+        1,
+    ),
+    "starts": Experiment(
+        "other starts, tanh",
+        lambda network, trial: [
+            unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)
+        ],
+        THREE,
+    ),
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
     "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, THREE, 1),
-    "known_voices": Experiment("tested on voices of the training set", lambda network, trial: _both(
-        train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial), ("F2",), 3),
+    "known_voices": Experiment(
+        "tested on voices of the training set",
+        lambda network, trial: _both(train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial),
+        ("F2",),
+        3,
+    ),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
     "fig5_all": Experiment("Fig. 5, the other ninety epochs", _warm(10, 100), trials=1),
     "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", "C1", "C2", "C3", "C4")),
     # -- remedies, and what they teach --------------------------------------------------------------------------------
     "benches": Experiment("SB and LB of the benches", _both(train, sharpness), ("F1-5k", "C1-text", *LABS)),
     "bench_paths": Experiment("Fig. 3 of the benches", _path("linear"), ("F1-5k", "mlp", "C1-text")),
-    "tuning": Experiment("remedies' numbers, on a validation split", lambda network, trial: [
-        train(of) for of in candidates(network, trial).values()], treatments.CHEAP),
+    "tuning": Experiment(
+        "remedies' numbers, on a validation split",
+        lambda network, trial: [train(of) for of in candidates(network, trial).values()],
+        treatments.CHEAP,
+    ),
     **{name: Experiment(t.title, _treat(t), t.networks) for name, t in TREATMENTS.items()},
-    "augmented_loss": Experiment("sharpness of the augmented loss", lambda network, trial: [
-        sharpness(of, augmented=True) for of in _runs_of(TREATMENTS["augmentation"], network, trial)], treatments.IMAGES),
+    "augmented_loss": Experiment(
+        "sharpness of the augmented loss",
+        lambda network, trial: [
+            sharpness(of, augmented=True) for of in _runs_of(TREATMENTS["augmentation"], network, trial)
+        ],
+        treatments.IMAGES,
+    ),
     "edge": Experiment("the edge of stability", _iterates(edge), ("mlp", "F1-5k", "F1"), 2),
-    "causal_grid": Experiment("noise crossed with sharpness", lambda network, trial: [
-        m(of) for of in cells(network, trial).values() for m in (train, lambda of: sharpness(of, (1e-3,)))], ("mlp", "F1-5k", "F1")),
+    "causal_grid": Experiment(
+        "noise crossed with sharpness",
+        lambda network, trial: [
+            m(of) for of in cells(network, trial).values() for m in (train, lambda of: sharpness(of, (1e-3,)))
+        ],
+        ("mlp", "F1-5k", "F1"),
+    ),
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
-CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")  # one whole trial of these is worth more than five of the first
+CORE = (
+    "laboratory",
+    "table2",
+    "table3",
+    "fig3",
+    "fig7",
+    "literal",
+)  # one whole trial of these is worth more than five of the first
 CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
 _WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "scales", "settled")
 FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)

@@ -43,7 +43,9 @@ KINDS = {"linear": linear, "curvilinear": curvilinear}
 def along(f, x_small, x_large, alphas, weights) -> Path:
     """f at w_small x_small + w_large x_large, (w_small, w_large) = weights(alpha)."""
     if x_small.shape != x_large.shape or x_small.ndim != 1:
-        raise ValueError(f"x_small has shape {tuple(x_small.shape)}, x_large {tuple(x_large.shape)}; expected one flat (n,)")
+        raise ValueError(
+            f"x_small has shape {tuple(x_small.shape)}, x_large {tuple(x_large.shape)}; expected one flat (n,)"
+        )
     loss, accuracy = [], []
     for a in alphas:
         w_small, w_large = weights(a)

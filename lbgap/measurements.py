@@ -39,8 +39,18 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
     if unit["kind"] == "throughput":  # of a step, which needs no minimiser and no data
         return {"diverged": False, **timed(unit, device)}, {"data": None}
     there = packaged if unit["kind"] != "edge" else lambda of: None
-    minimizers = [there(of) or train(of, device=device, checkpoint=work / f"{of.id}.pt", deadline=deadline, progress=progress,
-                                     keep=(ways or {}).get(of.trajectory, ())) for of in runs_of(unit)]
+    minimizers = [
+        there(of)
+        or train(
+            of,
+            device=device,
+            checkpoint=work / f"{of.id}.pt",
+            deadline=deadline,
+            progress=progress,
+            keep=(ways or {}).get(of.trajectory, ()),
+        )
+        for of in runs_of(unit)
+    ]
     of, n = minimizers[0].run, len(minimizers[0].x)
     dataset = data.load(of.dataset, device, *of.noise)
     if any(m.diverged for m in minimizers):
@@ -48,9 +58,16 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         if unit["kind"] == "train":
             result["history"] = looked_at(minimizers[0], len(dataset.y_train))
     else:
-        with float32(device), machine.sparing(n):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
+        with (
+            float32(device),
+            machine.sparing(n),
+        ):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
             result = {"diverged": False, **KINDS[unit["kind"]](unit, minimizers, dataset, deadline)}
-    return result, {"data": dataset.checksum, "threads": machine.threads(n), "x": {m.run.id: m.checksum for m in minimizers}}
+    return result, {
+        "data": dataset.checksum,
+        "threads": machine.threads(n),
+        "x": {m.run.id: m.checksum for m in minimizers},
+    }
 
 
 def trained(unit, minimizers, dataset, deadline) -> dict:
@@ -61,8 +78,13 @@ def trained(unit, minimizers, dataset, deadline) -> dict:
       training labels that the network gives, in percent.
     """
     (m,) = minimizers
-    final = {mode: {split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=dataset).evaluate(m.x)))
-                    for split in ("train", "test")} for mode in ("batch", "recalibrated", "frozen")}
+    final = {
+        mode: {
+            split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=dataset).evaluate(m.x)))
+            for split in ("train", "test")
+        }
+        for mode in ("batch", "recalibrated", "frozen")
+    }
     told = {}
     if m.run.dataset.removesuffix("-val") not in speech.CLASSES:
         hits = Objective(m, "test", "recalibrated", dataset=dataset).hits(m.x)
@@ -71,8 +93,14 @@ def trained(unit, minimizers, dataset, deadline) -> dict:
         changed = dataset.y_train != data.load(m.run.dataset, dataset.y_train.device).y_train
         learned = Objective(m, "train", "recalibrated", dataset=dataset).hits(m.x)
         told["memorised"] = 100 * learned[changed].double().mean().item()
-    return {**told, "epochs": m.epochs, "distance": m.history["distance"][-1], "final": final,
-            "history": looked_at(m, len(dataset.y_train)), "seconds": m.seconds}
+    return {
+        **told,
+        "epochs": m.epochs,
+        "distance": m.history["distance"][-1],
+        "final": final,
+        "history": looked_at(m, len(dataset.y_train)),
+        "seconds": m.seconds,
+    }
 
 
 def looked_at(m, examples: int) -> dict:
@@ -166,8 +194,13 @@ def spectral(unit, minimizers, dataset, deadline) -> dict:
     out = {field.name: getattr(s, field.name) for field in dataclasses.fields(s) if field.name != "vectors"}
     out = {k: v.tolist() if isinstance(v, (np.ndarray, torch.Tensor)) else v for k, v in out.items()}
     out["in_top_space"] = [
-        {"epsilon": e, "predicted": spectrum.quadratic_sharpness(f, m.x, e, s),
-         "measured": metric.sharpness(f, m.x, e, matrix=s.vectors).value} for e in EPSILONS]
+        {
+            "epsilon": e,
+            "predicted": spectrum.quadratic_sharpness(f, m.x, e, s),
+            "measured": metric.sharpness(f, m.x, e, matrix=s.vectors).value,
+        }
+        for e in EPSILONS
+    ]
     return out
 
 
@@ -178,9 +211,11 @@ def directed(unit, minimizers, dataset, deadline) -> dict:
     count, steps = unit.get("count", 100), unit.get("steps", 48)
     length = (unit["epsilon"] * (m.x.abs() + 1)).double().norm().item()
     top = spectrum.spectrum(f, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
-    return {"length": length,
-            "random": spectrum.rises(f, m.x, spectrum.random_directions(m.x, count, 0), length).tolist(),
-            "hessian": spectrum.rises(f, m.x, top.T, length).tolist()}
+    return {
+        "length": length,
+        "random": spectrum.rises(f, m.x, spectrum.random_directions(m.x, count, 0), length).tolist(),
+        "hessian": spectrum.rises(f, m.x, top.T, length).tolist(),
+    }
 
 
 def noisy(unit, minimizers, dataset, deadline) -> dict:
@@ -207,7 +242,9 @@ def augmented(dataset):
     x = dataset.x_train
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(0)
-        return dataclasses.replace(dataset, x_train=torch.cat([Augmentation().augmented(part) for part in x.split(5000)]))
+        return dataclasses.replace(
+            dataset, x_train=torch.cat([Augmentation().augmented(part) for part in x.split(5000)])
+        )
 
 
 def timed(unit, device) -> dict:
@@ -219,8 +256,16 @@ def timed(unit, device) -> dict:
     return dataclasses.asdict(scaling.throughput(subjects(unit)[0], device, **settings))
 
 
-KINDS = {"train": trained, "sharpness": measured, "path": walked, "spectrum": spectral, "directions": directed, "noise": noisy,
-         "edge": at_edge, "throughput": timed}  # the last takes (unit, device)
+KINDS = {
+    "train": trained,
+    "sharpness": measured,
+    "path": walked,
+    "spectrum": spectral,
+    "directions": directed,
+    "noise": noisy,
+    "edge": at_edge,
+    "throughput": timed,
+}  # the last takes (unit, device)
 
 
 class _Punctual:

@@ -43,9 +43,22 @@ class Sharpness:
     position: torch.Tensor | None = None
 
 
-def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None, solver: str = "best",
-              scale: float | str = 1.0, seed: int = 0, iterations: int = 10, random_starts: int = 1,
-              warm: dict | None = None, keep_point: bool = False, offset: float = 1.0) -> Sharpness:
+def sharpness(
+    f,
+    x,
+    epsilon: float,
+    *,
+    subspace: int | None = None,
+    matrix=None,
+    solver: str = "best",
+    scale: float | str = 1.0,
+    seed: int = 0,
+    iterations: int = 10,
+    random_starts: int = 1,
+    warm: dict | None = None,
+    keep_point: bool = False,
+    offset: float = 1.0,
+) -> Sharpness:
     """(C_epsilon, A)-sharpness of f at x: 100 (max f - f(x)) / (1 + f(x)) over a box (Metric 2.1, Eqs. 3-4).
 
     f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or array.
@@ -85,8 +98,18 @@ def sharpness(f, x, epsilon: float, *, subspace: int | None = None, matrix=None,
     rise = lambda v: 100 * (v - box.f0) / (1 + box.f0)
     first_order = 100 * box.g0.double().abs().sum().item() / (1 + box.f0)
     kept = dict(point=box.outside(u), position=u) if keep_point else {}
-    return Sharpness(rise(fmax), box.f0, fmax, box.evaluations, box.passes, first_order, float(epsilon), solver,
-                     {k: rise(v) for k, v in by_start.items()}, **kept)
+    return Sharpness(
+        rise(fmax),
+        box.f0,
+        fmax,
+        box.evaluations,
+        box.passes,
+        first_order,
+        float(epsilon),
+        solver,
+        {k: rise(v) for k, v in by_start.items()},
+        **kept,
+    )
 
 
 class Box:
@@ -100,7 +123,9 @@ class Box:
         self.numpy = isinstance(x, np.ndarray)
         self.x = (torch.from_numpy(x) if self.numpy else x).detach()
         if self.x.ndim != 1 or not self.x.is_floating_point():
-            raise ValueError(f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)")
+            raise ValueError(
+                f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)"
+            )
         if not torch.isfinite(self.x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         self.f, self.share, self.calls = f, 1.0, []
@@ -146,7 +171,9 @@ class Box:
         value, gradient = self.f(self.outside(u))
         gradient = torch.as_tensor(gradient)
         if gradient.shape != self.x.shape:
-            raise ValueError(f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x")
+            raise ValueError(
+                f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x"
+            )
         if self.A is not None:
             gradient = self.A.transposed_times(gradient)
         return float(value), gradient * self.half
@@ -219,8 +246,14 @@ def _literal(box: Box, scale, iterations):
         return -factor * value, -factor * (gradient.double().cpu() / divisor).numpy()
 
     bounds = np.stack([-half.numpy(), half.numpy()], 1)
-    found = minimize(negative, np.zeros(len(half)), jac=True, method="L-BFGS-B", bounds=bounds,
-                     options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6))
+    found = minimize(
+        negative,
+        np.zeros(len(half)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6),
+    )
     u = torch.tensor(found.x).div(divisor).to(box.half)
     fmax = max(-found.fun / factor, box.f0)
     return {"zero": fmax}, u, fmax
@@ -234,8 +267,13 @@ def _best(box: Box, iterations, random_starts, seed, warm):
     warm, half = {name: position.to(box.half) for name, position in warm.items()}, iterations // 2
 
     def starts(box):
-        return {"zero": _stretched(box.g0), "sign": _sign(box.g0), **_random(box, random_starts, seed), **warm,
-                "wide": _from_wider(box, half)}
+        return {
+            "zero": _stretched(box.g0),
+            "sign": _sign(box.g0),
+            **_random(box, random_starts, seed),
+            **warm,
+            "wide": _from_wider(box, half),
+        }
 
     if not (hasattr(box.f, "subset") and coarse_to_fine(box.f.examples)):
         return _climb(box, starts(box), 1 + half, 2 * iterations)

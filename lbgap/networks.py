@@ -7,7 +7,11 @@ import math
 import torch
 from torch import nn
 
-INPUT = {"F1": (1, 28, 28), "F2": (360,), **dict.fromkeys(("mlp", "mlp-bn", "wide"), (1, 28, 28))}  # all others (3, 32, 32)
+INPUT = {
+    "F1": (1, 28, 28),
+    "F2": (360,),
+    **dict.fromkeys(("mlp", "mlp-bn", "wide"), (1, 28, 28)),
+}  # all others (3, 32, 32)
 INITS = ("glorot", "he", "orthogonal")
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -66,8 +70,16 @@ NETWORKS = {
 }
 
 
-def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot", activation: str = "relu",
-          dropout: bool = True, shrink: int = 1, classes: int | None = None) -> nn.Module:
+def build(
+    name: str,
+    variant: str = "code",
+    seed: int = 0,
+    init: str = "glorot",
+    activation: str = "relu",
+    dropout: bool = True,
+    shrink: int = 1,
+    classes: int | None = None,
+) -> nn.Module:
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
     name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), or wide (784-256-256-10 with).
@@ -80,8 +92,11 @@ def build(name: str, variant: str = "code", seed: int = 0, init: str = "glorot",
     Raises ValueError for an unknown name, variant, init or activation, and for a shrink other than 1, 2, 4, 8.
     """
     for what, value, known in (
-        ("network", name, NETWORKS), ("variant", variant, ("code", "text")), ("init", init, INITS),
-        ("activation", activation, ACTIVATIONS), ("shrink", shrink, (1, 2, 4, 8)),
+        ("network", name, NETWORKS),
+        ("variant", variant, ("code", "text")),
+        ("init", init, INITS),
+        ("activation", activation, ACTIVATIONS),
+        ("shrink", shrink, (1, 2, 4, 8)),
     ):
         if value not in known:
             raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(map(str, known))}")

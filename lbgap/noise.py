@@ -42,8 +42,10 @@ def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = Non
     Source: not in the paper; McCandlish et al. 2018, Eq. 2.9 and, for another pair of unbiased estimates, Appendix A.1.
     """
     if not hasattr(f, "gradients"):
-        raise ValueError(f"f is a {type(f).__name__} without gradients; expected f.gradients(x, batch_size, seed), "
-                         "as lbgap.Objective has")
+        raise ValueError(
+            f"f is a {type(f).__name__} without gradients; expected f.gradients(x, batch_size, seed), "
+            "as lbgap.Objective has"
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     if count is not None and count < 2:
@@ -71,7 +73,9 @@ def _pass(f, x, batch_size, seed, count):
         squares += examples * torch.linalg.vector_norm(gradient, dtype=torch.float64).item() ** 2
         n, k = n + examples, k + 1
     if k < 2:
-        raise ValueError(f"batch_size is {batch_size}, which makes {k} mini-batch of {n} examples; expected at least two: "
-                         "lower batch_size")
+        raise ValueError(
+            f"batch_size is {batch_size}, which makes {k} mini-batch of {n} examples; expected at least two: "
+            "lower batch_size"
+        )
     mean /= n
     return mean, (squares - n * torch.dot(mean, mean).item()) / (k - 1), k

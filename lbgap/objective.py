@@ -16,10 +16,12 @@ MODES = ("batch", "recalibrated", "frozen")
 
 def _sparing(method):
     """A method of an Objective on as many threads as suit its network."""
+
     @functools.wraps(method)
     def spared(self, *arguments):
         with machine.sparing(self.n):
             return method(self, *arguments)
+
     return spared
 
 
@@ -39,8 +41,17 @@ class Objective:
     Raises ValueError for an unknown split, mode or batch size, and for x of another shape or with NaN.
     """
 
-    def __init__(self, minimizer, split="train", batch_norm="batch", batch_size=5000, *,
-                 dataset: data.Data | None = None, dtype=torch.float32, device=None):
+    def __init__(
+        self,
+        minimizer,
+        split="train",
+        batch_norm="batch",
+        batch_size=5000,
+        *,
+        dataset: data.Data | None = None,
+        dtype=torch.float32,
+        device=None,
+    ):
         if batch_norm not in MODES:
             raise ValueError(f"batch_norm is {batch_norm!r}; expected one of {', '.join(MODES)}")
         if batch_size < 1:
@@ -99,7 +110,9 @@ class Objective:
         """
         if not 1 <= count <= self.examples:
             raise ValueError(f"count is {count}; expected 1 to {self.examples}, the examples there are")
-        chosen = torch.randperm(self.examples, generator=torch.Generator().manual_seed(seed))[:count].to(self.labels.device)
+        chosen = torch.randperm(self.examples, generator=torch.Generator().manual_seed(seed))[:count].to(
+            self.labels.device
+        )
         part = copy.copy(self)
         part.inputs, part.labels, part.evaluations = self.inputs[chosen], self.labels[chosen], 0
         return part

@@ -16,7 +16,14 @@ from .objective import unflat
 from .training import Minimizer
 
 FACTORS = (1e-2, 1e2)  # between which `match_loss` looks
-HOMOGENEOUS = (nn.Flatten, nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Dropout)  # these pass a factor on, beside their biases
+HOMOGENEOUS = (
+    nn.Flatten,
+    nn.Linear,
+    nn.Conv2d,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.Dropout,
+)  # these pass a factor on, beside their biases
 
 
 def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
@@ -37,12 +44,16 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
     shapes, others = ({k: tuple(p.shape) for k, p in m.network().named_parameters()} for m in (minimizer, reference))
     for name in shapes | others:
         if shapes.get(name) != others.get(name):
-            raise ValueError(f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}; "
-                             "expected two minimisers of one network")
+            raise ValueError(
+                f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}; "
+                "expected two minimisers of one network"
+            )
     layers = _normalised(network)
     if not layers:
-        raise ValueError(f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters; "
-                         "expected a network that has, such as F1 or C1")
+        raise ValueError(
+            f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters; "
+            "expected a network that has, such as F1 or C1"
+        )
     ours, theirs = (_parts(network, m.x.to(minimizer.x.device)) for m in (minimizer, reference))
     factors = {}
     for name in layers:
@@ -69,11 +80,15 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
         raise ValueError(f"factor is {factor}; expected a finite number greater than 0, such as 0.25 or 4")
     network = minimizer.network()
     if layers := _normalised(network):
-        return _scaled(minimizer, network, dict.fromkeys(layers, torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device)))
+        return _scaled(
+            minimizer, network, dict.fromkeys(layers, torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device))
+        )
     for name, layer in network.named_children():
         if not isinstance(layer, HOMOGENEOUS):
-            raise ValueError(f"layer {name} of network {minimizer.run.network!r} is {type(layer).__name__}, which passes no factor "
-                             "on, and there is no batch norm; expected ReLU as activation, or batch norm as in F1")
+            raise ValueError(
+                f"layer {name} of network {minimizer.run.network!r} is {type(layer).__name__}, which passes no factor "
+                "on, and there is no batch norm; expected ReLU as activation, or batch norm as in F1"
+            )
     x = minimizer.x.clone()
     first, *between, last, _ = _parts(network, x).values()  # every layer has a weight and then a bias
     for part in (first, *between[::2]):
@@ -108,9 +123,11 @@ def match_loss(minimizer: Minimizer, value: float, f) -> tuple[Minimizer, float]
     if loss(high) > value:
         high = scipy.optimize.minimize_scalar(loss, bounds=(low, high), method="bounded").x
     if not (value > 0 and loss(low) >= value >= loss(high)):
-        raise ValueError(f"value is {value}; expected one that f takes as it falls, from {loss(low):.6g} at "
-                         f"t = {math.exp(low):.6g} to {loss(high):.6g} at t = {math.exp(high):.6g}; "
-                         "it falls to 0 only where every example is classified right")
+        raise ValueError(
+            f"value is {value}; expected one that f takes as it falls, from {loss(low):.6g} at "
+            f"t = {math.exp(low):.6g} to {loss(high):.6g} at t = {math.exp(high):.6g}; "
+            "it falls to 0 only where every example is classified right"
+        )
     t = math.exp(scipy.optimize.brentq(lambda s: loss(s) - value, low, high, xtol=1e-9))
     return dataclasses.replace(minimizer, x=times(t)), t
 
@@ -118,8 +135,11 @@ def match_loss(minimizer: Minimizer, value: float, f) -> tuple[Minimizer, float]
 def _normalised(network: nn.Module) -> dict[str, str]:
     """{layer: the batch norm that follows at once}, of the layers with filters that have one."""
     norms = networks.batch_norms(network)
-    return {name: following for (name, layer), (following, norm) in itertools.pairwise(network.named_children())
-            if norm in norms and isinstance(layer, (nn.Linear, nn.Conv2d))}
+    return {
+        name: following
+        for (name, layer), (following, norm) in itertools.pairwise(network.named_children())
+        if norm in norms and isinstance(layer, (nn.Linear, nn.Conv2d))
+    }
 
 
 def _parts(network: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -146,5 +166,7 @@ def _lengths(weight: torch.Tensor, layer: str, whose: str = "") -> torch.Tensor:
     lengths = weight.double().flatten(1).norm(dim=1)
     for k, length in enumerate(lengths.tolist()):
         if not (length > 0 and math.isfinite(length)):
-            raise ValueError(f"{whose}filter {k} of layer {layer} has norm {length}; expected a finite one greater than 0")
+            raise ValueError(
+                f"{whose}filter {k} of layer {layer} has norm {length}; expected a finite one greater than 0"
+            )
     return lengths

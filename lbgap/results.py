@@ -31,8 +31,12 @@ class Store:
     """
 
     def __init__(self, folder=None, packaged=PACKAGED):
-        self.folder = pathlib.Path(folder or os.environ.get("LBGAP_RESULTS") or pathlib.Path.home() / ".cache/lbgap/results")
-        self.folders = [self.folder] + ([pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else [])
+        self.folder = pathlib.Path(
+            folder or os.environ.get("LBGAP_RESULTS") or pathlib.Path.home() / ".cache/lbgap/results"
+        )
+        self.folders = [self.folder] + (
+            [pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else []
+        )
 
     def get(self, spec: dict) -> dict | None:
         """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged.
@@ -141,9 +145,12 @@ class Store:
                 both = held.setdefault(run, {})
                 both.setdefault(f"f = {f:.4g}", []).append(name)
                 both[f"f = {ends[run][0]:.4g}"] = [ends[run][1]]
-        return [f"run {run} has documents of different minimisers, delete all but one's and measure these again: "
-                + "; ".join(f"{x}: {', '.join(names)}" for x, names in found.items())
-                for run, found in held.items() if len(found) > 1]
+        return [
+            f"run {run} has documents of different minimisers, delete all but one's and measure these again: "
+            + "; ".join(f"{x}: {', '.join(names)}" for x, names in found.items())
+            for run, found in held.items()
+            if len(found) > 1
+        ]
 
 
 def _name(spec: dict) -> str:
@@ -189,11 +196,15 @@ def check(content: bytes, where) -> dict:
         rest = {k: v for k, v in document.items() if k != "sha256"}
         whole = document["sha256"] == _digest(rest) and content == _bytes(document) and document.keys() == ENTRIES
         # a kind is the name of a folder, and nothing that leads out of the store
-        named = document["id"] == content_id(document["spec"]) and re.fullmatch("[a-z][a-z0-9_-]*", document["spec"]["kind"])
+        named = document["id"] == content_id(document["spec"]) and re.fullmatch(
+            "[a-z][a-z0-9_-]*", document["spec"]["kind"]
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
     if not (whole and named):
-        raise ValueError(f"{where} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {REMEDY}")
+        raise ValueError(
+            f"{where} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {REMEDY}"
+        )
     return document
 
 
@@ -233,8 +244,11 @@ def provenance(device, seconds: float, data: str | None, threads: int | None = N
         "commit": commit(),
         "data": data,
         **({"x": x} if x else {}),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                     **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")}},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
+        },
     }
 
 
@@ -251,7 +265,9 @@ def _cpu() -> str:
 def commit() -> str:
     """The commit of this checkout, with "-dirty" if lbgap/ differs from it; else LBGAP_COMMIT; else the release."""
     here = pathlib.Path(__file__).parent
-    git = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+    git = lambda *words: subprocess.run(
+        ["git", "-C", here, *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
     try:
         changed = git("status", "--porcelain", "--", "*.py")
         return git("rev-parse", "HEAD") + ("-dirty" if changed else "")

@@ -13,7 +13,10 @@ from torch import nn
 
 from . import networks, training
 
-WARM, LEAST = 2, 3  # steps that are not counted, as memory and Adam's moments come into being; and those that are, at least
+WARM, LEAST = (
+    2,
+    3,
+)  # steps that are not counted, as memory and Adam's moments come into being; and those that are, at least
 SECONDS = 5.0
 
 

@@ -34,7 +34,9 @@ class Spectrum:
     vectors: torch.Tensor | None = None
 
 
-def spectrum(f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int = 0, keep_vectors: bool = False) -> Spectrum:
+def spectrum(
+    f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int = 0, keep_vectors: bool = False
+) -> Spectrum:
     """Both ends of the Hessian's spectrum at x, and its density, by stochastic Lanczos quadrature.
 
     f: anything with f.hvp(x, v) -> (n,), as `Objective`. x: flat float32 or float64 tensor (n,), on any device.
@@ -58,7 +60,9 @@ def spectrum(f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int
             raise ValueError(f"{name} is {value}; expected at least 1")
     steps = min(steps, len(x))
     if not 1 <= top <= steps:
-        raise ValueError(f"top is {top}; expected 1 to {steps}, the number of steps (at most n): raise steps or lower top")
+        raise ValueError(
+            f"top is {top}; expected 1 to {steps}, the number of steps (at most n): raise steps or lower top"
+        )
     x, generator = x.detach(), torch.Generator(x.device).manual_seed(seed)
     nodes, weights, best, lowest = [], [], None, (math.inf, 0.0)
     for _ in range(probes):
@@ -73,8 +77,9 @@ def spectrum(f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int
             # the coefficients first, then turned, so that a column is contiguous
             vectors = (torch.from_numpy(S.T[largest]).to(x) @ Q).T if keep_vectors else None
             best = values[largest], residuals[largest], vectors
-    return Spectrum(best[0], lowest[0], best[1], lowest[1], np.concatenate(nodes), np.concatenate(weights),
-                    probes * steps, best[2])
+    return Spectrum(
+        best[0], lowest[0], best[1], lowest[1], np.concatenate(nodes), np.concatenate(weights), probes * steps, best[2]
+    )
 
 
 def edge(f, x, preconditioner=None, steps: int = 16, seed: int = 0) -> tuple[float, float]:
@@ -144,7 +149,9 @@ def ritz(f, x, matrix) -> np.ndarray:
     Q, R = torch.linalg.qr(matrix)
     pivots = R.diagonal().abs() / torch.linalg.vector_norm(matrix, dim=0)  # what is new in each column
     if not (pivots > 10 * torch.finfo(x.dtype).eps).all():
-        raise ValueError(f"matrix has rank below {matrix.shape[1]}, its number of columns; pass independent, finite columns")
+        raise ValueError(
+            f"matrix has rank below {matrix.shape[1]}, its number of columns; pass independent, finite columns"
+        )
     projected = torch.stack([Q.T @ _product(f, x.detach(), q) for q in Q.T]).double().cpu().numpy()
     return np.linalg.eigvalsh((projected + projected.T) / 2)[::-1].copy()
 
@@ -162,8 +169,10 @@ def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
         raise ValueError(f"epsilon is {epsilon}; expected a number greater than 0, the paper's are 1e-3 and 5e-4")
     Q = spectrum.vectors
     if Q is None or len(Q) != len(x):
-        raise ValueError(f"spectrum has vectors of shape {None if Q is None else tuple(Q.shape)}; expected ({len(x)}, k): "
-                         "compute it at this x with keep_vectors=True")
+        raise ValueError(
+            f"spectrum has vectors of shape {None if Q is None else tuple(Q.shape)}; expected ({len(x)}, k): "
+            "compute it at this x with keep_vectors=True"
+        )
     value, gradient = f(x)
     c, centre = ((Q.T @ v).double().cpu().numpy() for v in (gradient, x))
     # Ritz vectors make Q^T H Q diagonal, converged or not, so each coordinate has its own maximum: at the side of the
@@ -208,7 +217,9 @@ def _product(f, x, v):
     if out.shape != x.shape:
         raise ValueError(f"f.hvp returned shape {tuple(out.shape)}; expected {tuple(x.shape)}, the shape of x")
     if not torch.isfinite(out).all():
-        raise ValueError("f.hvp returned NaN or infinite entries; expected a finite product (did the training diverge?)")
+        raise ValueError(
+            "f.hvp returned NaN or infinite entries; expected a finite product (did the training diverge?)"
+        )
     return out.to(x)
 
 

@@ -160,8 +160,11 @@ def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.nda
 def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
     """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
     out, grid = {}, units.scale().grid
-    for label, settings in (("full space, best", {}), ("full space, literal", {"solver": "literal"}),
-                            ("subspace p = 100, best", {"subspace": 100})):
+    for label, settings in (
+        ("full space, best", {}),
+        ("full space, literal", {"solver": "literal"}),
+        ("subspace p = 100, best", {"subspace": 100}),
+    ):
         found = {}
         for side, runs in (("small", small_runs), ("large", large_runs)):
             held = [entries(of, grid_first=True, **settings) for of in runs]
@@ -181,7 +184,10 @@ def paths(small_runs, large_runs, **settings) -> dict[str, dict[str, np.ndarray]
         found = [r for pair in zip(small_runs, large_runs) if (r := result(units.path(*pair, kind, **settings)))]
         if found:
             keys = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-            out[kind] = {"alpha": np.array(found[0]["alpha"]), **{k: np.array([r[k] for r in found], float) for k in keys}}
+            out[kind] = {
+                "alpha": np.array(found[0]["alpha"]),
+                **{k: np.array([r[k] for r in found], float) for k in keys},
+            }
     return out
 
 
@@ -216,15 +222,22 @@ def noise(runs) -> np.ndarray:
 def laboratory(what, networks=units.LABS) -> np.ndarray:
     """what(runs) -> (T,) for every network and batch size of the one-minute laboratory: (networks, K, T)."""
     s = units.scale()
-    return np.array([[what([units.laboratory(name, b, t) for t in s.trials]) for b in s.laboratory] for name in networks])
+    return np.array(
+        [[what([units.laboratory(name, b, t) for t in s.trials]) for b in s.laboratory] for name in networks]
+    )
 
 
 def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray]:
     """Fig. 4's batch sizes that are measured, ascending (K,), and what(runs) there (K, T)."""
     s = units.scale()
-    sizes = [] if waiting(network) else sorted(
-        {*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
-    values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(len(sizes), len(trials))
+    sizes = (
+        []
+        if waiting(network)
+        else sorted({*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
+    )
+    values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(
+        len(sizes), len(trials)
+    )
     return there(sizes, values)
 
 

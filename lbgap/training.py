@@ -83,21 +83,37 @@ class Run:
 
     def __post_init__(self, seed):
         if seed and seed not in (self.init_seed, self.order_seed) and None not in (self.init_seed, self.order_seed):
-            raise ValueError(f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
-                             "do nothing; expected seed alone, or these two")
+            raise ValueError(
+                f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
+                "do nothing; expected seed alone, or these two"
+            )
         for name in ("init_seed", "order_seed"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, seed)
         known = {
-            "network": networks.NETWORKS, "dataset": data.CLASSES, "variant": ("code", "text"),
-            "init": networks.INITS, "optimizer": ("adam", "sgd", "adagrad"), "precision": ("float32", "tf32", "bf16"),
-            "activation": networks.ACTIVATIONS, "shrink": (1, 2, 4, 8),
+            "network": networks.NETWORKS,
+            "dataset": data.CLASSES,
+            "variant": ("code", "text"),
+            "init": networks.INITS,
+            "optimizer": ("adam", "sgd", "adagrad"),
+            "precision": ("float32", "tf32", "bf16"),
+            "activation": networks.ACTIVATIONS,
+            "shrink": (1, 2, 4, 8),
         }
         for name, values in known.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}")
-        for name, low in (("batch_size", 1), ("epochs", 1), ("lr", 0), ("patience", 1), ("stop_loss", 0), ("stop_f", 0),
-                          ("stop_epochs", 1)):
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}"
+                )
+        for name, low in (
+            ("batch_size", 1),
+            ("epochs", 1),
+            ("lr", 0),
+            ("patience", 1),
+            ("stop_loss", 0),
+            ("stop_f", 0),
+            ("stop_epochs", 1),
+        ):
             value = getattr(self, name)
             if value is not None and not (value >= low and value > 0):
                 raise ValueError(f"{name} is {value}; expected a number greater than 0")
@@ -112,10 +128,14 @@ class Run:
             object.__setattr__(self, "start", Run(**self.start))
         for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
             if getattr(self, name) != getattr(self.start, name) and (name != "optimizer" or self.carry):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but the run it starts from has {getattr(self.start, name)!r}; "
-                                 "expected the same")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but the run it starts from has {getattr(self.start, name)!r}; "
+                    "expected the same"
+                )
         if self.carry and not self.start:
-            raise ValueError("carry is True, but there is no start; expected start=, the run whose optimiser state to take over")
+            raise ValueError(
+                "carry is True, but there is no start; expected start=, the run whose optimiser state to take over"
+            )
 
     @property
     def spec(self) -> dict:
@@ -125,7 +145,8 @@ class Run:
         """
         always = ("network", "dataset", "batch_size", "init_seed", "order_seed")
         told = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
             if f.name in always or getattr(self, f.name) != f.default
         }
         if self.remedies:
@@ -162,13 +183,23 @@ class Run:
 
     def build(self) -> nn.Module:
         """The network at its seeded start (`start` is not looked at)."""
-        return networks.build(self.network, self.variant, self.init_seed, self.init, self.activation, self.dropout, self.shrink,
-                              data.classes(self.dataset))
+        return networks.build(
+            self.network,
+            self.variant,
+            self.init_seed,
+            self.init,
+            self.activation,
+            self.dropout,
+            self.shrink,
+            data.classes(self.dataset),
+        )
 
     def until(self, epoch: int) -> Run:
         """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the way."""
         if self.lr_end is not None:
-            raise ValueError(f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate")
+            raise ValueError(
+                f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate"
+            )
         return dataclasses.replace(self, epochs=epoch)
 
 
@@ -267,8 +298,17 @@ class OutOfTime(Exception):
     """The deadline came; what was done so far is in the checkpoint."""
 
 
-def train(run: Run, *, device="cpu", checkpoint=None, checkpoint_every: float = 30.0, deadline: float | None = None,
-          progress: bool = True, on_epoch=None, keep=()) -> Minimizer:
+def train(
+    run: Run,
+    *,
+    device="cpu",
+    checkpoint=None,
+    checkpoint_every: float = 30.0,
+    deadline: float | None = None,
+    progress: bool = True,
+    on_epoch=None,
+    keep=(),
+) -> Minimizer:
     """Train a network as `run` says, and return where it ended (Eq. 2).
 
     device: where; on CPU the same run on the same machine with the same number of threads gives the same bits.
@@ -295,8 +335,10 @@ class _Training:
         self.dataset = data.load(run.dataset, device, *run.noise)
         inputs = self.dataset.x_train
         if run.batch_size > len(inputs):
-            raise ValueError(f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
-                             f"expected at most {len(inputs)}")
+            raise ValueError(
+                f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
+                f"expected at most {len(inputs)}"
+            )
         network = run.build().to(device)
         if any(isinstance(m, nn.Conv2d) for m in network):
             network, inputs = (t.to(memory_format=torch.channels_last) for t in (network, inputs))
@@ -310,8 +352,11 @@ class _Training:
         if run.start and (state is None or state["epoch"] < run.epochs):
             self._begin(progress)
         self.x0 = flat(self.parameters)
-        with (torch.random.fork_rng(devices=self.cuda), _precision(run.precision, device) as autocast,
-              machine.sparing(len(self.x0))):
+        with (
+            torch.random.fork_rng(devices=self.cuda),
+            _precision(run.precision, device) as autocast,
+            machine.sparing(len(self.x0)),
+        ):
             torch.manual_seed(run.order_seed)  # dropout
             if state:
                 self._load(state)
@@ -319,7 +364,11 @@ class _Training:
 
     def minimizer(self) -> Minimizer:
         buffers = {name: b.clone() for name, b in self.network.named_buffers()}
-        divisor = flat(root + epsilon for root, epsilon in adam_roots(self.optimizer)) if self.run.optimizer == "adam" and self.optimizer.state else None
+        divisor = (
+            flat(root + epsilon for root, epsilon in adam_roots(self.optimizer))
+            if self.run.optimizer == "adam" and self.optimizer.state
+            else None
+        )
         return Minimizer(self.run, flat(self.parameters), buffers, self.history, self.diverged, self.seconds, divisor)
 
     def _begin(self, progress):
@@ -366,12 +415,21 @@ class _Training:
     def _save(self, until: Run | None = None):
         """Write the checkpoint, or that of the run `until` the present epoch, beside it."""
         path = self.checkpoint.with_name(f"{until.id}.pt") if until else self.checkpoint
-        _save(path, {
-            "run": (until or self.run).spec, "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "order": self.order.get_state(), "cpu_rng": torch.get_rng_state(),
-            "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda], "history": self.history,
-            "epoch": self.epoch, "diverged": self.diverged, "seconds": self.seconds,
-        })
+        _save(
+            path,
+            {
+                "run": (until or self.run).spec,
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "order": self.order.get_state(),
+                "cpu_rng": torch.get_rng_state(),
+                "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda],
+                "history": self.history,
+                "epoch": self.epoch,
+                "diverged": self.diverged,
+                "seconds": self.seconds,
+            },
+        )
 
     def _epochs(self, autocast, progress):
         run, history = self.run, self.history
@@ -417,11 +475,14 @@ class _Training:
             gc.collect()
             torch.cuda.empty_cache()
 
-
     def _look(self, running):
         """Measure where training is and write it into the history."""
-        measured = {"epoch": self.epoch, "running_loss": running, **measure(self.network, self.dataset),
-                    "distance": (flat(self.parameters) - self.x0).double().norm().item()}
+        measured = {
+            "epoch": self.epoch,
+            "running_loss": running,
+            **measure(self.network, self.dataset),
+            "distance": (flat(self.parameters) - self.x0).double().norm().item(),
+        }
         if self.run.optimizer == "adam":
             measured["adam_idle"] = adam_idle(self.optimizer)
         for key, value in measured.items():
@@ -467,9 +528,9 @@ def _finished(run: Run, epoch: int, history: dict) -> bool:
     f = history.get("train_loss", [])
     if run.stop_loss is not None and f and history["running_loss"][-1] < run.stop_loss:
         return True
-    if run.stop_f is not None and len(f) >= run.stop_epochs and max(f[-run.stop_epochs:]) < run.stop_f:
+    if run.stop_f is not None and len(f) >= run.stop_epochs and max(f[-run.stop_epochs :]) < run.stop_f:
         return True
-    return run.patience is not None and len(f) > run.patience and min(f[-run.patience:]) >= min(f[:-run.patience])
+    return run.patience is not None and len(f) > run.patience and min(f[-run.patience :]) >= min(f[: -run.patience])
 
 
 class _Forward(nn.Module):
@@ -513,8 +574,9 @@ def batches(permutation: torch.Tensor, size: int) -> list[torch.Tensor]:
 def make_optimizer(run: Run, parameters) -> torch.optim.Optimizer:
     """The optimiser a run names, fused where PyTorch has it."""
     kinds = {
-        "adam": lambda: torch.optim.Adam(parameters, run.lr, (run.beta1, run.beta2), run.adam_epsilon,
-                                         run.weight_decay, fused=True),
+        "adam": lambda: torch.optim.Adam(
+            parameters, run.lr, (run.beta1, run.beta2), run.adam_epsilon, run.weight_decay, fused=True
+        ),
         "sgd": lambda: torch.optim.SGD(parameters, run.lr, run.momentum, weight_decay=run.weight_decay, fused=True),
         "adagrad": lambda: torch.optim.Adagrad(parameters, run.lr, weight_decay=run.weight_decay),
     }
@@ -530,8 +592,12 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     was_training = network.training
     buffers = {name: b.clone() for name, b in network.named_buffers()}
     tallies = {"train": [], "test": []}
-    recalibrate(network, dataset.x_train, EVALUATION_BATCH, lambda logits, start: tallies["train"].append(
-        tally(logits, dataset.y_train[start : start + len(logits)])))
+    recalibrate(
+        network,
+        dataset.x_train,
+        EVALUATION_BATCH,
+        lambda logits, start: tallies["train"].append(tally(logits, dataset.y_train[start : start + len(logits)])),
+    )
     network.eval()
     for inputs, labels in zip(dataset.x_test.split(EVALUATION_BATCH), dataset.y_test.split(EVALUATION_BATCH)):
         tallies["test"].append(tally(network(inputs), labels))
@@ -541,8 +607,10 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     out = {}
     for split, parts in tallies.items():
         size = len(dataset.split(split)[1])
-        out |= {f"{split}_loss": sum(loss for loss, _ in parts).item() / size,
-                f"{split}_accuracy": 100 * sum(right for _, right in parts).item() / size}
+        out |= {
+            f"{split}_loss": sum(loss for loss, _ in parts).item() / size,
+            f"{split}_accuracy": 100 * sum(right for _, right in parts).item() / size,
+        }
     return out
 
 
@@ -570,8 +638,13 @@ def _bar(run: Run, epoch: int):
         from tqdm.auto import tqdm
     except ImportError:  # a bare machine with torch, numpy and scipy only trains without a bar
         return None
-    return tqdm(total=run.epochs, initial=epoch, desc=f"{run.network} batch {run.batch_size} seed {run.init_seed}",
-                unit="epoch", mininterval=1)
+    return tqdm(
+        total=run.epochs,
+        initial=epoch,
+        desc=f"{run.network} batch {run.batch_size} seed {run.init_seed}",
+        unit="epoch",
+        mininterval=1,
+    )
 
 
 def _save(path, state) -> None:

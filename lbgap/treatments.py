@@ -8,8 +8,20 @@ from collections.abc import Callable
 
 from . import units
 from .cost import examples
-from .remedies import (SAM, Adversarial, Augmentation, Conservative, Ghost, GradientPenalty, Growth, Injected, Schedule, Sharpen,
-                       Stability, VarianceTest)
+from .remedies import (
+    SAM,
+    Adversarial,
+    Augmentation,
+    Conservative,
+    Ghost,
+    GradientPenalty,
+    Growth,
+    Injected,
+    Schedule,
+    Sharpen,
+    Stability,
+    VarianceTest,
+)
 from .training import Run
 from .units import PAPER, pair, run, sizes
 
@@ -34,8 +46,12 @@ class Treatment:
 
 def _treated(title, source, remedies, networks=ALL, both=False, plots=False):
     """LB with remedies(network, arm), and SB with them where `both`."""
+
     def make(arm):
-        return lambda network, trial: run(network, sizes(network)[arm == "LB"], trial, remedies=[remedies(network, arm)])
+        return lambda network, trial: run(
+            network, sizes(network)[arm == "LB"], trial, remedies=[remedies(network, arm)]
+        )
+
     return Treatment(title, source, make("LB"), make("SB") if both else None, networks, plots)
 
 
@@ -56,15 +72,23 @@ TUNABLE = {"sam": lambda value: SAM(rho=value), "penalty": lambda value: Gradien
 
 def tuned(name: str, network: str, arm: str):
     """The remedy at the number chosen for this network and arm, its default where none was."""
-    return TUNABLE[name](TUNED[name][network][arm]) if network in TUNED[name] else {"sam": SAM, "penalty": GradientPenalty}[name]()
+    return (
+        TUNABLE[name](TUNED[name][network][arm])
+        if network in TUNED[name]
+        else {"sam": SAM, "penalty": GradientPenalty}[name]()
+    )
 
 
 def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
     """{(remedy, arm, number): the run on the validation split that says how good the number is}."""
     validation = f"{units.scale().datasets[network]}-val"
     batches = {arm: min(batch, examples(validation)[0]) for arm, batch in zip(("SB", "LB"), sizes(network))}
-    return {(name, arm, value): run(network, batch, trial, dataset=validation, remedies=TUNABLE[name](value))
-            for name, values in CANDIDATES.items() for value in values for arm, batch in batches.items()}
+    return {
+        (name, arm, value): run(network, batch, trial, dataset=validation, remedies=TUNABLE[name](value))
+        for name, values in CANDIDATES.items()
+        for value in values
+        for arm, batch in batches.items()
+    }
 
 
 def _adversarial(network, arm):
@@ -85,12 +109,16 @@ def _switched(network, trial):
     """SB first, then LB with Adam's moments carried over: Fig. 5 as a remedy."""
     small, large = pair(network, trial)
     at = 2 * _every(network)
-    return run(network, large.batch_size, trial, start=units.iterate(small, at), carry=True, epochs=max(1, large.epochs - at))
+    return run(
+        network, large.batch_size, trial, start=units.iterate(small, at), carry=True, epochs=max(1, large.epochs - at)
+    )
 
 
 def _scaled(power):
     """The rate times (B_LB / B_SB) to a power, with five epochs of warm-up (Hoffer et al. 1/2, Goyal et al. 1)."""
-    return lambda network, trial: run(network, sizes(network)[1], trial, lr=1e-3 * ratio(network) ** power, remedies=Schedule(warmup=5))
+    return lambda network, trial: run(
+        network, sizes(network)[1], trial, lr=1e-3 * ratio(network) ** power, remedies=Schedule(warmup=5)
+    )
 
 
 LONG = {"F1-5k": {"epochs": 200, "stop_f": None, "stop_epochs": 1}, "mlp": {"epochs": 600, "stop_f": None}}
@@ -111,37 +139,67 @@ def half_life(network: str, trial: int, both: bool = False) -> Run:
 
 TREATMENTS = {
     # Appendix E and section 4
-    "conservative": _treated("conservative training", "E.2, Table 7", lambda network, arm: Conservative(), (*ALL, "C1-text")),
-    "conservative_reset": _treated("conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"),
-                                   (*CHEAP, "F1")),
-    "conservative_half": _treated("conservative, half the pull", "Eq. 5 with lambda / 2", lambda network, arm: Conservative(strength=5e-4),
-                                  ("mlp",)),
-    "augmentation": _treated("augmentation", "E.1, Table 6", lambda network, arm: Augmentation(), IMAGES, both=True, plots=True),
+    "conservative": _treated(
+        "conservative training", "E.2, Table 7", lambda network, arm: Conservative(), (*ALL, "C1-text")
+    ),
+    "conservative_reset": _treated(
+        "conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"), (*CHEAP, "F1")
+    ),
+    "conservative_half": _treated(
+        "conservative, half the pull",
+        "Eq. 5 with lambda / 2",
+        lambda network, arm: Conservative(strength=5e-4),
+        ("mlp",),
+    ),
+    "augmentation": _treated(
+        "augmentation", "E.1, Table 6", lambda network, arm: Augmentation(), IMAGES, both=True, plots=True
+    ),
     "adversarial": _treated("adversarial training", "E.3", _adversarial, both=True, plots=True),
     "stability": _treated("stability training", "E.3", lambda network, arm: Stability(), both=True, plots=True),
-    "growth": Treatment("batch doubles", "section 4", _grown(
-        lambda network: Growth(2.0, _every(network), sizes(network)[1]))),
-    "variance_test": Treatment("batch by variance test", "section 4", _grown(
-        lambda network: VarianceTest(most=sizes(network)[1]))),
+    "growth": Treatment(
+        "batch doubles", "section 4", _grown(lambda network: Growth(2.0, _every(network), sizes(network)[1]))
+    ),
+    "variance_test": Treatment(
+        "batch by variance test", "section 4", _grown(lambda network: VarianceTest(most=sizes(network)[1]))
+    ),
     "switch": Treatment("SB, then LB", "section 4, Fig. 5", _switched),
     # what came after
     "ghost": _treated("ghost batch norm", "Hoffer et al. 2017", lambda network, arm: Ghost(sizes(network)[0]), NORMED),
     "sqrt_rate": Treatment("rate times sqrt of B ratio", "Hoffer et al. 2017", _scaled(0.5)),
     "linear_rate": Treatment("rate times B ratio", "Goyal et al. 2017", _scaled(1.0)),
     "longer": Treatment("longer training", "Hoffer et al. 2017", longer, networks=(*CHEAP, "F1", "F2", "C1")),
-    "decay": Treatment("SB, rate halves (growth's twin)", "Smith et al. 2018", _grown(
-        lambda network: Schedule(factor=0.5, every=_every(network)))),
-    "injected": _treated("SB's gradient noise injected", "Wu et al. 2020", lambda network, arm: Injected(sizes(network)[0])),
+    "decay": Treatment(
+        "SB, rate halves (growth's twin)",
+        "Smith et al. 2018",
+        _grown(lambda network: Schedule(factor=0.5, every=_every(network))),
+    ),
+    "injected": _treated(
+        "SB's gradient noise injected", "Wu et al. 2020", lambda network, arm: Injected(sizes(network)[0])
+    ),
     "sam": _treated("SAM", "Foret et al. 2021", lambda network, arm: tuned("sam", network, arm), both=True),
-    "sam_m": _treated("SAM, perturbed SB by SB", "Foret et al. 2021", lambda network, arm: dataclasses.replace(
-        tuned("sam", network, arm), examples=sizes(network)[0])),
+    "sam_m": _treated(
+        "SAM, perturbed SB by SB",
+        "Foret et al. 2021",
+        lambda network, arm: dataclasses.replace(tuned("sam", network, arm), examples=sizes(network)[0]),
+    ),
     "asam": _treated("ASAM", "Kwon et al. 2021", lambda network, arm: SAM(0.5, adaptive=True), both=True),
-    "penalty": _treated("gradient penalty", "Barrett and Dherin 2021", lambda network, arm: tuned("penalty", network, arm), both=True),
-    "penalty_m": _treated("gradient penalty, SB by SB", "Geiping et al. 2022", lambda network, arm: dataclasses.replace(
-        tuned("penalty", network, arm), examples=sizes(network)[0])),
-    "half_life": Treatment("Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=(*CHEAP, "F1", "F2", "C1")),
-    "half_life_both": Treatment("Adam's betas by examples", "Marek et al. 2025", lambda network, trial: half_life(network, trial, True),
-                                networks=(*CHEAP, "F1", "F2", "C1")),
+    "penalty": _treated(
+        "gradient penalty", "Barrett and Dherin 2021", lambda network, arm: tuned("penalty", network, arm), both=True
+    ),
+    "penalty_m": _treated(
+        "gradient penalty, SB by SB",
+        "Geiping et al. 2022",
+        lambda network, arm: dataclasses.replace(tuned("penalty", network, arm), examples=sizes(network)[0]),
+    ),
+    "half_life": Treatment(
+        "Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=(*CHEAP, "F1", "F2", "C1")
+    ),
+    "half_life_both": Treatment(
+        "Adam's betas by examples",
+        "Marek et al. 2025",
+        lambda network, trial: half_life(network, trial, True),
+        networks=(*CHEAP, "F1", "F2", "C1"),
+    ),
 }
 
 # -- the causal grid ------------------------------------------------------------------------------------------------------
@@ -153,20 +211,30 @@ SHAPE = ("flatter", "as it is", "sharper")
 def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
     """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all until f is below one goal."""
     small, large = sizes(network)
-    noise = {"SB": (small, []), "LB": (large, []), "LB, noise injected": (large, [Injected(small)]), "LB, ghosts": (large, [Ghost(small)])}
+    noise = {
+        "SB": (small, []),
+        "LB": (large, []),
+        "LB, noise injected": (large, [Injected(small)]),
+        "LB, ghosts": (large, [Ghost(small)]),
+    }
     if network == "mlp":
         del noise["LB, ghosts"]  # it has no batch norm
     shape = {"flatter": [SAM(0.2)], "as it is": [], "sharper": [Sharpen()]}
     stop = {} if network in units.USUAL else {"stop_f": 1e-3, "epochs": 300, **units.SETTLED}
-    return {(n, s): run(network, batch, trial, remedies=[*own, *bent], **stop)
-            for n, (batch, own) in noise.items() for s, bent in shape.items()}
+    return {
+        (n, s): run(network, batch, trial, remedies=[*own, *bent], **stop)
+        for n, (batch, own) in noise.items()
+        for s, bent in shape.items()
+    }
 
 
 # -- the counter-example ---------------------------------------------------------------------------------------------------
 
 LABEL_NOISE = (0.2, 0.4)
 ENDS = {  # how training ends, SB and LB alike unless named
-    "15 epochs": {"epochs": 15}, "60 epochs": {"epochs": 60}, "loss 0.1": {"stop_f": 0.1, "epochs": 300, **units.SETTLED},
+    "15 epochs": {"epochs": 15},
+    "60 epochs": {"epochs": 60},
+    "loss 0.1": {"stop_f": 0.1, "epochs": 300, **units.SETTLED},
     "loss 0.01": {"stop_f": 0.01, "epochs": 300, **units.SETTLED},
 }
 
@@ -179,4 +247,6 @@ def noisy(trial: int, share: float, end: str) -> tuple[Run, Run]:
 def noisy_updates(trial: int, share: float) -> tuple[Run, Run]:
     """(SB, LB) after as many updates: SB after 15 epochs, LB after B_LB / B_SB times as many."""
     small, _ = noisy(trial, share, "15 epochs")
-    return small, run("wide", sizes("wide")[1], trial, label_noise=share, noise_seed=trial, epochs=math.ceil(15 * ratio("wide")))
+    return small, run(
+        "wide", sizes("wide")[1], trial, label_noise=share, noise_seed=trial, epochs=math.ceil(15 * ratio("wide"))
+    )

@@ -13,19 +13,33 @@ import os
 from .training import Run
 
 EPSILONS = (1e-3, 5e-4)  # section 2.2.2
-SOLVER = 2  # the revision of `best`: a changed solver measures something else under one name, so its units say which it is
+SOLVER = (
+    2  # the revision of `best`: a changed solver measures something else under one name, so its units say which it is
+)
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
 SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
 PRINTED = (*PAPER, "C1-text")  # and C1 as printed, which two cores can do whole
 SHOWN = (*SPOKEN, "C1-text")
-BENCHES = {"F1-5k": "F1", "C1-text": "C1", "wide": "wide", "F2-lj": "F2", "F2-timit": "F2"}  # a network of Table 1, or another, as two cores can train it often
-STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}  # in place of TIMIT
+BENCHES = {
+    "F1-5k": "F1",
+    "C1-text": "C1",
+    "wide": "wide",
+    "F2-lj": "F2",
+    "F2-timit": "F2",
+}  # a network of Table 1, or another, as two cores can train it often
+STAND_INS = {
+    "speech": "a synthetic stand-in for TIMIT (`speech`)",
+    "speech-lj": "one human voice (`speech-lj`)",
+}  # in place of TIMIT
 SETTLED = {"stop_epochs": 3}  # with batch norm f jumps between epochs, so one epoch below the goal is no end
 USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss, by f
-    "mlp": {"stop_f": 5e-3, "epochs": 600}, "mlp-bn": {"stop_f": 5e-3, "epochs": 600, **SETTLED},
-    "F1-5k": {"stop_f": 1e-3, "epochs": 200, **SETTLED}, "F2-lj": {"patience": 10, "epochs": 60}, "C1-text": {"variant": "text"},
+    "mlp": {"stop_f": 5e-3, "epochs": 600},
+    "mlp-bn": {"stop_f": 5e-3, "epochs": 600, **SETTLED},
+    "F1-5k": {"stop_f": 1e-3, "epochs": 200, **SETTLED},
+    "F2-lj": {"patience": 10, "epochs": 60},
+    "C1-text": {"variant": "text"},
 }
 
 
@@ -63,14 +77,39 @@ _FRAMES = ("F2", "F2-timit")
 _EARLY = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # of Fig. 5, whose point is the first few
 SCALES = {
     "full": Scale(
-        datasets={"F1": "mnist", "F2": "speech", "C1": "cifar10", "C2": "cifar10", "C3": "cifar100", "C4": "cifar100",
-                  "F2-lj": "speech-lj", "F2-timit": "timit", "mlp": "mnist-1k", "mlp-bn": "mnist-1k", "F1-5k": "mnist-5k", "C1-text": "cifar10", "wide": "mnist-5k"},
+        datasets={
+            "F1": "mnist",
+            "F2": "speech",
+            "C1": "cifar10",
+            "C2": "cifar10",
+            "C3": "cifar100",
+            "C4": "cifar100",
+            "F2-lj": "speech-lj",
+            "F2-timit": "timit",
+            "mlp": "mnist-1k",
+            "mlp-bn": "mnist-1k",
+            "F1-5k": "mnist-5k",
+            "C1-text": "cifar10",
+            "wide": "mnist-5k",
+        },
         small=256,
         smaller=dict.fromkeys((*LABS, "F1-5k", "wide"), 32),
-        large={"F1": 6000, "F2": 72133, "F2-timit": 72133, "F2-lj": 4644, **dict.fromkeys((*_CONVOLUTIONAL, "C1-text"), 5000),  # 10 % of the training set
-               "F1-5k": 400, "wide": 400, **dict.fromkeys(LABS, 1000)},
-        sweep={"C1-text": _CIFAR, "F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000), **dict.fromkeys(_CONVOLUTIONAL, _CIFAR),
-               **dict.fromkeys(_FRAMES, (64, 128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 144266))},  # with 256 and 72133 12
+        large={
+            "F1": 6000,
+            "F2": 72133,
+            "F2-timit": 72133,
+            "F2-lj": 4644,
+            **dict.fromkeys((*_CONVOLUTIONAL, "C1-text"), 5000),  # 10 % of the training set
+            "F1-5k": 400,
+            "wide": 400,
+            **dict.fromkeys(LABS, 1000),
+        },
+        sweep={
+            "C1-text": _CIFAR,
+            "F1": (32, 64, 128, 512, 1024, 2048, 4096, 15000, 30000, 60000),
+            **dict.fromkeys(_CONVOLUTIONAL, _CIFAR),
+            **dict.fromkeys(_FRAMES, (64, 128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 144266)),
+        },  # with 256 and 72133 12
         whole={**dict.fromkeys(_CONVOLUTIONAL, (10000, 25000, 50000)), **dict.fromkeys(_FRAMES, (360665, 721329))},
         iterates=(1, 2, 4, 8, 15, 30, 60, 100),
         warm=(*_EARLY, *(k for k in range(1, 101) if k not in _EARLY)),
@@ -79,19 +118,42 @@ SCALES = {
     ),
     # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean nothing.
     "tiny": Scale(
-        datasets={"F1": "tiny-mnist", "F2": "tiny-timit", "C1": "tiny-cifar10", "C2": "tiny-cifar10", "C3": "tiny-cifar100",
-                  "C4": "tiny-cifar100", "mlp": "tiny-mnist", "mlp-bn": "tiny-mnist", "F1-5k": "tiny-mnist", "C1-text": "tiny-cifar10",
-                  "wide": "tiny-mnist"},
+        datasets={
+            "F1": "tiny-mnist",
+            "F2": "tiny-timit",
+            "C1": "tiny-cifar10",
+            "C2": "tiny-cifar10",
+            "C3": "tiny-cifar100",
+            "C4": "tiny-cifar100",
+            "mlp": "tiny-mnist",
+            "mlp-bn": "tiny-mnist",
+            "F1-5k": "tiny-mnist",
+            "C1-text": "tiny-cifar10",
+            "wide": "tiny-mnist",
+        },
         small=32,
         large=dict.fromkeys((*PAPER, *LABS, *BENCHES), 128),
         sweep=dict.fromkeys(PAPER, (64,)),
         whole=dict.fromkeys(_CONVOLUTIONAL, (256,)),
-        iterates=(1, 2), warm=(1, 2), laboratory=(32, 128), trials=range(2), grid=GRID[3:10:3], epochs=2, shrink=8,
+        iterates=(1, 2),
+        warm=(1, 2),
+        laboratory=(32, 128),
+        trials=range(2),
+        grid=GRID[3:10:3],
+        epochs=2,
+        shrink=8,
         devices=("cpu",),
-        settings={"sharpness": {"iterations": 1, "random_starts": 0}, "path": {"points": 4}, "directions": {"count": 3, "steps": 3},
-                  "spectrum": {"steps": 4, "top": 2, "probes": 1}, "edge": {"steps": 3}, "throughput": {"seconds": 0.01}},
+        settings={
+            "sharpness": {"iterations": 1, "random_starts": 0},
+            "path": {"points": 4},
+            "directions": {"count": 3, "steps": 3},
+            "spectrum": {"steps": 4, "top": 2, "probes": 1},
+            "edge": {"steps": 3},
+            "throughput": {"seconds": 0.01},
+        },
     ),
 }
+
 
 def scale() -> Scale:
     """The scale in use: LBGAP_SCALE, "full" by default, or "tiny". ValueError for another word."""
@@ -157,12 +219,16 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
     the same function at other weights; see `rescaling`. offset=0.0 takes the adaptive box in place of the paper's.
     """
     revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
-    return _unit("sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **{**settings, **revision})
+    return _unit(
+        "sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **{**settings, **revision}
+    )
 
 
 def grid(of: Run, **settings) -> dict:
     """The unit that measures Metric 2.1 from epsilon 1e-5 to 5e-2; `best` starts each from its neighbour too."""
-    return sharpness(of, scale().grid, **({} if settings.get("solver") == "literal" else {"neighbours": True}), **settings)
+    return sharpness(
+        of, scale().grid, **({} if settings.get("solver") == "literal" else {"neighbours": True}), **settings
+    )
 
 
 def path(small: Run, large: Run, kind: str, **settings) -> dict:

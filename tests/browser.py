@@ -48,14 +48,16 @@ def serve(folder):
 def size(driver, width, height):
     """Give the page a viewport of width x height CSS pixels, also below a window's least width."""
     driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
     )
 
 
 def scheme(driver, dark):
     """Let the page believe that the reader prefers a dark (or a light) scheme."""
     driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]},
     )
 
 
@@ -70,7 +72,9 @@ def open_browser(*, width=1200, height=900, dark=False, javascript=True):
     binary = next(filter(None, map(shutil.which, names)), None)
     service = shutil.which("chromedriver")
     if not binary or not service:
-        pytest.skip(f"NO BROWSER TEST WAS RUN: found chromium {binary}, chromedriver {service}; install both and put them on PATH")
+        pytest.skip(
+            f"NO BROWSER TEST WAS RUN: found chromium {binary}, chromedriver {service}; install both and put them on PATH"
+        )
     # the browser may still be writing its profile when it is told to end
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()

@@ -89,11 +89,15 @@ sys.meta_path.insert(0, Bare())
 # Every experiment, each on the cheapest network that has it, and every network in the paper's own tables. Two processes side by
 # side on one store: the first computes on two workers, and carries its results home; the second is several calls in one.
 CARRIED = ["--networks F1 wide --trials 0 2 --workers 2 --out out"]
-BESIDE = ["table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1", "fig4 fig5 fig6 conservative known_voices --networks F2 --trials 0",
-          "table2 table3 --networks F1 --trials 1",
-          "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0", "table4 fig7 text_variant no_dropout bf16 fig4_whole --networks C1 --trials 0",
-          "augmentation augmented_loss --networks C1-text --trials 0",
-          "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0"]
+BESIDE = [
+    "table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1",
+    "fig4 fig5 fig6 conservative known_voices --networks F2 --trials 0",
+    "table2 table3 --networks F1 --trials 1",
+    "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0",
+    "table4 fig7 text_variant no_dropout bf16 fig4_whole --networks C1 --trials 0",
+    "augmentation augmented_loss --networks C1-text --trials 0",
+    "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0",
+]
 
 
 @pytest.fixture(scope="session")
@@ -105,15 +109,28 @@ def tiny(tmp_path_factory):
     bare = tmp_path_factory.mktemp("bare")
     shutil.copytree(ROOT / "lbgap", bare / "lbgap", ignore=shutil.ignore_patterns("store", "minimizers", "__pycache__"))
     (bare / "sitecustomize.py").write_text(BLOCK)
-    environment = {**os.environ, "PYTHONPATH": str(bare), "LBGAP_RESULTS": str(bare / "results"), "LBGAP_COMMIT": "0" * 40}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(bare),
+        "LBGAP_RESULTS": str(bare / "results"),
+        "LBGAP_COMMIT": "0" * 40,
+    }
     environment.pop("LBGAP_DATA", None)
     both = []
     for calls in (CARRIED, BESIDE):
         words = [["run", *call.split(), "--scale", "tiny", "--quiet", "--threads", "1"] for call in calls]
         code = f"import sys, lbgap.__main__ as m\nif __name__ == '__main__': sys.exit(max([m.main(words) for words in {words}]))"
         (bare / f"calls{len(calls)}.py").write_text(code)
-        both.append(subprocess.Popen([sys.executable, f"calls{len(calls)}.py"], cwd=bare, env=environment, text=True,
-                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        both.append(
+            subprocess.Popen(
+                [sys.executable, f"calls{len(calls)}.py"],
+                cwd=bare,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
     said = [process.communicate(timeout=900)[0] for process in both]
     for process, out in zip(both, said):
         if process.returncode:

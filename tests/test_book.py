@@ -93,7 +93,11 @@ def test_stored_outputs_follow_the_results_and_not_only_the_code(tiny):
 
 def test_the_book_of_a_fork_links_to_the_fork(tiny):
     for ref, branch in (("refs/heads/a/topic", "a/topic"), ("refs/pull/1/merge", "main")):
-        environment = {"GITHUB_REPOSITORY": "someone/fork", "GITHUB_REF": ref, "GITHUB_SERVER_URL": "https://github.com"}
+        environment = {
+            "GITHUB_REPOSITORY": "someone/fork",
+            "GITHUB_REF": ref,
+            "GITHUB_SERVER_URL": "https://github.com",
+        }
         built = tiny(("markdown", "Text."), environment=environment, options=("--all",))
         page = (built.html / "book" / "page.html").read_text()
         assert f"colab.research.google.com/github/someone/fork/blob/{branch}/book/page.ipynb" in page
@@ -141,7 +145,9 @@ def test_every_view_is_an_anywidget(book):
         for kind, text in scripts:
             if kind == "application/vnd.jupyter.widget-view+json":
                 model = state[json.loads(text)["model_id"]]
-                assert model["state"].get("_model_module") == "anywidget", f"{path.name}: {model['state'].get('_model_name')}"
+                assert model["state"].get("_model_module") == "anywidget", (
+                    f"{path.name}: {model['state'].get('_model_name')}"
+                )
 
 
 def test_every_explorer_has_a_picture_for_pages_without_javascript(book):
@@ -205,7 +211,9 @@ def open_page(driver, url):
 
 def rendered(driver):
     """Every drawing of the page's explorers, as text."""
-    return driver.execute_script("return [...document.querySelectorAll('.anywidget-static svg')].map(s => s.outerHTML).join('\\n')")
+    return driver.execute_script(
+        "return [...document.querySelectorAll('.anywidget-static svg')].map(s => s.outerHTML).join('\\n')"
+    )
 
 
 def test_pages_load_quietly_lightly_and_from_their_own_host(book, site, driver):
@@ -222,7 +230,9 @@ def test_pages_load_quietly_lightly_and_from_their_own_host(book, site, driver):
         assert not others, f"{path.name} asks another host: {others}"
         transfer = sum(bytes for _, bytes in loaded)
         print(f"{path.name}: {transfer / 1e6:.3f} MB in {len(loaded)} requests")
-        assert 10_000 < transfer < TRANSFER_LIMIT or path.name == "index.html", f"{path.name}: {transfer:,} bytes: {loaded}"
+        assert 10_000 < transfer < TRANSFER_LIMIT or path.name == "index.html", (
+            f"{path.name}: {transfer:,} bytes: {loaded}"
+        )
 
 
 def test_every_slider_moves_by_the_keyboard_and_redraws(book, site, driver):

@@ -16,7 +16,9 @@ def spec(i, kind="train"):
 
 
 def put(store, i, kind="train", **result):
-    return store.put(spec(i, kind), result or {"f": 0.1 * i, "words": "größer\n\u2028"}, {"date": "2026-01-01T00:00:00Z"})
+    return store.put(
+        spec(i, kind), result or {"f": 0.1 * i, "words": "größer\n\u2028"}, {"date": "2026-01-01T00:00:00Z"}
+    )
 
 
 def files(folder):
@@ -187,12 +189,18 @@ def of_kind(kind):
 
 
 DAMAGE = {
-    "not JSON": b'{"id":\n', "bytes": b"\xff\xfe\n", "empty": b"\n", "a list": b"[]\n", "a number": b"1\n",
+    "not JSON": b'{"id":\n',
+    "bytes": b"\xff\xfe\n",
+    "empty": b"\n",
+    "a list": b"[]\n",
+    "a number": b"1\n",
     "no entries": b"{}\n",
-    "deep": b"[" * 100_000 + b"\n", "NaN": b'{"id":NaN,"sha256":"0","spec":{}}\n',
-    "wrong id": consistent(id="0" * 24), "another's id": consistent(id=results.content_id(spec(8))),
-    "more entries": consistent(more=1), "no result": results._bytes({
-        k: v for k, v in json.loads(consistent()).items() if k != "result"}),
+    "deep": b"[" * 100_000 + b"\n",
+    "NaN": b'{"id":NaN,"sha256":"0","spec":{}}\n',
+    "wrong id": consistent(id="0" * 24),
+    "another's id": consistent(id=results.content_id(spec(8))),
+    "more entries": consistent(more=1),
+    "no result": results._bytes({k: v for k, v in json.loads(consistent()).items() if k != "result"}),
     "formatted anew": (json.dumps(json.loads(consistent()), sort_keys=True) + "\n").encode(),
     **{f"kind {kind!r}": of_kind(kind) for kind in ("../train", "/tmp", "a/b", "", ".", "..", "a\n", 1, None)},
 }
@@ -219,7 +227,7 @@ def test_any_changed_byte_is_found(tmp_path, there, home):
     content = put(there, 1).read_bytes()
     for at in range(len(content)):
         for bit in (1, 32, 128):
-            file.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1:])
+            file.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
             added, already, refused = merge(tmp_path, home)
             assert added == already == 0 and refused
     assert not home.folder.exists()

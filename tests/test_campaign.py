@@ -145,8 +145,17 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
         input()
         print(campaign.run(json.loads({json.dumps(json.dumps(todo))}), results.Store({str(store.folder)!r}, None), progress=False))
     """)
-    both = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, text=True, stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
     for process in both:
         assert process.stdout.readline() == "ready\n", process.stderr.read()
     for process in both:
@@ -227,7 +236,12 @@ def test_a_trained_document_has_all_modes_and_the_history(store, minimizers):
     unit = units.train(SB)
     go([unit], store)
     r, m = result(store, unit), minimizers[0]
-    assert r["history"] == m.history and r["epochs"] == 3 and r["distance"] == m.history["distance"][-1] and not r["diverged"]
+    assert (
+        r["history"] == m.history
+        and r["epochs"] == 3
+        and r["distance"] == m.history["distance"][-1]
+        and not r["diverged"]
+    )
     assert r["final"].keys() == {"batch", "recalibrated", "frozen"}
     for mode, splits in r["final"].items():
         for split in ("train", "test"):
@@ -258,9 +272,18 @@ def test_a_sharpness_document_is_the_metric_with_its_controls(store, minimizers)
     f = Objective(m)
     for record, epsilon in ((one, 1e-3), (half, 5e-4)):
         s = metric.sharpness(f, m.x, epsilon, keep_point=True)
-        assert {k: record[k] for k in ("value", "f0", "fmax", "evaluations", "first_order", "epsilon", "solver", "by_start")} == {
-            "value": s.value, "f0": s.f0, "fmax": s.fmax, "evaluations": s.evaluations, "first_order": s.first_order,
-            "epsilon": epsilon, "solver": "best", "by_start": s.by_start}
+        assert {
+            k: record[k] for k in ("value", "f0", "fmax", "evaluations", "first_order", "epsilon", "solver", "by_start")
+        } == {
+            "value": s.value,
+            "f0": s.f0,
+            "fmax": s.fmax,
+            "evaluations": s.evaluations,
+            "first_order": s.first_order,
+            "epsilon": epsilon,
+            "solver": "best",
+            "by_start": s.by_start,
+        }
         assert record["accuracy_at_maximizer"] == f.accuracy(s.point)
         for mode in ("recalibrated", "frozen"):
             other = Objective(m, batch_norm=mode)
@@ -271,15 +294,19 @@ def test_a_sharpness_document_is_the_metric_with_its_controls(store, minimizers)
     assert one["f0"] == pytest.approx(m.history["train_loss"][-1], rel=1e-6)
 
 
-@pytest.mark.parametrize("settings, objective, solver", [
-    ({}, {}, {}),
-    ({"dtype": "float64"}, {"dtype": torch.float64}, {}),
-    ({"batch_size": 30}, {"batch_size": 30}, {}),
-    ({"split": "test"}, {"split": "test"}, {}),
-    ({"subspace": 7, "seed": 2}, {}, {"subspace": 7, "seed": 2}),
-    ({"solver": "literal", "scale": "metric"}, {}, {"solver": "literal", "scale": "metric"}),
-    ({"iterations": 2, "random_starts": 0}, {}, {"iterations": 2, "random_starts": 0}),
-], ids=lambda v: " ".join(v) if isinstance(v, dict) else str(v))
+@pytest.mark.parametrize(
+    "settings, objective, solver",
+    [
+        ({}, {}, {}),
+        ({"dtype": "float64"}, {"dtype": torch.float64}, {}),
+        ({"batch_size": 30}, {"batch_size": 30}, {}),
+        ({"split": "test"}, {"split": "test"}, {}),
+        ({"subspace": 7, "seed": 2}, {}, {"subspace": 7, "seed": 2}),
+        ({"solver": "literal", "scale": "metric"}, {}, {"solver": "literal", "scale": "metric"}),
+        ({"iterations": 2, "random_starts": 0}, {}, {"iterations": 2, "random_starts": 0}),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, dict) else str(v),
+)
 def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, settings, objective, solver):
     m = minimizers[0]
     unit = units.sharpness(SB, [1e-3], **settings)
@@ -287,7 +314,9 @@ def test_a_units_settings_reach_the_objective_and_the_metric(store, minimizers, 
     f = Objective(m, **objective)
     expected = metric.sharpness(f, m.x.to(f.dtype), 1e-3, **solver)
     (found,) = result(store, unit)["values"]
-    assert found["value"] == expected.value and found["evaluations"] == expected.evaluations and found["f0"] == expected.f0
+    assert (
+        found["value"] == expected.value and found["evaluations"] == expected.evaluations and found["f0"] == expected.f0
+    )
     plain = metric.sharpness(Objective(m), m.x, 1e-3)
     assert not settings or (expected.value, expected.evaluations) != (plain.value, plain.evaluations)
 
@@ -303,7 +332,11 @@ def test_augmented_images_are_always_the_same_and_draw_nothing_from_outside(stor
     unit = units.sharpness(SB, [1e-3], augmented=True, iterations=1, random_starts=0)
     go([unit], store)
     m = minimizers[0]
-    assert result(store, unit)["values"][0]["f0"] == Objective(m, dataset=first).evaluate(m.x)[0] != Objective(m).evaluate(m.x)[0]
+    assert (
+        result(store, unit)["values"][0]["f0"]
+        == Objective(m, dataset=first).evaluate(m.x)[0]
+        != Objective(m).evaluate(m.x)[0]
+    )
 
 
 def test_the_share_of_wrong_labels_that_a_network_gives_by_hand(monkeypatch):

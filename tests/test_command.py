@@ -21,10 +21,16 @@ def tiny(monkeypatch, tmp_path):
     dataset = data.Data("tiny", *draw(40), *draw(20), 10, "no checksum")
     monkeypatch.setattr(data, "load", lambda *a: dataset)
     run = lambda trial: Run("mlp", "mnist-1k", 10, seed=trial, epochs=2)
-    monkeypatch.setattr(experiments, "EXPERIMENTS", {
-        "one": experiments.Experiment("the first", lambda network, trial: [units.train(run(trial))], ("F1",)),
-        "two": experiments.Experiment("the second", lambda network, trial: [units.sharpness(run(trial), [1e-3])], ("F1",)),
-    })
+    monkeypatch.setattr(
+        experiments,
+        "EXPERIMENTS",
+        {
+            "one": experiments.Experiment("the first", lambda network, trial: [units.train(run(trial))], ("F1",)),
+            "two": experiments.Experiment(
+                "the second", lambda network, trial: [units.sharpness(run(trial), [1e-3])], ("F1",)
+            ),
+        },
+    )
     monkeypatch.setattr(experiments, "FIRST", ((("two",), ("F1",), (1,)), (("one",), ("F1",), None)))
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
@@ -65,8 +71,11 @@ def test_status_tells_failures_and_the_cost_of_what_is_missing(lbgap, monkeypatc
     out = lbgap("status", *SELECTION)[1]
     assert re.search(r"^two +the second +0 +2 +0  .*\d (s|min|h|days)$", out, re.M) and "GFLOP/s" in out
     assert "all that is missing" in out
-    monkeypatch.setitem(experiments.EXPERIMENTS, "one", experiments.Experiment(
-        "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
+    monkeypatch.setitem(
+        experiments.EXPERIMENTS,
+        "one",
+        experiments.Experiment("the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)),
+    )
     lbgap("run", "one", "--quiet", *SELECTION)
     assert re.search(r"^one +the first +0 +1 +1  ", lbgap("status", "one", *SELECTION)[1], re.M)
 
@@ -76,7 +85,10 @@ def test_without_a_name_a_cpu_computes_in_the_order_that_status_shows(lbgap):
     (at,) = re.findall(r"^F1: two, trial 1 +0 +(\d+)  .*\nF1: one, trials 0, 1, 2, 3, 4 +0 +(\d+)  ", out, re.M)
     assert code == 0 and at == ("1", "5")
     code, out, _ = lbgap("run", "--quiet")
-    assert code == 0 and [line.split()[2] for line in out.splitlines() if " done: " in line][:2] == ["sharpness", "train"]
+    assert code == 0 and [line.split()[2] for line in out.splitlines() if " done: " in line][:2] == [
+        "sharpness",
+        "train",
+    ]
 
 
 def test_run_carries_results_home_and_merge_brings_them_in(lbgap, tmp_path, monkeypatch):
@@ -93,9 +105,13 @@ def test_run_carries_results_home_and_merge_brings_them_in(lbgap, tmp_path, monk
     assert code == 1 and "results-*.jsonl" in err
 
 
-@pytest.mark.parametrize("words, expected", [
-    (("--workers", "0"), "--workers is 0; expected at least 1"), (("--workers", "2", "--dask", "tcp://x"), "expected one of them"),
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("--workers", "0"), "--workers is 0; expected at least 1"),
+        (("--workers", "2", "--dask", "tcp://x"), "expected one of them"),
+    ],
+)
 def test_engines_that_make_no_sense_are_refused(lbgap, words, expected):
     code, _, err = lbgap("run", *words)
     assert code == 1 and expected in err
@@ -113,8 +129,11 @@ def test_run_leaves_what_its_budget_does_not_allow(lbgap):
 
 
 def test_a_unit_that_fails_makes_the_exit_code(lbgap, monkeypatch):
-    monkeypatch.setitem(experiments.EXPERIMENTS, "one", experiments.Experiment(
-        "the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)))
+    monkeypatch.setitem(
+        experiments.EXPERIMENTS,
+        "one",
+        experiments.Experiment("the first", lambda *a: [units.train(Run("mlp", "mnist-1k", 41))], ("F1",)),
+    )
     for words in ((), (), ("--retry",)):
         code, out, _ = lbgap("run", "one", "--quiet", *words, *SELECTION)
         assert code == 1 and "1 failed" in out and "batch_size is 41" in out
@@ -157,10 +176,15 @@ def test_a_bad_budget_is_refused_by_name(lbgap, capsys, text):
     assert stop.value.code == 2 and repr(text) in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words, expected", [
-    (("run", "table9"), "'table9'.*one, two"), (("status", "table9"), "'table9'"),
-    (("run", "one", "--networks", "F9"), "'F9'.*F1"), (("status", "--networks", "F9"), "'F9'"),
-])
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("run", "table9"), "'table9'.*one, two"),
+        (("status", "table9"), "'table9'"),
+        (("run", "one", "--networks", "F9"), "'F9'.*F1"),
+        (("status", "--networks", "F9"), "'F9'"),
+    ],
+)
 def test_an_unknown_experiment_or_network_is_refused_by_name(lbgap, words, expected):
     code, _, err = lbgap(*words)
     assert code == 1 and re.search(expected, err) and err.startswith("lbgap: ")

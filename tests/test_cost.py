@@ -12,7 +12,13 @@ from lbgap.training import Run
 torch.set_num_threads(1)
 
 SB = Run("F1", "mnist", 256)
-TFLOP = {("F1", "code"): 0.48, ("F2", "code"): 11.7, ("C1", "code"): 9.3, ("C1", "text"): 0.79, ("C2", "code"): 94}  # an epoch, measured
+TFLOP = {
+    ("F1", "code"): 0.48,
+    ("F2", "code"): 11.7,
+    ("C1", "code"): 9.3,
+    ("C1", "text"): 0.79,
+    ("C2", "code"): 94,
+}  # an epoch, measured
 
 
 @pytest.fixture
@@ -53,7 +59,9 @@ def test_a_gradient_costs_three_forward_passes_less_the_first_layer_s_inputs():
 @pytest.mark.parametrize("network, variant", TFLOP)
 def test_an_epoch_of_training_is_near_the_measured_table(network, variant):
     count = cost.examples("timit" if network == "F2" else "mnist" if network == "F1" else "cifar10")[0]
-    assert count * cost.flops(network, variant, gradient=True) / 1e12 == pytest.approx(TFLOP[network, variant], rel=0.02)
+    assert count * cost.flops(network, variant, gradient=True) / 1e12 == pytest.approx(
+        TFLOP[network, variant], rel=0.02
+    )
 
 
 @pytest.mark.parametrize("network", networks.NETWORKS)
@@ -91,8 +99,9 @@ def test_work_of_a_path_by_hand():
     unit = units.path(SB, dataclasses.replace(SB, batch_size=6000), "linear")
     there = {of.id for of in units.runs_of(unit)}
     assert cost.work(unit, there) == pytest.approx(25 * 70000 * cost.flops("F1"))
-    assert cost.work(unit) == pytest.approx(cost.work(unit, there) + 2 * 100 * (
-        60000 * cost.flops("F1", gradient=True) + 70000 * cost.flops("F1") / 5))
+    assert cost.work(unit) == pytest.approx(
+        cost.work(unit, there) + 2 * 100 * (60000 * cost.flops("F1", gradient=True) + 70000 * cost.flops("F1") / 5)
+    )
 
 
 def test_sharpness_costs_by_epsilon_solver_and_precision():
@@ -100,12 +109,18 @@ def test_sharpness_costs_by_epsilon_solver_and_precision():
     best = cost.work(units.sharpness(SB), there)
     assert cost.work(units.sharpness(SB, (1e-3,)), there) == pytest.approx(best / 2)
     assert cost.work(units.sharpness(SB, dtype="float64"), there) == pytest.approx(2 * best)
-    assert cost.work(units.sharpness(SB, subspace=100), there) == best < cost.work(units.sharpness(SB, solver="literal"), there)
+    assert (
+        cost.work(units.sharpness(SB, subspace=100), there)
+        == best
+        < cost.work(units.sharpness(SB, solver="literal"), there)
+    )
     gradients = 2 * 8 * 60000 * cost.flops("F1", gradient=True)  # coarse to fine
     assert gradients < best < 1.4 * gradients
     small = dataclasses.replace(SB, dataset="mnist-1k")
-    literal, subspace, best = (cost.work(units.sharpness(small, **settings), {small.id})
-                               for settings in ({"solver": "literal"}, {"subspace": 100}, {}))
+    literal, subspace, best = (
+        cost.work(units.sharpness(small, **settings), {small.id})
+        for settings in ({"solver": "literal"}, {"subspace": 100}, {})
+    )
     assert literal < subspace < best
 
 
@@ -121,7 +136,9 @@ def test_passes_assumed_are_near_the_stored_ones():
                     found["coarse" if v["passes"] < v["evaluations"] else solver].append(v["passes"])
     for solver, counts in found.items():
         if counts:
-            assert {"coarse": cost.COARSE_TO_FINE, **cost.PASSES}[solver] == pytest.approx(sum(counts) / len(counts), rel=0.3), solver
+            assert {"coarse": cost.COARSE_TO_FINE, **cost.PASSES}[solver] == pytest.approx(
+                sum(counts) / len(counts), rel=0.3
+            ), solver
 
 
 @pytest.mark.parametrize("scale", ["full", "tiny"])
@@ -156,7 +173,9 @@ def test_a_way_is_trained_once_as_far_as_its_furthest_epoch(store):
     assert both == cost.projected([units.sharpness(half), units.train(SB)], 1, store)
     # and another order of examples is another way
     other = dataclasses.replace(SB, order_seed=9)
-    assert cost.projected([units.train(SB), units.train(other)], 1, store) == 2 * cost.projected([units.train(SB)], 1, store)
+    assert cost.projected([units.train(SB), units.train(other)], 1, store) == 2 * cost.projected(
+        [units.train(SB)], 1, store
+    )
 
 
 def test_a_falling_rate_shares_no_way(store):
@@ -171,7 +190,8 @@ def test_a_start_is_trained_first(store):
     assert difference == pytest.approx((cost.work(units.train(SB)) - cost.work(units.train(SB), {SB.id})) / 10)
     assert cost.work(units.train(warm), {SB.until(10).id}) == pytest.approx(cost.work(units.train(fresh)))
     assert cost.projected([units.train(warm), units.train(SB)], 1, store) == pytest.approx(
-        cost.work(units.train(fresh)) + cost.work(units.train(SB)))
+        cost.work(units.train(fresh)) + cost.work(units.train(SB))
+    )
 
 
 def test_nothing_costs_when_all_is_stored(store):
@@ -220,12 +240,24 @@ def test_all_units_of_the_reproduction_have_a_cost(store):
 
 def test_the_rate_counts_products_over_the_time_they_took(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(cost.time, "perf_counter", lambda: next(clock))  # a second between two looks: one product a second
+    monkeypatch.setattr(
+        cost.time, "perf_counter", lambda: next(clock)
+    )  # a second between two looks: one product a second
     assert cost.rate("cpu", 3) == pytest.approx(0.75 * 2 * 5000 * 512 * 512)
 
 
-@pytest.mark.parametrize("seconds, words", [
-    (0, "0 s"), (12.3, "12 s"), (89, "89 s"), (35 * 60, "35 min"), (4.2 * 3600, "4.2 h"), (20 * 3600, "20 h"),
-    (3 * 86400, "3 days"), (1600 * 86400, "1,600 days")])
+@pytest.mark.parametrize(
+    "seconds, words",
+    [
+        (0, "0 s"),
+        (12.3, "12 s"),
+        (89, "89 s"),
+        (35 * 60, "35 min"),
+        (4.2 * 3600, "4.2 h"),
+        (20 * 3600, "20 h"),
+        (3 * 86400, "3 days"),
+        (1600 * 86400, "1,600 days"),
+    ],
+)
 def test_clock(seconds, words):
     assert cost.clock(seconds) == words

@@ -113,7 +113,9 @@ def test_a_damaged_packed_file_is_refused_with_its_name(tmp_path, monkeypatch, d
     np.savez_compressed(path, **parts)
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
-    path.write_bytes({"byte": content, "truncated": content[:200], "not a zip": b"hello"}.get(damage, path.read_bytes()))
+    path.write_bytes(
+        {"byte": content, "truncated": content[:200], "not a zip": b"hello"}.get(damage, path.read_bytes())
+    )
     monkeypatch.setitem(data.CHECKSUMS, "mnist", data.digest(arrays))
     monkeypatch.setenv("LBGAP_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="lbgap-mnist.npz.*(damaged|again)"):
@@ -137,8 +139,10 @@ def test_mnist_in_torchvisions_layout(tmp_path, monkeypatch, packed):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, x, y in (("train", *arrays[:2]), ("t10k", *arrays[2:])):
-        files = {f"{part}-images-idx3-ubyte": struct.pack(">4i", 2051, len(x), 28, 28) + x.tobytes(),
-                 f"{part}-labels-idx1-ubyte": struct.pack(">2i", 2049, len(y)) + y.astype(np.uint8).tobytes()}
+        files = {
+            f"{part}-images-idx3-ubyte": struct.pack(">4i", 2051, len(x), 28, 28) + x.tobytes(),
+            f"{part}-labels-idx1-ubyte": struct.pack(">2i", 2049, len(y)) + y.astype(np.uint8).tobytes(),
+        }
         for name, content in files.items():
             (raw / name).write_bytes(content)
             if packed:  # torchvision keeps these beside the others; they alone are not enough
@@ -158,7 +162,9 @@ def test_mnist_in_torchvisions_layout(tmp_path, monkeypatch, packed):
 
 
 @pytest.mark.skipif(not FOLDER, reason="LBGAP_DATA IS UNSET: the full data sets are not checked")
-@pytest.mark.parametrize("name, train, test", [("mnist", (60000, 1, 28, 28), 10000), ("cifar10", (50000, 3, 32, 32), 10000)])
+@pytest.mark.parametrize(
+    "name, train, test", [("mnist", (60000, 1, 28, 28), 10000), ("cifar10", (50000, 3, 32, 32), 10000)]
+)
 def test_the_full_sets_where_they_are(name, train, test):
     arrays = data.raw(name, FOLDER)
     assert arrays[0].shape == train and len(arrays[3]) == test
@@ -179,6 +185,7 @@ NMS_IS_MISSING = """
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """Write a torchvision of our own into a folder that is searched first, and forget it afterwards."""
+
     def write(content):
         package = tmp_path / "torchvision"
         package.mkdir()
@@ -230,7 +237,9 @@ def test_the_torchvision_that_is_installed_here():
     assert data.import_torchvision().datasets.MNIST
 
 
-@pytest.mark.parametrize("name, like", [("tiny-mnist", "F1"), ("tiny-timit", "F2"), ("tiny-cifar10", "C1"), ("tiny-cifar100", "C3")])
+@pytest.mark.parametrize(
+    "name, like", [("tiny-mnist", "F1"), ("tiny-timit", "F2"), ("tiny-cifar10", "C1"), ("tiny-cifar100", "C3")]
+)
 def test_the_synthetic_sets_have_the_shapes_of_the_networks_and_are_the_same_each_time(name, like, monkeypatch):
     from lbgap import networks
 
@@ -239,7 +248,9 @@ def test_the_synthetic_sets_have_the_shapes_of_the_networks_and_are_the_same_eac
     again = data.load(name)
     assert first.checksum == again.checksum and len(first.x_train) == len(first.x_test) == 256
     assert first.x_train.shape[1:] == networks.input_shape(like)
-    assert (-12.7 if like == "F2" else 0) <= first.x_train.min() and first.x_train.max() <= (12.7 if like == "F2" else 1)
+    assert (-12.7 if like == "F2" else 0) <= first.x_train.min() and first.x_train.max() <= (
+        12.7 if like == "F2" else 1
+    )
     assert first.classes == networks.build(like)(first.x_train[:2]).shape[1] > first.y_train.max()
     assert not torch.equal(first.x_train, first.x_test)
 

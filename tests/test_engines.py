@@ -17,7 +17,8 @@ from lbgap.training import Run
 torch.set_num_threads(1)
 RUNS = [Run("mlp", "tiny-mnist", b, epochs=4) for b in (16, 64)]
 TODO = [unit for run in RUNS for unit in (units.train(run), units.sharpness(run, [1e-3], iterations=1))] + [
-    units.path(*RUNS, "linear", points=4)]
+    units.path(*RUNS, "linear", points=4)
+]
 
 
 @pytest.fixture
@@ -97,8 +98,16 @@ def test_a_dask_cluster_that_loses_a_worker_loses_nothing(store, alone, tmp_path
     distributed = pytest.importorskip("distributed")
     run = Run("mlp", "tiny-mnist", 8, epochs=100)
     todo = [units.train(run), *TODO]
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-                                  local_directory=str(tmp_path / "dask")) as cluster, distributed.Client(cluster) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path / "dask"),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         killed = []
 
         def kill():
@@ -162,7 +171,9 @@ def test_a_full_disk_under_a_checkpoint_says_so_and_keeps_the_old_one(tmp_path, 
 
     def save(state, file):
         file.write_bytes(b"half of")
-        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file")  # PyTorch's words
+        raise RuntimeError(
+            "[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file"
+        )  # PyTorch's words
 
     monkeypatch.setattr(training.torch, "save", save)
     with pytest.raises(OSError, match="run.pt could not be written.*is the disk full"):

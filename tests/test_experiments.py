@@ -33,12 +33,25 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
         assert name in ("more_seeds", "fig5_all") or todo  # which have no units at this scale
         assert all(unit in store for unit in todo), name
     assert all(unit in store for unit in experiments.wanted(["table2", "table3", "fig3"], units.PAPER, [0]))
-    spoken = "table2", "table3", "table4", "fig3", "fig4", "fig5", "fig6", "fig7", "conservative"  # all that the paper shows of F2
+    spoken = (
+        "table2",
+        "table3",
+        "table4",
+        "fig3",
+        "fig4",
+        "fig5",
+        "fig6",
+        "fig7",
+        "conservative",
+    )  # all that the paper shows of F2
     assert all(unit in store for unit in experiments.wanted(spoken, ["F2"], [0]))
 
     def numbers(value):
-        return ([n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
-                if isinstance(value, (dict, list)) else [value])
+        return (
+            [n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
+            if isinstance(value, (dict, list))
+            else [value]
+        )
 
     for document in documents(tiny.store):
         assert document["result"]["diverged"] is False
@@ -110,9 +123,13 @@ def test_a_cpu_computes_row_by_row_what_two_cores_can_do_and_nothing_twice(monke
     found = [unit for _, row in rows for unit in row]
     assert first[: len(found)] == found and all(row for _, row in rows)
     assert len({results.content_id(unit) for unit in first}) == len(first)
-    assert {results.content_id(u) for u in experiments.wanted(networks=experiments.CPU)} <= {results.content_id(u) for u in first}
+    assert {results.content_id(u) for u in experiments.wanted(networks=experiments.CPU)} <= {
+        results.content_id(u) for u in first
+    }
     printed = units.pair("C1-text", 0)
-    assert found.index(units.train(printed[0])) < found.index(units.train(units.pair("C1-text", 1)[0]))  # trial by trial
+    assert found.index(units.train(printed[0])) < found.index(
+        units.train(units.pair("C1-text", 1)[0])
+    )  # trial by trial
     assert {units.describe(u).split()[1] for u in rows[0][1]} == set(units.LABS)
     warm = [u for what, row in rows for u in row if "fig5" in what and u["kind"] == "train" and "carry" not in u["run"]]
     assert len(warm) == 10 + 3  # ten warm starts, three of them with the reverse
@@ -150,14 +167,21 @@ def test_every_unit_can_be_run_is_listed_once_and_is_stored_as_it_was_asked():
 
 
 def test_whole_trials_of_the_core_come_first():
-    order = [(units.runs_of(unit)[0].init_seed, unit["kind"]) for unit in experiments.wanted(["table2", "table3", "fig4"], ["F1"])]
+    order = [
+        (units.runs_of(unit)[0].init_seed, unit["kind"])
+        for unit in experiments.wanted(["table2", "table3", "fig4"], ["F1"])
+    ]
     assert [seed for seed, _ in order[:20]] == sorted(seed for seed, _ in order[:20]) and order[4][0] == 1
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ((["table9"],), "'table9' is unknown; expected one of laboratory, table2"), ((None, ["F9"]), "'F9' has no data set"),
-    ((None, ["F2-speech"]), "'F2-speech' has no data set.*F2, C1"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((["table9"],), "'table9' is unknown; expected one of laboratory, table2"),
+        ((None, ["F9"]), "'F9' has no data set"),
+        ((None, ["F2-speech"]), "'F2-speech' has no data set.*F2, C1"),
+    ],
+)
 def test_what_is_not_there_is_told_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         experiments.wanted(*arguments)
@@ -186,12 +210,23 @@ def test_treatments_differ_from_the_papers_runs_in_what_they_try():
         run = of(name, treatment.networks[0] if "F1" not in treatment.networks else "F1")
         assert run != large and run.id not in (small.id, large.id) and treatment.title and treatment.source, name
         batch = 256 if name in ("growth", "variance_test", "decay") else 5000 if name == "augmentation" else 6000
-        assert "F1" not in treatment.networks or (run.batch_size, run.init_seed, run.dataset) == (batch, 1, "mnist"), name
+        assert "F1" not in treatment.networks or (run.batch_size, run.init_seed, run.dataset) == (batch, 1, "mnist"), (
+            name
+        )
         if treatment.small:
             assert treatment.small(treatment.networks[0], 1).batch_size == units.sizes(treatment.networks[0])[0]
-    assert of("conservative") == dataclasses.replace(large, remedies=remedies.Conservative(3, 1e-3))  # as in Appendix E.2
-    assert of("sqrt_rate").lr == pytest.approx(1e-3 * (6000 / 256) ** 0.5) and of("linear_rate").lr == pytest.approx(6e-3 / 0.256)
-    assert of("ghost").remedies[0].examples == of("injected").remedies[0].examples == of("sam_m").remedies[0].examples == 256
+    assert of("conservative") == dataclasses.replace(
+        large, remedies=remedies.Conservative(3, 1e-3)
+    )  # as in Appendix E.2
+    assert of("sqrt_rate").lr == pytest.approx(1e-3 * (6000 / 256) ** 0.5) and of("linear_rate").lr == pytest.approx(
+        6e-3 / 0.256
+    )
+    assert (
+        of("ghost").remedies[0].examples
+        == of("injected").remedies[0].examples
+        == of("sam_m").remedies[0].examples
+        == 256
+    )
     assert of("growth").remedies[0] == remedies.Growth(2.0, 10, 6000) and of("switch").start == small.until(20)
     assert of("switch").epochs + 20 == 100 and of("switch").carry and of("switch").batch_size == 6000
     assert of("longer").epochs == round(100 * 6000 / 256)
@@ -200,7 +235,9 @@ def test_treatments_differ_from_the_papers_runs_in_what_they_try():
 def test_the_causal_grid_crosses_noise_and_sharpness_at_one_loss():
     cells = treatments.cells("F1-5k", 3)
     assert set(cells) == {(n, s) for n in treatments.NOISE for s in treatments.SHAPE} and len(set(cells.values())) == 12
-    assert {(run.stop_f, run.stop_epochs) for run in cells.values()} == {(1e-3, 3)} and {run.init_seed for run in cells.values()} == {3}
+    assert {(run.stop_f, run.stop_epochs) for run in cells.values()} == {(1e-3, 3)} and {
+        run.init_seed for run in cells.values()
+    } == {3}
     assert cells["SB", "as it is"] == units.pair("F1-5k", 3)[0] and cells["LB", "as it is"] == units.pair("F1-5k", 3)[1]
     assert len(treatments.cells("mlp", 0)) == 9  # no batch norm, no ghosts
 
@@ -210,7 +247,9 @@ def test_settings_are_tried_on_a_split_without_test_images():
         runs = treatments.candidates(network, 0)
         assert {of.dataset for of in runs.values()} == {f"{units.scale().datasets[network]}-val"}
         for name in treatments.CANDIDATES:
-            assert [v for n, arm, v in runs if (n, arm) == (name, "SB")] == [v for n, arm, v in runs if (n, arm) == (name, "LB")]
+            assert [v for n, arm, v in runs if (n, arm) == (name, "SB")] == [
+                v for n, arm, v in runs if (n, arm) == (name, "LB")
+            ]
 
 
 def test_controls_differ_from_the_papers_runs_in_what_they_control():
@@ -221,7 +260,11 @@ def test_controls_differ_from_the_papers_runs_in_what_they_control():
     a, b = experiments.sisters("F1", 2)["LB, same start"]
     assert a == large and b.init_seed == a.init_seed and b.order_seed != a.order_seed
     carried = experiments.warm_controls("F1", 2, 10)
-    assert carried["carried"].carry and carried["continued"].batch_size == 256 and carried["reverse"].start == large.until(10)
+    assert (
+        carried["carried"].carry
+        and carried["continued"].batch_size == 256
+        and carried["reverse"].start == large.until(10)
+    )
 
 
 # ------------------------------------------------------------------------------------------- every table and figure
@@ -263,7 +306,10 @@ def test_show_prints_a_table_and_draws_a_figure(tiny, monkeypatch, tmp_path, cap
     assert __main__.main(["show", "table3", "--networks", "F2"]) == 0
     out = capsys.readouterr().out
     assert "| F2 |" in out and "| F1 |" not in out
-    for words, told in ((["table3", "--networks", "F7"], "'F7' has no data set"), (["literal", "--networks", "F2"], "networks of its own")):
+    for words, told in (
+        (["table3", "--networks", "F7"], "'F7' has no data set"),
+        (["literal", "--networks", "F2"], "networks of its own"),
+    ):
         assert __main__.main(["show", *words]) == 1 and told in capsys.readouterr().err
     assert __main__.main(["show", "fig4", "--to", str(tmp_path / "four.png")]) == 0
     assert (tmp_path / "four.png").read_bytes().startswith(b"\x89PNG")

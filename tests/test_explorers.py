@@ -41,18 +41,25 @@ def along(alpha, trials=2):
 
 
 def batch_sizes(**change):
-    return BatchSizeExplorer(**{"batch_sizes": SIZES, "accuracy": ACCURACY, "sharpness": SHARPNESS, "arms": ARMS, **change})
+    return BatchSizeExplorer(
+        **{"batch_sizes": SIZES, "accuracy": ACCURACY, "sharpness": SHARPNESS, "arms": ARMS, **change}
+    )
 
 
 def paths(**change):
     linear = along(ALPHA)
     linear["train_loss"][1, 3] = 0.0
-    return PathExplorer({"linear": {**linear, **change}, "curvilinear": along(OTHER_ALPHA)}, title="Between two minimisers")
+    return PathExplorer(
+        {"linear": {**linear, **change}, "curvilinear": along(OTHER_ALPHA)}, title="Between two minimisers"
+    )
 
 
 def epsilons(**change):
     curves = {
-        "full space, best": {"small": [[1.0, 4.0, 10.0, 30.0], [1.0, 6.0, 14.0, 50.0]], "large": [[NAN, 100.0, 3000.0, 9000.0]]},
+        "full space, best": {
+            "small": [[1.0, 4.0, 10.0, 30.0], [1.0, 6.0, 14.0, 50.0]],
+            "large": [[NAN, 100.0, 3000.0, 9000.0]],
+        },
         "full space, literal": {"small": [[1.0, 2.0, 3.0, 4.0]], "large": [[0.0, 0.5, -0.25, 0.0]]},
     }
     curves["full space, best"].update(change)
@@ -65,21 +72,39 @@ def epsilons(**change):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: batch_sizes(accuracy=ACCURACY[0]), r"accuracy has shape \(3, 2\); expected \(2, 3, trials\).*every axis"),
+        (
+            lambda: batch_sizes(accuracy=ACCURACY[0]),
+            r"accuracy has shape \(3, 2\); expected \(2, 3, trials\).*every axis",
+        ),
         (lambda: batch_sizes(accuracy=ACCURACY / 100), r"accuracy runs from 0.88 to 0.984; expected percent.*by 100"),
         (lambda: batch_sizes(accuracy=ACCURACY + 9), r"accuracy runs from .* to 107.4; expected percent"),
         (lambda: batch_sizes(sharpness=SHARPNESS * np.inf), r"sharpness holds an infinite value.*NaN"),
         (lambda: batch_sizes(sharpness=[[[1, 2], [3]]]), r"sharpness is not an array.*pad missing values with NaN"),
-        (lambda: batch_sizes(batch_sizes=[256, 32, 6000]), r"batch_sizes is \[256.0, 32.0, 6000.0\]; expected strictly rising"),
+        (
+            lambda: batch_sizes(batch_sizes=[256, 32, 6000]),
+            r"batch_sizes is \[256.0, 32.0, 6000.0\]; expected strictly rising",
+        ),
         (lambda: batch_sizes(batch_sizes=[0, 32, 6000]), r"batch_sizes starts at 0; expected positive"),
         (lambda: batch_sizes(arms="one"), r"arms is 'one'; expected a sequence.*arms=\('one',\)"),
         (lambda: batch_sizes(epsilon=0), r"epsilon is 0; expected a positive number"),
         (lambda: batch_sizes(paper={"accuracy": [1]}), r"paper is .* expected dict\(batch_sizes"),
-        (lambda: batch_sizes(paper={"batch_sizes": [256], "accuracy": [98, 97]}), r"paper\['accuracy'\] has shape \(2,\); expected \(1,\)"),
+        (
+            lambda: batch_sizes(paper={"batch_sizes": [256], "accuracy": [98, 97]}),
+            r"paper\['accuracy'\] has shape \(2,\); expected \(1,\)",
+        ),
         (lambda: PathExplorer({}), r"paths is {}; expected a dict with at least one path"),
-        (lambda: PathExplorer({"linear": {"alpha": ALPHA}}), r"paths\['linear'\] has \['alpha'\]; expected a dict with exactly the keys"),
-        (lambda: paths(test_loss=np.ones((3, 7))), r"paths\['linear'\]\['test_loss'\] has shape \(3, 7\); expected \(2, 7\)"),
-        (lambda: paths(test_accuracy=np.full((2, 7), 0.5)), r"\['test_accuracy'\] runs from 0.5 to 0.5; expected percent"),
+        (
+            lambda: PathExplorer({"linear": {"alpha": ALPHA}}),
+            r"paths\['linear'\] has \['alpha'\]; expected a dict with exactly the keys",
+        ),
+        (
+            lambda: paths(test_loss=np.ones((3, 7))),
+            r"paths\['linear'\]\['test_loss'\] has shape \(3, 7\); expected \(2, 7\)",
+        ),
+        (
+            lambda: paths(test_accuracy=np.full((2, 7), 0.5)),
+            r"\['test_accuracy'\] runs from 0.5 to 0.5; expected percent",
+        ),
         (lambda: EpsilonExplorer([1e-3], {}), r"curves is {}; expected a dict with at least one curve"),
         (lambda: EpsilonExplorer([0, 1e-3], {"a": {}}), r"epsilons starts at 0; expected positive"),
         (lambda: epsilons(large=[1.0, 2.0, 3.0, 4.0]), r"\['large'\] has shape \(4,\); expected \(trials, 4\)"),
@@ -121,7 +146,9 @@ def test_displays_with_ipywidgets_7(monkeypatch):
     explorer = batch_sizes()
     for parent in (anywidget.AnyWidget, ipywidgets.Widget):
         monkeypatch.delattr(parent, "_repr_mimebundle_", raising=False)
-    monkeypatch.setattr(ipywidgets.Widget, "_ipython_display_", lambda self: pytest.fail("without a picture"), raising=False)
+    monkeypatch.setattr(
+        ipywidgets.Widget, "_ipython_display_", lambda self: pytest.fail("without a picture"), raising=False
+    )
     data, _ = explorer._repr_mimebundle_()
     assert data[VIEW]["model_id"] == explorer.model_id and data["image/png"]
     assert not IPythonDisplayFormatter()(explorer), "IPython must go on to the bundle"
@@ -142,7 +169,11 @@ def page(*widgets, views=None):
     for widget in widgets:
         values = widget.get_state()
         buffer = {"path": ["values"], "encoding": "base64", "data": base64.b64encode(values.pop("values")).decode()}
-        state[widget.model_id] = {"model_name": "AnyModel", "state": {k: v for k, v in values.items() if k != "layout"}, "buffers": [buffer]}
+        state[widget.model_id] = {
+            "model_name": "AnyModel",
+            "state": {k: v for k, v in values.items() if k != "layout"},
+            "buffers": [buffer],
+        }
     scripts = [f'<script type="{VIEW}">{json.dumps({"model_id": name})}</script>' for name in views or state]
     scripts.append(f'<script type="{STATE}">{json.dumps({"state": state})}</script>')
     head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title><script src="anywidget-static.js"></script></head>'
@@ -167,7 +198,10 @@ def show(site):
     def open_page(*widgets, views=None):
         (folder / "page.html").write_text(page(*widgets, views=views), encoding="utf-8")
         driver.get(f"{url}/page.html")
-        wait(driver, "return document.querySelectorAll('[data-ready]').length === document.querySelectorAll('script[type*=view]').length")
+        wait(
+            driver,
+            "return document.querySelectorAll('[data-ready]').length === document.querySelectorAll('script[type*=view]').length",
+        )
         wait(driver, "return [...document.querySelectorAll('.lbg-caption')].every((p) => p.textContent)")
         return driver
 
@@ -213,7 +247,9 @@ def reads(driver):
 
 
 def hand(driver):
-    return driver.execute_script("return [...document.querySelectorAll('.hand')].map((line) => +line.getAttribute('x1'))")
+    return driver.execute_script(
+        "return [...document.querySelectorAll('.hand')].map((line) => +line.getAttribute('x1'))"
+    )
 
 
 def test_batch_size_follows_the_arrow_keys(show):
@@ -268,7 +304,9 @@ def test_path_follows_slider_path_and_trial(show):
     assert "grey floor line" in caption(driver)
     assert driver.execute_script("return document.querySelectorAll('.floor').length") == 1
     pick(driver, "linear")  # the path, already chosen: nothing changes
-    driver.execute_script("document.querySelectorAll('fieldset')[1].querySelectorAll('input')[1].click()")  # linear loss axis
+    driver.execute_script(
+        "document.querySelectorAll('fieldset')[1].querySelectorAll('input')[1].click()"
+    )  # linear loss axis
     assert driver.execute_script("return document.querySelectorAll('.floor').length") == 0
     assert "floor" not in caption(driver)
     pick(driver, "curvilinear")  # has points 0, 0.5, 1: stays at 0.5
@@ -302,7 +340,9 @@ def test_controls_have_names_and_pictures_have_words(show):
     driver = show(batch_sizes(), paths(), epsilons())
     nameless = "return [...document.querySelectorAll('.lbg input, .lbg select')].filter((c) => !c.labels.length).length"
     assert driver.execute_script(nameless) == 0
-    charts = driver.execute_script("return [...document.querySelectorAll('.lbg-plots svg')].map((s) => [s.getAttribute('role'), s.getAttribute('aria-label')])")
+    charts = driver.execute_script(
+        "return [...document.querySelectorAll('.lbg-plots svg')].map((s) => [s.getAttribute('role'), s.getAttribute('aria-label')])"
+    )
     assert len(charts) == 5
     assert all(role == "img" and len(words) > 20 for role, words in charts)
     ids = driver.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
@@ -310,7 +350,9 @@ def test_controls_have_names_and_pictures_have_words(show):
     live = driver.execute_script("return [...document.querySelectorAll('[aria-live=polite]')].map((p) => p.className)")
     assert live == ["lbg-caption"] * 3
     # not by colour alone: dashes and shapes differ
-    dashes = driver.execute_script("return [...document.querySelectorAll('.lbg-legend .line')].map((p) => getComputedStyle(p).strokeDasharray)")
+    dashes = driver.execute_script(
+        "return [...document.querySelectorAll('.lbg-legend .line')].map((p) => getComputedStyle(p).strokeDasharray)"
+    )
     assert len(set(dashes[-2:])) == 2
 
 
@@ -318,7 +360,9 @@ def test_controls_have_names_and_pictures_have_words(show):
 def test_fits_a_phone(show, make):
     driver = show(make())
     size(driver, 360, 800)
-    wait(driver, "return document.querySelector('.lbg-plots svg').getAttribute('width') < 360")  # drawn anew, not only squeezed
+    wait(
+        driver, "return document.querySelector('.lbg-plots svg').getAttribute('width') < 360"
+    )  # drawn anew, not only squeezed
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
     outside = """return [...document.querySelectorAll('.lbg, .lbg *')].filter((e) => {
         const r = e.getBoundingClientRect(); return r.width && (r.right > 360.5 || r.left < -0.5) }).map((e) => e.outerHTML.slice(0, 90))"""
@@ -382,7 +426,9 @@ class Promises(anywidget.AnyWidget):
 def test_runtime_keeps_anywidgets_promises(show):
     driver = show(Promises())
     assert caption(driver) == "initialize; n is 2"
-    assert driver.execute_script("return getComputedStyle(document.querySelector('.lbg-caption')).color") == "rgb(1, 2, 3)"
+    assert (
+        driver.execute_script("return getComputedStyle(document.querySelector('.lbg-caption')).color") == "rgb(1, 2, 3)"
+    )
 
 
 def test_arrays_may_lie_at_an_odd_place_in_a_message(show):
@@ -417,7 +463,9 @@ def test_book_keeps_the_picture_for_readers_without_javascript():
     document = new_document("page", get_default_settings(Parser))
     widget = part(VIEW, nodes.raw("", "<script></script>", format="html"))
     words = part("text/plain", nodes.literal_block("", "From 8\nto 32."))
-    document += nodes.container("", widget, part("image/png", nodes.image(uri="a.png")), words, nb_element="mime_bundle")
+    document += nodes.container(
+        "", widget, part("image/png", nodes.image(uri="a.png")), words, nb_element="mime_bundle"
+    )
     builder = type("Builder", (), {"format": "html"})
     add_pictures(type("App", (), {"builder": builder}), document)
     text = re.sub(r"\s+", " ", widget.pformat())

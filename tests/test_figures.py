@@ -24,16 +24,49 @@ class Made:
     def train(self, of, test=98.0, loss=0.1, distance=1.0, hits=None, diverged=False, **history):
         both = {split: {"loss": loss, "accuracy": test} for split in ("train", "test")}
         more = {} if hits is None else {"hits": np.packbits(hits).tobytes().hex()}
-        self.store.put(units.train(of), {"diverged": diverged, **({} if diverged else {
-            "epochs": 2, "distance": distance, "final": {mode: both for mode in ("batch", "recalibrated", "frozen")}, **more}),
-            "history": {"train_accuracy": [99.0, 99.5], "test_accuracy": [97.0, test], **history}}, {})
+        self.store.put(
+            units.train(of),
+            {
+                "diverged": diverged,
+                **(
+                    {}
+                    if diverged
+                    else {
+                        "epochs": 2,
+                        "distance": distance,
+                        "final": {mode: both for mode in ("batch", "recalibrated", "frozen")},
+                        **more,
+                    }
+                ),
+                "history": {"train_accuracy": [99.0, 99.5], "test_accuracy": [97.0, test], **history},
+            },
+            {},
+        )
 
     def sharp(self, of, value, f0=0.1, epsilons=units.EPSILONS, unit=units.sharpness, **settings):
         """Sharpness in proportion to epsilon, `value` at 1e-3; None: measured, without a value."""
         made = unit(of, **settings)
-        self.store.put(made, {"diverged": False, "values": [] if value is None else [
-            {"epsilon": e, "value": value * e / 1e-3, "first_order": 0.5, "f0": f0, "accuracy_at_maximizer": 50.0,
-             "fmax": f0 + value * e / 1e-3 * (1 + f0) / 100, "frozen": {"value": 2 * value}} for e in made["epsilons"]]}, {})
+        self.store.put(
+            made,
+            {
+                "diverged": False,
+                "values": []
+                if value is None
+                else [
+                    {
+                        "epsilon": e,
+                        "value": value * e / 1e-3,
+                        "first_order": 0.5,
+                        "f0": f0,
+                        "accuracy_at_maximizer": 50.0,
+                        "fmax": f0 + value * e / 1e-3 * (1 + f0) / 100,
+                        "frozen": {"value": 2 * value},
+                    }
+                    for e in made["epsilons"]
+                ],
+            },
+            {},
+        )
 
     def pairs(self, network="F1", accuracy=PAIR, sharp=((1.0, 2.0), (100.0, 150.0)), **settings):
         for arm, (accuracies, values) in enumerate(zip(accuracy, sharp)):
@@ -60,7 +93,9 @@ def row(text, *beginning):
 
 def curves(ax):
     """The lines of a panel that have a label for the legend, as arrays (x, y) by label."""
-    return {line.get_label(): np.array(line.get_data(), float) for line in ax.lines if not line.get_label().startswith("_")}
+    return {
+        line.get_label(): np.array(line.get_data(), float) for line in ax.lines if not line.get_label().startswith("_")
+    }
 
 
 def words(figure):
@@ -74,8 +109,9 @@ def test_every_experiment_has_its_table_or_figure():
     assert set(experiments.EXPERIMENTS) <= set(figures.ALL)
 
 
-@pytest.mark.parametrize("name", [
-    name for name in figures.ALL if name not in ("fig1", "fig4_whole", "fig5_controls")])  # the last two are fig4 and fig5
+@pytest.mark.parametrize(
+    "name", [name for name in figures.ALL if name not in ("fig1", "fig4_whole", "fig5_controls")]
+)  # the last two are fig4 and fig5
 def test_over_an_empty_store_everything_says_pending(made, name):
     drawn = figures.ALL[name]()
     assert "pending" in (str(drawn) if isinstance(drawn, figures.Text) else words(drawn))
@@ -100,15 +136,26 @@ def test_at_tiny_scale_nothing_waits(made, monkeypatch):
 def test_table_2_has_our_mean_and_deviation_beside_the_papers(made):
     made.pairs()
     assert row(figures.table2(("F1",)), "F1", "test")[2:] == [
-        "98.10 ± 0.10 %", "98.03 ± 0.07 %", "97.80 ± 0.10 %", "97.81 ± 0.07 %"]
+        "98.10 ± 0.10 %",
+        "98.03 ± 0.07 %",
+        "97.80 ± 0.10 %",
+        "97.81 ± 0.07 %",
+    ]
     assert row(figures.table2(), "C1", "test")[2:] == ["pending", "80.04 ± 0.12 %", "pending", "77.26 ± 0.42 %"]
 
 
-@pytest.mark.parametrize("accuracy, words", [
-    (AHEAD, "Verdict: holds.** F1: SB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
-    (AHEAD[::-1], "Verdict: does not hold here.** F1: LB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
-    (PAIR, "Verdict: undecided.** F1: SB is ahead by 0.30 points (95 % interval: from LB ahead by 0.20 to SB ahead by 0.80)"),
-    (([98.1], [97.8]), "Verdict: undecided.** F1: SB is ahead by 0.30 points (no interval)")])
+@pytest.mark.parametrize(
+    "accuracy, words",
+    [
+        (AHEAD, "Verdict: holds.** F1: SB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
+        (AHEAD[::-1], "Verdict: does not hold here.** F1: LB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
+        (
+            PAIR,
+            "Verdict: undecided.** F1: SB is ahead by 0.30 points (95 % interval: from LB ahead by 0.20 to SB ahead by 0.80)",
+        ),
+        (([98.1], [97.8]), "Verdict: undecided.** F1: SB is ahead by 0.30 points (no interval)"),
+    ],
+)
 def test_verdict_2_says_who_leads_the_right_way_round(made, accuracy, words):
     """By hand: 0.2667 with a deviation of 0.0577 over three seeds, t = 4.303."""
     made.pairs(accuracy=accuracy)
@@ -118,10 +165,16 @@ def test_verdict_2_says_who_leads_the_right_way_round(made, accuracy, words):
     assert "pending** for F2, C1" in str(figures.verdict2())
 
 
-@pytest.mark.parametrize("accuracy, words", [
-    (([98.1, 98.0, 98.2], [97.87, 97.78, 97.98]), "Size: reproduced; ours is 1.0 times the paper's"),
-    (([99.9, 99.9, 99.9], [97.9, 97.8, 97.7]), "Size: differs; ours is 9.5 times"), (PAIR, "Size: undecided; ours is 1.4 times"),
-    ((AHEAD[1], AHEAD[0]), "Size: differs; ours is of the other sign"), (([98.1], [97.8]), "Size: undecided, one trial gives no interval")])
+@pytest.mark.parametrize(
+    "accuracy, words",
+    [
+        (([98.1, 98.0, 98.2], [97.87, 97.78, 97.98]), "Size: reproduced; ours is 1.0 times the paper's"),
+        (([99.9, 99.9, 99.9], [97.9, 97.8, 97.7]), "Size: differs; ours is 9.5 times"),
+        (PAIR, "Size: undecided; ours is 1.4 times"),
+        ((AHEAD[1], AHEAD[0]), "Size: differs; ours is of the other sign"),
+        (([98.1], [97.8]), "Size: undecided, one trial gives no interval"),
+    ],
+)
 def test_verdict_2_tells_size_apart_from_direction(made, accuracy, words):
     made.pairs(accuracy=accuracy)
     assert words in str(figures.verdict2("F1"))
@@ -143,7 +196,10 @@ def test_where_every_run_diverged_nothing_is_pending(made):
         for of in units.pair("F1", trial):
             made.train(of, diverged=True)
     text = str(figures.verdict2("F1"))
-    assert "Verdict: undecided.** F1: no gap can be had, 0 trials of 5, 5 diverged or without a value." in text and "pending" not in text
+    assert (
+        "Verdict: undecided.** F1: no gap can be had, 0 trials of 5, 5 diverged or without a value." in text
+        and "pending" not in text
+    )
 
 
 def test_hits_are_read_as_they_were_stored(made):
@@ -159,15 +215,24 @@ def test_verdict_3_compares_on_a_log_scale(made):
     assert f"LB is {ratio:.1f} times as sharp as SB" in text and "The paper has 166.8 times" in text
     assert "**Verdict: holds.** LB sharper than SB: holds in 2 of 2 measured cells. Size: undecided in 2." in text
     both = str(figures.verdict3())
-    assert "holds in part.** LB sharper than SB: holds in 2 of 2 measured cells, all of one network (12 in the table)" in both
+    assert (
+        "holds in part.** LB sharper than SB: holds in 2 of 2 measured cells, all of one network (12 in the table)"
+        in both
+    )
     assert "Pending: F2, C1, C2, C3, C4." in both
     made.pairs("C1")
-    assert "**Verdict: holds.** LB sharper than SB: holds in 4 of 4 measured cells (12 in the table)" in str(figures.verdict3())
+    assert "**Verdict: holds.** LB sharper than SB: holds in 4 of 4 measured cells (12 in the table)" in str(
+        figures.verdict3()
+    )
 
 
-@pytest.mark.parametrize("sharp, words", [
-    (((1.0, 1.1, 1.2), (160.0, 190.0, 200.0)), "Size: reproduced; ours is 1.0 times"),
-    (((0.1, 0.11, 0.12), (1600.0, 1900.0, 2000.0)), "Size: differs; ours is 99")])
+@pytest.mark.parametrize(
+    "sharp, words",
+    [
+        (((1.0, 1.1, 1.2), (160.0, 190.0, 200.0)), "Size: reproduced; ours is 1.0 times"),
+        (((0.1, 0.11, 0.12), (1600.0, 1900.0, 2000.0)), "Size: differs; ours is 99"),
+    ],
+)
 def test_verdict_3_does_not_call_a_size_reproduced_that_is_not(made, sharp, words):
     """The paper's C1 at 1e-3 has 24.7 times, with an interval from 20.6 to 29.7."""
     factor = (28.58 / 707.23) * 166.8
@@ -199,7 +264,10 @@ def test_table_3_has_both_arms_at_the_others_filter_norms(made):
     made.sharp(pairs[0][0], None, match="norms", to=pairs[0][1])  # measured, and there is no such network
     text = figures.table3("F1")
     assert row(text, "F1", "1e-3", "LB")[-1] == "6.00 ± 1.41" and row(text, "F1", "5e-4", "LB")[-1] == "3.00 ± 0.71"
-    assert row(text, "F1", "1e-3", "SB")[-1] == "1 diverged or without a value" and row(figures.table3(), "C4", "1e-3", "SB")[-1] == "pending"
+    assert (
+        row(text, "F1", "1e-3", "SB")[-1] == "1 diverged or without a value"
+        and row(figures.table3(), "C4", "1e-3", "SB")[-1] == "pending"
+    )
     assert "filter norms" not in str(figures.table4("F1"))
 
 
@@ -208,15 +276,27 @@ def _path(made, kind, small, large):
     alpha = np.linspace(-1, 2, 7)
     for trial, (a, b) in enumerate(zip(small, large)):
         f = list(np.minimum(a * alpha**2, b * (alpha - 1) ** 2))
-        made.store.put(units.path(*units.pair("F1", trial), kind), {"diverged": False, "alpha": list(alpha), **dict.fromkeys(
-            ("train_loss", "test_loss", "train_accuracy", "test_accuracy"), f)}, {})
+        made.store.put(
+            units.path(*units.pair("F1", trial), kind),
+            {
+                "diverged": False,
+                "alpha": list(alpha),
+                **dict.fromkeys(("train_loss", "test_loss", "train_accuracy", "test_accuracy"), f),
+            },
+            {},
+        )
 
 
-@pytest.mark.parametrize("large, words", [
-    ((2.98, 3.0, 2.97), "curvilinear path, does not hold here.** F1: On the curvilinear path f rises"),
-    ((2.98, 3.0, 2.97), "(SB is as steep as LB: 1.00 times as much round LB, 95 % interval 1.00 to 1.01; 3 pairs)"),
-    ((9.0, 9.3, 8.8), "curvilinear path, undecided"), ((29.0, 30.0, 30.0), "curvilinear path, holds"),
-    ((29.0,), "curvilinear path, undecided")])
+@pytest.mark.parametrize(
+    "large, words",
+    [
+        ((2.98, 3.0, 2.97), "curvilinear path, does not hold here.** F1: On the curvilinear path f rises"),
+        ((2.98, 3.0, 2.97), "(SB is as steep as LB: 1.00 times as much round LB, 95 % interval 1.00 to 1.01; 3 pairs)"),
+        ((9.0, 9.3, 8.8), "curvilinear path, undecided"),
+        ((29.0, 30.0, 30.0), "curvilinear path, holds"),
+        ((29.0,), "curvilinear path, undecided"),
+    ],
+)
 def test_a_path_is_judged_by_an_interval_and_by_what_a_plot_shows(made, large, words):
     _path(made, "curvilinear", (2.97, 2.98, 2.97)[: len(large)], large)
     assert words in str(figures.path_verdict("F1"))
@@ -224,7 +304,9 @@ def test_a_path_is_judged_by_an_interval_and_by_what_a_plot_shows(made, large, w
 
 def test_f_that_does_not_rise_has_no_ratio(made):
     _path(made, "linear", (0.0, 1.0, 1.0), (2.0, 2.0, 2.0))
-    assert "linear path, undecided" in str(figures.path_verdict("F1")) and "no ratio can be had" in str(figures.path_verdict("F1"))
+    assert "linear path, undecided" in str(figures.path_verdict("F1")) and "no ratio can be had" in str(
+        figures.path_verdict("F1")
+    )
 
 
 def test_the_laboratory_is_told_the_right_way_round(made):
@@ -233,8 +315,14 @@ def test_the_laboratory_is_told_the_right_way_round(made):
             made.train(units.laboratory("mlp", batch, trial), accuracy)
             made.sharp(units.laboratory("mlp", batch, trial), sharp)
     text = str(figures.laboratory_verdict("mlp", 8))
-    assert "that the small batch tests better does not hold here; that the large batch is sharper does not hold here." in text
-    assert "Batch 1,000 is ahead by 1.10 points (95 % interval 0.85 to 1.35), and batch 8 is 1.8 times as sharp as batch 1,000" in text
+    assert (
+        "that the small batch tests better does not hold here; that the large batch is sharper does not hold here."
+        in text
+    )
+    assert (
+        "Batch 1,000 is ahead by 1.10 points (95 % interval 0.85 to 1.35), and batch 8 is 1.8 times as sharp as batch 1,000"
+        in text
+    )
 
 
 def test_growth_has_the_exponent_and_the_epsilon_at_which_f_rises(made):
@@ -253,8 +341,11 @@ def test_the_solver_story_says_when_the_literal_metric_flips(made):
             made.sharp(of, value, solver="literal")
     text = str(figures.solver_verdict())
     assert "turns the ranking round" in text and "LB comes out flatter than SB in 2 of 2" in text
-    assert row(figures.solvers(), "F1", "`literal`, scale 1")[2:5] == ["0.90 ± 0.00 (0.90, 0.90)", "0.10 ± 0.00 (0.10, 0.10)",
-                                                                       "0.1 times (0.1 to 0.1)"]
+    assert row(figures.solvers(), "F1", "`literal`, scale 1")[2:5] == [
+        "0.90 ± 0.00 (0.90, 0.90)",
+        "0.10 ± 0.00 (0.10, 0.10)",
+        "0.1 times (0.1 to 0.1)",
+    ]
 
 
 def test_where_literal_ranks_as_best_does_is_told_by_network(made):
@@ -265,10 +356,18 @@ def test_where_literal_ranks_as_best_does_is_told_by_network(made):
                 made.sharp(of, value, solver="literal")
                 made.sharp(of, 10 * value if network == "mlp" else (1.0, 100.0)[of.batch_size > 256])
     text = str(figures.literal_ranking())
-    assert "- F1, batch 256 and 6,000: `literal` turns the ranking of `best` round. It finds the large batch the sharper in 0 of 2 trials, `best` in 2." in text
-    assert "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2 trials, `best` in 2." in text
+    assert (
+        "- F1, batch 256 and 6,000: `literal` turns the ranking of `best` round. It finds the large batch the sharper in 0 of 2 trials, `best` in 2."
+        in text
+    )
+    assert (
+        "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2 trials, `best` in 2."
+        in text
+    )
     made.sharp(units.pair("F1", 1)[1], 5.0, solver="literal")
-    assert "F1, batch 256 and 6,000: `literal` turns the ranking of `best` round in 1 of 2 trials" in str(figures.literal_ranking("F1"))
+    assert "F1, batch 256 and 6,000: `literal` turns the ranking of `best` round in 1 of 2 trials" in str(
+        figures.literal_ranking("F1")
+    )
 
 
 def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
@@ -278,14 +377,21 @@ def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
         for of, off in zip(units.pair("F1", trial), (0.0, -0.1 * (trial + 1))):
             document = stored.result(units.train(of))
             value = document["final"]["recalibrated"]["test"]["accuracy"]
-            final = {mode: {split: {"loss": 0.1, "accuracy": value + off * (mode == "batch") - 3 * off * (mode == "frozen")} for split in ("train", "test")}
-                     for mode in ("batch", "recalibrated", "frozen")}
+            final = {
+                mode: {
+                    split: {"loss": 0.1, "accuracy": value + off * (mode == "batch") - 3 * off * (mode == "frozen")}
+                    for split in ("train", "test")
+                }
+                for mode in ("batch", "recalibrated", "frozen")
+            }
             made.store.put(units.train(of), {**document, "final": final}, {})
     half = 4.302653 * 0.1 / math.sqrt(3)
     text = str(figures.evaluator("F1"))
     assert "F1, 3 pairs: recalibrated, SB's lead is 0.30 points; " in text
     assert f"statistics make it wider by 0.20 points (95 % interval {0.2 - half:.2f} to {0.2 + half:.2f})" in text
-    assert f"averages make it narrower by 0.60 points (95 % interval {0.6 - 3 * half:.2f} to {0.6 + 3 * half:.2f})" in text
+    assert (
+        f"averages make it narrower by 0.60 points (95 % interval {0.6 - 3 * half:.2f} to {0.6 + 3 * half:.2f})" in text
+    )
 
 
 def test_a_goal_in_the_loss_is_one_loss_only_where_f_is(made):
@@ -293,7 +399,10 @@ def test_a_goal_in_the_loss_is_one_loss_only_where_f_is(made):
     settings = controls.run_settings("matched_loss", "F1")[0]
     for of, loss in zip(units.pair("F1", 0, **settings), (0.001, 0.0002)):
         made.train(of, loss=loss)
-    assert "f ended at 0.0010 for SB and 0.0002 for LB: not the same training loss, the highest is 5.0 times the lowest" in str(figures.matched_loss("F1"))
+    assert (
+        "f ended at 0.0010 for SB and 0.0002 for LB: not the same training loss, the highest is 5.0 times the lowest"
+        in str(figures.matched_loss("F1"))
+    )
 
 
 def test_distances_know_the_papers_range_and_the_random_walk(made):
@@ -307,7 +416,11 @@ def test_stopping_early_is_weighed_against_the_last_epoch(made):
     made.train(small, test_accuracy=[90.0, 98.5, 98.0])
     made.train(large, test_accuracy=[90.0, 97.0, 97.0])
     text = str(figures.peaks("F1"))
-    assert "falls by 0.50 points for SB and by 0.00 for LB" in text and "SB is ahead by 1.50 points" in text and "at the end, SB by 1.00" in text
+    assert (
+        "falls by 0.50 points for SB and by 0.00 for LB" in text
+        and "SB is ahead by 1.50 points" in text
+        and "at the end, SB by 1.00" in text
+    )
 
 
 def test_the_papers_numbers_are_complete():
@@ -326,7 +439,9 @@ def test_a_control_stands_below_the_papers_setting(made):
             settled = experiments.settled(of)
             made.train(settled, accuracy + (trial if of.batch_size == 256 else 2 - trial) / 10, loss=0.001)
             made.sharp(settled, value + trial)
-    before, after = (row(figures.settled("F1"), "F1", setting) for setting in ("as in Table 2", "the rate falling to 0"))
+    before, after = (
+        row(figures.settled("F1"), "F1", setting) for setting in ("as in Table 2", "the rate falling to 0")
+    )
     assert before[2:4] == ["98.10 ± 0.10 (98.10, 98.00, 98.20)", "97.80 ± 0.10 (97.80, 97.90, 97.70)"]
     assert before[4].startswith("0.30 (") and before[-2:] == ["LB sharper", "2 of 5"]
     assert after[4].startswith("0.00 (-") and after[5] == "0.001 ± 0.00" and after[-2:] == ["not settled", "3 of 5"]
@@ -339,7 +454,12 @@ def test_what_cannot_be_measured_is_not_pending(made):
         made.sharp(small, 5.0, match="loss", to=large)
         made.sharp(large, None, match="loss", to=small)  # no temperature does it
     assert row(figures.temperature("F1"), "F1", "at the higher loss")[2:] == [
-        "5.00 ± 0.00 (5.00, 5.00)", "pending", "pending", "pending", "0 of 5; 2 without a value"]
+        "5.00 ± 0.00 (5.00, 5.00)",
+        "pending",
+        "pending",
+        "pending",
+        "0 of 5; 2 without a value",
+    ]
     diverged = units.pair("F1", 0, **experiments.OPTIMIZERS["ADAGRAD"])[1]
     made.train(diverged, diverged=True)
     made.store.put(units.sharpness(diverged), {"diverged": True}, {})
@@ -369,8 +489,21 @@ def test_table_4s_matrices_are_averaged_within_a_model(made):
     assert row(figures.ALL["table4_matrices"](), "F1", "mean of the 3 matrices")[2] == "10.00"
 
 
-@pytest.mark.parametrize("name", ["optimizers", "starts", "matched_loss", "patience", "adam_epsilon", "half_life", "longer",
-                                  "more_seeds", "text_variant", "no_dropout"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "optimizers",
+        "starts",
+        "matched_loss",
+        "patience",
+        "adam_epsilon",
+        "half_life",
+        "longer",
+        "more_seeds",
+        "text_variant",
+        "no_dropout",
+    ],
+)
 def test_what_a_control_trains_is_read_off_its_units(made, name):
     network = "C1" if name in ("text_variant", "no_dropout") else "F1"
     trial = 5 if name == "more_seeds" else 0
@@ -391,7 +524,10 @@ def test_the_printed_variant_is_held_against_the_papers_accuracy(made):
     made.pairs("C1", accuracy=([80.0, 80.2], [77.2, 77.4]))
     made.pairs("C1", accuracy=([70.0, 70.2], [67.2, 67.4]), variant="text")
     text = str(figures.text_variant("C1"))
-    assert "the code's variant is nearer to the paper's 80.04 and 77.26 %, 0.05 points off" in text and "the text's 9.95" in text
+    assert (
+        "the code's variant is nearer to the paper's 80.04 and 77.26 %, 0.05 points off" in text
+        and "the text's 9.95" in text
+    )
 
 
 def test_idle_coordinates_are_those_of_the_first_and_last_epoch(made):
@@ -405,7 +541,9 @@ def test_the_learning_rate_is_chosen_on_the_validation_split(made):
     for arm, best in ((0, 1e-3), (1, 1e-2)):
         for lr in rates:
             made.train(units.pair("F1", 0, dataset="mnist-val", lr=lr)[arm], 98.0 if lr == best else 97.0)
-            made.train(units.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0)  # the test set may say another thing
+            made.train(
+                units.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0
+            )  # the test set may say another thing
     chosen = row(figures.learning_rate_table("F1"), "F1", "**chosen: SB 0.001, LB 0.01**")
     assert chosen[2:7] == ["96.00", "95.00", "1.00", "98.00", "98.00"]
     left, _ = figures.learning_rates("F1").axes
@@ -430,10 +568,20 @@ def test_figure_6_is_read_at_equal_loss(made):
 
 def test_the_hessians_ends_and_predictions_are_told(made):
     for of, low in zip(units.pair("F1", 0), (-0.001, -3.0)):
-        made.store.put(units.spectrum(of), {
-            "diverged": False, "top": [50.0, 20.0], "bottom": low, "top_residuals": [0.01, 0.1], "bottom_residual": 0.01,
-            "nodes": [low, 0.0, 50.0], "weights": [0.1, 0.8, 0.1],
-            "in_top_space": [{"epsilon": e, "predicted": 100 * e, "measured": 200 * e} for e in units.EPSILONS]}, {})
+        made.store.put(
+            units.spectrum(of),
+            {
+                "diverged": False,
+                "top": [50.0, 20.0],
+                "bottom": low,
+                "top_residuals": [0.01, 0.1],
+                "bottom_residual": 0.01,
+                "nodes": [low, 0.0, 50.0],
+                "weights": [0.1, 0.8, 0.1],
+                "in_top_space": [{"epsilon": e, "predicted": 100 * e, "measured": 200 * e} for e in units.EPSILONS],
+            },
+            {},
+        )
     text = figures.top_space("F1")
     assert row(text, "F1", "LB, 0.001")[2:4] == ["0.10", "0.20"]
     assert "F1 SB: from -0.0010 (± 0.0100, not told from 0) to 50.00" in str(text)
@@ -445,11 +593,18 @@ def test_the_hessians_ends_and_predictions_are_told(made):
 
 def test_the_share_of_steep_directions_is_counted(made):
     _, large = units.pair("F1", 0)
-    made.store.put(units.directions(large), {"diverged": False, "length": 1.0, "random": [0.0, 0.1, 6.0, 0.2], "hessian": [100.0, 4.0]}, {})
+    made.store.put(
+        units.directions(large),
+        {"diverged": False, "length": 1.0, "random": [0.0, 0.1, 6.0, 0.2], "hessian": [100.0, 4.0]},
+        {},
+    )
     text = str(figures.steep_share("F1"))
     assert "LB: 25 % of 4 random directions" in text and "the largest rise, 100.00, and 1 of 2 of the Hessian's" in text
     lines = curves(figures.directions("F1").axes[0])
-    assert lines["LB, random"].tolist() == [[1, 2, 3, 4], [6.0, 0.2, 0.1, 0.0]] and lines["LB, 5 % of the largest"][1][0] == 5.0
+    assert (
+        lines["LB, random"].tolist() == [[1, 2, 3, 4], [6.0, 0.2, 0.1, 0.0]]
+        and lines["LB, 5 % of the largest"][1][0] == 5.0
+    )
 
 
 # -- pictures -----------------------------------------------------------------------------------------------------------
@@ -464,13 +619,27 @@ def test_figure_2_has_every_trial_and_the_means(made):
 
 def test_figure_3_has_loss_on_the_left_and_accuracy_on_the_right(made):
     for trial, unit in enumerate(units.path(*units.pair("C1", trial), "linear") for trial in range(2)):
-        made.store.put(unit, {"diverged": False, "alpha": [-1, 0, 1, 2], "train_loss": [5.0, 0.1, 0.2, None], "test_loss": [6.0, 1, 1, 7],
-                              "train_accuracy": [10, 99, 98, 10], "test_accuracy": [10, 80, 77, 10 + trial]}, {})
+        made.store.put(
+            unit,
+            {
+                "diverged": False,
+                "alpha": [-1, 0, 1, 2],
+                "train_loss": [5.0, 0.1, 0.2, None],
+                "test_loss": [6.0, 1, 1, 7],
+                "train_accuracy": [10, 99, 98, 10],
+                "test_accuracy": [10, 80, 77, 10 + trial],
+            },
+            {},
+        )
     figure = figures.fig3(("C1",))
     left, right = figure.axes
     np.testing.assert_array_equal(curves(left)["loss, train"], [[-1, 0, 1, 2], [5.0, 0.1, 0.2, np.nan]])
     assert right.lines[-1].get_ydata().tolist() == [10, 80, 77, 11] and right.lines[-1].get_linestyle() == "--"
-    assert "pending: 2 of 5 measured" in words(figure) and figure.get_facecolor()[:3] == (1, 1, 1)  # opaque, for dark mode
+    assert "pending: 2 of 5 measured" in words(figure) and figure.get_facecolor()[:3] == (
+        1,
+        1,
+        1,
+    )  # opaque, for dark mode
     assert len(figures.fig7(("C1",)).axes[0].lines) == 2  # the two ends
     assert "SB's norms" in words(figures.norm_matched_paths(("C1",)))
 
@@ -480,7 +649,9 @@ def test_figure_4_has_a_dot_a_trial_and_a_line_of_means(made):
         made.train(units.run("F1", 512, trial), accuracy)
         made.sharp(units.run("F1", 512, trial), (10.0, 1000.0)[trial])
     left, right = figures.fig4("F1").axes
-    assert left.lines[0].get_ydata().tolist()[:2] == [98.0, 97.0] and curves(left)["test accuracy"].ravel().tolist() == [512, 97.5]
+    assert left.lines[0].get_ydata().tolist()[:2] == [98.0, 97.0] and curves(left)[
+        "test accuracy"
+    ].ravel().tolist() == [512, 97.5]
     assert curves(right)["sharpness, epsilon 0.001"].ravel() == pytest.approx([512, 100])
 
 
@@ -492,8 +663,14 @@ def test_figure_5_has_the_restarts_over_sb_and_the_controls(made):
         made.train(experiments.warm_controls("F1", 0, k)["reverse"], 96.0)
     left, right = figures.fig5("F1").axes
     lines = curves(left)
-    assert lines["SB itself"].tolist() == [[1, 2], [95.0, 98.0]] and lines["LB from there"].tolist() == [[10, 20], [97.1, 97.2]]
-    assert lines["SB from LB's epoch"][1].tolist() == [96.0, 96.0] and curves(right)["LB from there"][1].tolist() == [10.0, 20.0]
+    assert lines["SB itself"].tolist() == [[1, 2], [95.0, 98.0]] and lines["LB from there"].tolist() == [
+        [10, 20],
+        [97.1, 97.2],
+    ]
+    assert lines["SB from LB's epoch"][1].tolist() == [96.0, 96.0] and curves(right)["LB from there"][1].tolist() == [
+        10.0,
+        20.0,
+    ]
 
 
 def test_the_noise_scale_is_drawn_where_it_was_found(made):
@@ -507,14 +684,24 @@ def test_the_noise_scale_is_drawn_where_it_was_found(made):
 def test_the_grid_of_epsilon_is_ringed_where_f_rises_by_a_tenth(made):
     made.sharp(units.pair("F1", 0)[1], 100.0, f0=0.0, unit=units.grid)
     ax = figures.epsilon_grid("F1").axes[0]
-    assert any(line.get_markersize() == 9 and line.get_xdata() == pytest.approx([1e-4]) and line.get_ydata() == [0.1] for line in ax.lines)
+    assert any(
+        line.get_markersize() == 9 and line.get_xdata() == pytest.approx([1e-4]) and line.get_ydata() == [0.1]
+        for line in ax.lines
+    )
     assert curves(ax)["LB"][1] == pytest.approx([1000 * e for e in units.GRID])
 
 
 def test_sisters_are_pairs_of_one_batch_size(made):
     a, b = experiments.sisters("F1", 0)["LB, same start"]
-    made.store.put(units.path(a, b, "linear"), {"diverged": False, "alpha": [0, 1], **{
-        f"{split}_{what}": [3.0, 4.0] for split in ("train", "test") for what in ("loss", "accuracy")}}, {})
+    made.store.put(
+        units.path(a, b, "linear"),
+        {
+            "diverged": False,
+            "alpha": [0, 1],
+            **{f"{split}_{what}": [3.0, 4.0] for split in ("train", "test") for what in ("loss", "accuracy")},
+        },
+        {},
+    )
     figure = figures.sisters("F1")
     panel = next(ax for ax in figure.axes if ax.get_title().startswith("F1: LB, same start"))
     assert curves(panel)["loss, train"][1].tolist() == [3.0, 4.0] and "LB'" in words(figure)
@@ -529,20 +716,29 @@ def test_the_landing_page_tells_where_each_batch_size_ended(made):
         made.train(units.laboratory("mlp-bn", b, 0), loss=0.001 if b < 1000 else 0.005)
     text = str(figures.where_ended())
     assert "Without batch norm, f ended at 0.0040 (batch 8) to 0.0050 (batch 1,000): the same training loss" in text
-    assert "With batch norm, f ended at 0.0010 (batch 8) to 0.0050 (batch 1,000): not the same training loss, the highest is 5.0 times" in text
+    assert (
+        "With batch norm, f ended at 0.0010 (batch 8) to 0.0050 (batch 1,000): not the same training loss, the highest is 5.0 times"
+        in text
+    )
 
 
 def test_what_the_landing_page_says_of_the_small_network_is_stored():
-    """"This small network does worse on new data with the large batch", as the slider's first picture is without batch norm."""
+    """ "This small network does worse on new data with the large batch", as the slider's first picture is without batch norm."""
     sizes = units.scale().laboratory
     small, large = ([units.laboratory("mlp", b, t) for t in units.scale().trials] for b in (sizes[0], sizes[-1]))
-    assert figures.gap(small, large).side(0) == 1 and figures.landing().meta["arms"][0] == "without batch norm" and figures.landing().arm == 0
+    assert (
+        figures.gap(small, large).side(0) == 1
+        and figures.landing().meta["arms"][0] == "without batch norm"
+        and figures.landing().arm == 0
+    )
 
 
 def test_the_readmes_picture_and_its_caption_are_of_the_present_results():
     """If not, draw it anew as `figures.landing` says, and put the caption below it."""
     image = pytest.importorskip("matplotlib.image")
-    drawn, kept = (image.imread(file) for file in (io.BytesIO(figures.landing().png()), ROOT / "book/images/phenomenon.png"))
+    drawn, kept = (
+        image.imread(file) for file in (io.BytesIO(figures.landing().png()), ROOT / "book/images/phenomenon.png")
+    )
     assert drawn.shape == kept.shape and np.abs(drawn - kept).mean() < 0.002
     assert f"(book/images/phenomenon.png)\n\n*{figures.where_ended()}*\n" in (ROOT / "README.md").read_text()
     assert figures.landing().meta["log"]
@@ -566,7 +762,9 @@ def test_packaged_documents_say_where_they_come_from(tmp_path):
             assert document["provenance"]["data"] is None
             continue
         run = lbgap.Run(**np.ravel(runs)[0])
-        own = run.dataset not in lbgap.data.CHECKSUMS or run.label_noise  # made from another, and without a checksum in the list
+        own = (
+            run.dataset not in lbgap.data.CHECKSUMS or run.label_noise
+        )  # made from another, and without a checksum in the list
         data = lbgap.load(run.dataset, "cpu", *run.noise).checksum if own else lbgap.data.CHECKSUMS[run.dataset]
         assert document["provenance"]["data"] == data
 
@@ -578,7 +776,9 @@ def test_packaged_minimizers_are_those_of_the_stored_runs(arm, name):
     if document is None:
         pytest.skip(f"the history of {name} is pending")
     held = {k: v for k, v in minimizer.history.items() if k in document["history"]}
-    assert minimizer.run == run and minimizer.epochs == 100 and held | {"epoch": 0} == document["history"] | {"epoch": 0}
+    assert (
+        minimizer.run == run and minimizer.epochs == 100 and held | {"epoch": 0} == document["history"] | {"epoch": 0}
+    )
     x0 = lbgap.objective.flat(lbgap.networks.build("F1", seed=run.init_seed).parameters())
     assert (minimizer.x - x0).double().norm().item() == pytest.approx(document["distance"], rel=1e-6)
 

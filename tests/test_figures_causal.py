@@ -10,9 +10,17 @@ from lbgap.figures.statistics import Compared
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])  # deviation 0.158
 APART = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # the same values, uncorrelated with JITTER
 SHAPES = {"flatter": 0.1, "as it is": 1.0, "sharper": 10.0}
-PLAIN = {("SB", s): 95.0 for s in SHAPES} | {(n, s): 93.0 for n in ("LB", "LB, noise injected", "LB, ghosts") for s in SHAPES}
+PLAIN = {("SB", s): 95.0 for s in SHAPES} | {
+    (n, s): 93.0 for n in ("LB", "LB, noise injected", "LB, ghosts") for s in SHAPES
+}
 SHARP = {(n, s): (1.0 if n == "SB" else 10.0) * c for (n, s), c in zip(PLAIN, 4 * list(SHAPES.values()))}
-FLAT, LB, SB, STEEP, NOISY = ("LB", "flatter"), ("LB", "as it is"), ("SB", "as it is"), ("SB", "sharper"), ("LB, noise injected", "as it is")
+FLAT, LB, SB, STEEP, NOISY = (
+    ("LB", "flatter"),
+    ("LB", "as it is"),
+    ("SB", "as it is"),
+    ("SB", "sharper"),
+    ("LB, noise injected", "as it is"),
+)
 
 
 def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=(), lucky=(), diverged=(), wide=()):
@@ -22,10 +30,22 @@ def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=()
             value = {**PLAIN, **accuracy}[cell] + JITTER[trial] * (20 if cell in wide else 1)
             loss, f = 1.0 if cell in missed else 1e-4, 1.0 if cell in (*missed, *lucky) else 1e-4
             final = {split: {"loss": f, "accuracy": value} for split in ("train", "test")}
-            store.put(units.train(of), {"diverged": cell in diverged, "epochs": 7, "final": {"batch": final, "recalibrated": final},
-                                        "history": {"running_loss": [1.0] + 3 * [loss], "train_loss": [1.0] + 3 * [f]}}, {})
+            store.put(
+                units.train(of),
+                {
+                    "diverged": cell in diverged,
+                    "epochs": 7,
+                    "final": {"batch": final, "recalibrated": final},
+                    "history": {"running_loss": [1.0] + 3 * [loss], "train_loss": [1.0] + 3 * [f]},
+                },
+                {},
+            )
             found = {**SHARP, **sharp}[cell] * np.exp((JITTER if cell[1] == "as it is" else APART)[trial])
-            store.put(units.sharpness(of, (1e-3,)), {"diverged": cell in diverged, "values": [{"epsilon": 1e-3, "value": found}]}, {})
+            store.put(
+                units.sharpness(of, (1e-3,)),
+                {"diverged": cell in diverged, "values": [{"epsilon": 1e-3, "value": found}]},
+                {},
+            )
 
 
 def answer(number, network="mlp"):
@@ -39,38 +59,62 @@ def test_whether_there_is_a_gap(store, accuracy, word):
     assert answer("0") == word
 
 
-@pytest.mark.parametrize("settings, word", [
-    (dict(accuracy={FLAT: 95.0}), "closes the gap"), (dict(accuracy={FLAT: 93.8}), "narrows the gap"),
-    (dict(accuracy={FLAT: 94.0}), "narrows the gap"),  # half of it: the rest is not shown to be below the margin
-    ({}, "does nothing"), (dict(accuracy={FLAT: 92.0}), "hurts"), (dict(wide=[FLAT]), "not settled"),
-    (dict(sharp={FLAT: 3.0}), "does nothing, but it is not as flat as SB"),
-    (dict(sharp={FLAT: 3.0}, accuracy={FLAT: 93.8}), "narrows the gap, but it is not as flat as SB"),
-    (dict(sharp={FLAT: 3.0}, accuracy={FLAT: 95.0}), "closes the gap"),  # although not as flat
-    (dict(accuracy={SB: 93.0, FLAT: 95.0}), "raises accuracy, though there is no gap"), (dict(accuracy={SB: 93.0}), "does nothing"),
-    (dict(accuracy={SB: 93.0, FLAT: 92.0}), "hurts"), (dict(accuracy={SB: 93.0}, wide=[FLAT]), "not settled"),
-    (dict(sharp={FLAT: 10.0}, accuracy={FLAT: 95.0}), "no answer: the manipulation check failed (LB, flatter)"),
-    (dict(sharp={FLAT: 20.0}), "no answer: the manipulation check failed (LB, flatter)"),
-    (dict(missed=[FLAT]), "no answer: LB, flatter did not come to the training loss"),
-    (dict(diverged=[SB]), "no answer: SB, as it is did not come to the training loss"),
-    (dict(trials=range(4)), "pending")])
+@pytest.mark.parametrize(
+    "settings, word",
+    [
+        (dict(accuracy={FLAT: 95.0}), "closes the gap"),
+        (dict(accuracy={FLAT: 93.8}), "narrows the gap"),
+        (dict(accuracy={FLAT: 94.0}), "narrows the gap"),  # half of it: the rest is not shown to be below the margin
+        ({}, "does nothing"),
+        (dict(accuracy={FLAT: 92.0}), "hurts"),
+        (dict(wide=[FLAT]), "not settled"),
+        (dict(sharp={FLAT: 3.0}), "does nothing, but it is not as flat as SB"),
+        (dict(sharp={FLAT: 3.0}, accuracy={FLAT: 93.8}), "narrows the gap, but it is not as flat as SB"),
+        (dict(sharp={FLAT: 3.0}, accuracy={FLAT: 95.0}), "closes the gap"),  # although not as flat
+        (dict(accuracy={SB: 93.0, FLAT: 95.0}), "raises accuracy, though there is no gap"),
+        (dict(accuracy={SB: 93.0}), "does nothing"),
+        (dict(accuracy={SB: 93.0, FLAT: 92.0}), "hurts"),
+        (dict(accuracy={SB: 93.0}, wide=[FLAT]), "not settled"),
+        (dict(sharp={FLAT: 10.0}, accuracy={FLAT: 95.0}), "no answer: the manipulation check failed (LB, flatter)"),
+        (dict(sharp={FLAT: 20.0}), "no answer: the manipulation check failed (LB, flatter)"),
+        (dict(missed=[FLAT]), "no answer: LB, flatter did not come to the training loss"),
+        (dict(diverged=[SB]), "no answer: SB, as it is did not come to the training loss"),
+        (dict(trials=range(4)), "pending"),
+    ],
+)
 def test_a_flatter_large_batch(store, settings, word):
     fill(store, **{**settings, "sharp": {FLAT: 1.0} | settings.get("sharp", {})})
     assert answer("1") == word
 
 
-@pytest.mark.parametrize("settings, word", [
-    ({}, "keeps"), (dict(accuracy={STEEP: 94.0}), "loses"), (dict(accuracy={STEEP: 96.0}), "gains"), (dict(wide=[STEEP]), "not settled"),
-    (dict(sharp={STEEP: 3.0}), "keeps, but it is not as sharp as LB"), (dict(sharp={STEEP: 3.0}, accuracy={STEEP: 94.0}), "loses"),
-    (dict(sharp={STEEP: 1.0}), "no answer: the manipulation check failed (SB, sharper)"),
-    (dict(missed=[STEEP]), "no answer: SB, sharper did not come to the training loss"), (dict(trials=range(1)), "pending")])
+@pytest.mark.parametrize(
+    "settings, word",
+    [
+        ({}, "keeps"),
+        (dict(accuracy={STEEP: 94.0}), "loses"),
+        (dict(accuracy={STEEP: 96.0}), "gains"),
+        (dict(wide=[STEEP]), "not settled"),
+        (dict(sharp={STEEP: 3.0}), "keeps, but it is not as sharp as LB"),
+        (dict(sharp={STEEP: 3.0}, accuracy={STEEP: 94.0}), "loses"),
+        (dict(sharp={STEEP: 1.0}), "no answer: the manipulation check failed (SB, sharper)"),
+        (dict(missed=[STEEP]), "no answer: SB, sharper did not come to the training loss"),
+        (dict(trials=range(1)), "pending"),
+    ],
+)
 def test_a_sharper_small_batch(store, settings, word):
     fill(store, **settings)
     assert answer("2") == word
 
 
-@pytest.mark.parametrize("accuracy, sharp, word", [
-    (95.0, 10.0, "closes the gap, without a change of sharpness shown"), (93.8, 1.0, "narrows the gap, and flattens"),
-    (93.0, 50.0, "does nothing, and sharpens"), (92.0, 10.0, "hurts, without a change of sharpness shown")])
+@pytest.mark.parametrize(
+    "accuracy, sharp, word",
+    [
+        (95.0, 10.0, "closes the gap, without a change of sharpness shown"),
+        (93.8, 1.0, "narrows the gap, and flattens"),
+        (93.0, 50.0, "does nothing, and sharpens"),
+        (92.0, 10.0, "hurts, without a change of sharpness shown"),
+    ],
+)
 def test_noise_alone(store, accuracy, sharp, word):
     fill(store, accuracy={NOISY: accuracy}, sharp={NOISY: sharp})
     assert answer("3") == word and not any("ghosts" in question for question in causal.answers("mlp"))
@@ -78,15 +122,26 @@ def test_noise_alone(store, accuracy, sharp, word):
 
 def test_a_running_loss_that_is_small_by_luck_is_not_the_training_loss(store):
     fill(store, lucky=[NOISY])
-    assert answer("3") == "no answer: LB, noise injected, as it is did not come to the training loss" and answer("2") == "keeps"
+    assert (
+        answer("3") == "no answer: LB, noise injected, as it is did not come to the training loss"
+        and answer("2") == "keeps"
+    )
 
 
 def test_with_batch_norm_one_epoch_below_the_loss_is_no_arrival(store):
     fill(store, "F1-5k")
     of = treatments.cells("F1-5k", 0)[SB]
     final = {split: {"loss": 1e-4, "accuracy": 95.0} for split in ("train", "test")}
-    store.put(units.train(of), {"diverged": False, "epochs": 2, "final": {"batch": final, "recalibrated": final},
-                                "history": {"running_loss": [1.0, 1.0, 1e-4], "train_loss": [1e-4, 1.0, 1e-4]}}, {})
+    store.put(
+        units.train(of),
+        {
+            "diverged": False,
+            "epochs": 2,
+            "final": {"batch": final, "recalibrated": final},
+            "history": {"running_loss": [1.0, 1.0, 1e-4], "train_loss": [1e-4, 1.0, 1e-4]},
+        },
+        {},
+    )
     assert answer("3. LB, ghosts", "F1-5k").startswith("no answer: SB, as it is")
 
 
@@ -95,7 +150,9 @@ def test_ghosts_where_there_is_batch_norm(store):
     assert answer("3. LB, ghosts", "F1-5k") == "closes the gap, without a change of sharpness shown"
 
 
-@pytest.mark.parametrize("accuracy, word", [(93.0, "SB is still ahead"), (95.0, "no lead shown"), (97.0, "LB is ahead")])
+@pytest.mark.parametrize(
+    "accuracy, word", [(93.0, "SB is still ahead"), (95.0, "no lead shown"), (97.0, "LB is ahead")]
+)
 def test_both_made_flatter(store, accuracy, word):
     fill(store, accuracy={FLAT: accuracy})
     assert answer("4") == word
@@ -112,11 +169,19 @@ def test_a_check_is_corrected_for_being_one_of_six(store):
     fill(store, sharp={FLAT: 10.0 * close})
     found = causal.checks("mlp")[FLAT]
     assert found.ratio.value == pytest.approx(close) and found.ratio.p == pytest.approx(0.0399, abs=1e-4)
-    assert found.ratio.side(1) == -1 and found.p == pytest.approx(found.ratio.p)  # the largest of the six is multiplied by one
+    assert found.ratio.side(1) == -1 and found.p == pytest.approx(
+        found.ratio.p
+    )  # the largest of the six is multiplied by one
     assert found.passed
     fill(store, sharp={FLAT: 10.0 * close, STEEP: 1 / close})
     assert [round(causal.checks("mlp")[cell].p / found.ratio.p, 3) for cell in (FLAT, STEEP)] == [2.0, 2.0]
-    fill(store, sharp={cell: SHARP[cell[0], "as it is"] * close ** (1 if cell[1] == "flatter" else -1) for cell in causal.checks("mlp")})
+    fill(
+        store,
+        sharp={
+            cell: SHARP[cell[0], "as it is"] * close ** (1 if cell[1] == "flatter" else -1)
+            for cell in causal.checks("mlp")
+        },
+    )
     assert [check.passed for check in causal.checks("mlp").values()] == 6 * [False]
     text = str(figures.causal_checks("mlp"))
     assert text.count("**failed**") == 6 and "SB, flatter **failed** (0.7 times (0.6 to 1.0) as sharp)" in text
@@ -148,8 +213,10 @@ def test_the_table_has_every_number_of_a_cell(store):
 
 def test_where_f_ended_is_told_of_the_cells_that_came_to_the_loss(store):
     fill(store, missed=[STEEP])
-    assert "mlp, 8 cells that came to the loss: f ended at 0.0001 (SB, flatter) to 0.0001 (SB, flatter): the same training loss" in str(
-        figures.causal_table("mlp"))
+    assert (
+        "mlp, 8 cells that came to the loss: f ended at 0.0001 (SB, flatter) to 0.0001 (SB, flatter): the same training loss"
+        in str(figures.causal_table("mlp"))
+    )
 
 
 def test_the_verdict_tells_answer_and_evidence(store):

@@ -13,8 +13,18 @@ def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None)
     """The preconditioned eigenvalue at the measured iterates, in units of the edge; epochs: after which the run ended."""
     of = units.pair(network, trial)[arm == "LB"]
     for k, share in zip(units.scale().iterates, shares):
-        store.put(units.edge(units.iterate(of, k)), {"diverged": False, "f": 0.1, "plain": plain, "plain_residual": 1.0,
-                                                     "preconditioned": share * LEVEL, "preconditioned_residual": 0.05 * share * LEVEL}, {})
+        store.put(
+            units.edge(units.iterate(of, k)),
+            {
+                "diverged": False,
+                "f": 0.1,
+                "plain": plain,
+                "plain_residual": 1.0,
+                "preconditioned": share * LEVEL,
+                "preconditioned_residual": 0.05 * share * LEVEL,
+            },
+            {},
+        )
     if epochs:
         store.put(units.train(of), {"diverged": False, "epochs": epochs, "history": {}}, {})
 
@@ -38,15 +48,24 @@ def test_the_first_steps_are_corrected_for_adams_bias(store):
         assert module.along(units.pair(network, 0)[1])["preconditioned"] == pytest.approx([0.5 * LEVEL / factor])
 
 
-@pytest.mark.parametrize("small, large, words", [
-    (0.3, 0.9, "LB reaches the edge and SB stays below it"), (0.9, 1.1, "both reach the edge"),
-    (0.3, 0.4, "neither reaches the edge"), (1.0, 0.7, "SB reaches the edge and LB stays below it")])
+@pytest.mark.parametrize(
+    "small, large, words",
+    [
+        (0.3, 0.9, "LB reaches the edge and SB stays below it"),
+        (0.9, 1.1, "both reach the edge"),
+        (0.3, 0.4, "neither reaches the edge"),
+        (1.0, 0.7, "SB reaches the edge and LB stays below it"),
+    ],
+)
 def test_the_verdict_follows_the_numbers(store, small, large, words):
     for trial in range(2):
         for arm, share in (("SB", small), ("LB", large)):
             fill(store, arm, [0.0001, 0.0001, 0.001, share, 0.2], trial)
     text = str(figures.edge_verdict("F1-5k"))
-    assert f"**Verdict, F1-5k: {words}.**" in text and f"LB comes up to {large:.2f} and {large:.2f} times the edge and ends at 0.20" in text
+    assert (
+        f"**Verdict, F1-5k: {words}.**" in text
+        and f"LB comes up to {large:.2f} and {large:.2f} times the edge and ends at 0.20" in text
+    )
     assert "(trials: SB 2, LB 2;" in text and "at most 5.0 % off" in text
 
 
@@ -56,8 +75,14 @@ def test_the_first_epochs_are_counted_in_neither_arm(store):
     fill(store, "LB", [5.0, 2.0, 1.0, 1.0, 0.3, 0.2], network="mlp")
     text = str(figures.edge_verdict("mlp"))
     assert "neither reaches the edge" in text and "SB comes up to 0.10 times the edge" in text
-    assert "from epoch 10 on, in both arms; before it SB comes up to 0.93 times the edge and LB up to 50.00." in text  # 5 over 1 - 0.9
-    assert (module.first_epoch("mlp"), module.first_epoch("F1-5k"), module.first_epoch("F1")) == (10, 1, 1)  # of 1, 10 and 10 steps
+    assert (
+        "from epoch 10 on, in both arms; before it SB comes up to 0.93 times the edge and LB up to 50.00." in text
+    )  # 5 over 1 - 0.9
+    assert (module.first_epoch("mlp"), module.first_epoch("F1-5k"), module.first_epoch("F1")) == (
+        10,
+        1,
+        1,
+    )  # of 1, 10 and 10 steps
     grey = [patch for patch in figures.edge_of_stability("mlp").axes[1].patches if patch.get_label() == "not counted"]
     assert len(grey) == 1 and not figures.edge_of_stability("mlp").axes[0].patches
 
@@ -78,6 +103,10 @@ def test_the_figure_has_two_panels_a_network_and_the_levels(store):
     fill(store, "SB", [0.1] * 8, epochs=10)
     plain, preconditioned = figures.edge_of_stability("F1-5k").axes
     line = {line.get_label(): line for line in plain.lines}
-    assert list(line["SB"].get_xdata()) == [1, 2, 4, 8, 10] and np.unique(line["edge of stability"].get_ydata()) == pytest.approx([2000])
-    assert [line.get_ydata()[0] for line in preconditioned.lines if line.get_label() == "edge of stability"] == pytest.approx([LEVEL])
+    assert list(line["SB"].get_xdata()) == [1, 2, 4, 8, 10] and np.unique(
+        line["edge of stability"].get_ydata()
+    ) == pytest.approx([2000])
+    assert [
+        line.get_ydata()[0] for line in preconditioned.lines if line.get_label() == "edge of stability"
+    ] == pytest.approx([LEVEL])
     assert "pending: 8 of 32 measured" in plain.get_title()

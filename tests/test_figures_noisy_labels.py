@@ -12,8 +12,17 @@ APART = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # the same values, uncorrelated w
 
 def put(store, of, accuracy, sharp, memorised, loss=0.05, curve=(50.0, 60.0)):
     final = {split: {"loss": loss, "accuracy": accuracy} for split in ("train", "test")}
-    store.put(units.train(of), {"diverged": False, "epochs": len(curve), "memorised": memorised, "final": {"batch": final, "recalibrated": final},
-                                "history": {"train_loss": [1.0] + 3 * [loss], "test_accuracy": list(curve)}}, {})
+    store.put(
+        units.train(of),
+        {
+            "diverged": False,
+            "epochs": len(curve),
+            "memorised": memorised,
+            "final": {"batch": final, "recalibrated": final},
+            "history": {"train_loss": [1.0] + 3 * [loss], "test_accuracy": list(curve)},
+        },
+        {},
+    )
     store.put(units.sharpness(of, (1e-3,)), {"diverged": False, "values": [{"epsilon": 1e-3, "value": sharp}]}, {})
 
 
@@ -40,8 +49,11 @@ def verdict(share=20):
 def test_the_table_has_a_line_a_setting_with_every_number(store):
     fill(store, 0.2, "15 epochs")
     told = row(figures.noisy_table(), "wide", "20 % wrong, 15 epochs")
-    assert told[2].startswith("83.00 ± 0.16") and told[4].startswith("-5.00 (-5.2") and told[5:9] == [
-        "0.05 ± 0.00", "0.05 ± 0.00", "60.00 ± 0.16", "20.00 ± 0.16"]
+    assert (
+        told[2].startswith("83.00 ± 0.16")
+        and told[4].startswith("-5.00 (-5.2")
+        and told[5:9] == ["0.05 ± 0.00", "0.05 ± 0.00", "60.00 ± 0.16", "20.00 ± 0.16"]
+    )
     assert told[9:11] == ["250.00 ± 0.00", "20.00 ± 0.00"]  # two epochs of 4,000 examples, 32 and 400 at a time
     assert told[13].startswith("2.0 times") and told[14] == "LB sharper"
     assert len([line for line in str(figures.noisy_table()).splitlines() if line.startswith("| wide")]) == 10
@@ -52,24 +64,45 @@ def test_a_counter_example_that_survives_a_matched_loss(store):
     fill(store, 0.2, "loss 0.1")
     fill(store, 0.2, "loss 0.01", large=(82.0, 40.0, 60.0), loss=0.005)
     text = verdict()
-    assert "LB is shown to be both sharper and better: 15 epochs, loss 0.1; at a matched loss it is so in 1 of 2." in text
-    assert "15 epochs, 5 trials: LB is the better: LB is ahead of SB by 5.00 points" in text and "LB the sharper (2.00 times" in text
+    assert (
+        "LB is shown to be both sharper and better: 15 epochs, loss 0.1; at a matched loss it is so in 1 of 2." in text
+    )
+    assert (
+        "15 epochs, 5 trials: LB is the better: LB is ahead of SB by 5.00 points" in text
+        and "LB the sharper (2.00 times" in text
+    )
     assert "SB has memorised 40.0 points more of the wrong labels (95 % interval 39.7 to 40.3)" in text
-    assert "loss 0.01, 5 trials: SB is the better: SB is ahead of LB by 1.00" in text and "60 epochs: pending." in text and "equal updates: pending" in text
+    assert (
+        "loss 0.01, 5 trials: SB is the better: SB is ahead of LB by 1.00" in text
+        and "60 epochs: pending." in text
+        and "equal updates: pending" in text
+    )
     assert verdict(40).startswith(": pending")
 
 
 def test_a_trial_that_is_pending_has_not_missed_its_loss(store):
     fill(store, 0.2, "loss 0.1", count=3)
-    assert "loss 0.1, 3 trials of 5, the others pending: LB is the better" in verdict() and "did not come" not in verdict()
+    assert (
+        "loss 0.1, 3 trials of 5, the others pending: LB is the better" in verdict() and "did not come" not in verdict()
+    )
 
 
-@pytest.mark.parametrize("large, words", [
-    ((88.0, 10.0, 20.0), "LB is the better: LB is ahead of SB by 5.00 points (95 % interval 4.72 to 5.28); LB the flatter"),
-    ((83.0, 40.0, 60.0), "neither is shown to be the better"), ((88.0, 20.0, 20.0), "neither is shown to be the sharper")])
+@pytest.mark.parametrize(
+    "large, words",
+    [
+        (
+            (88.0, 10.0, 20.0),
+            "LB is the better: LB is ahead of SB by 5.00 points (95 % interval 4.72 to 5.28); LB the flatter",
+        ),
+        ((83.0, 40.0, 60.0), "neither is shown to be the better"),
+        ((88.0, 20.0, 20.0), "neither is shown to be the sharper"),
+    ],
+)
 def test_what_is_not_shown_is_no_counter_example(store, large, words):
     fill(store, 0.4, "15 epochs", large=large)
-    assert words in verdict(40) and "LB is nowhere shown to be both sharper and better; matched loss pending" in verdict(40)
+    assert words in verdict(
+        40
+    ) and "LB is nowhere shown to be both sharper and better; matched loss pending" in verdict(40)
 
 
 def test_one_that_vanishes_at_a_matched_loss(store):
@@ -89,7 +122,10 @@ def test_a_loss_is_matched_only_where_f_is(store):
         put(store, treatments.noisy(trial, 0.2, "loss 0.01")[1], 88.0, 40.0, 20.0, loss=0.005)
     text = verdict()
     assert "at a matched loss" not in text and "the two did not end within a factor of 1.5 in f" in text
-    assert "f ended at 0.0090 ± 0.0000 for SB and 0.0050 ± 0.0000 for LB: not the same training loss, the highest is 1.8 times the lowest." in text
+    assert (
+        "f ended at 0.0090 ± 0.0000 for SB and 0.0050 ± 0.0000 for LB: not the same training loss, the highest is 1.8 times the lowest."
+        in text
+    )
 
 
 def test_the_rank_correlations_are_over_all_runs(store):
@@ -108,6 +144,10 @@ def test_the_curves_run_over_updates(store):
         put(store, treatments.noisy_updates(trial, 0.2)[1], 80.0, 1.0, 50.0, curve=(60.0, 70.0, 80.0))
     ax, other = figures.noisy_curves().axes
     lines = {line.get_label(): line for line in ax.lines}
-    assert len(ax.lines) == 10 and list(lines["SB"].get_xdata()) == [125, 250] and list(lines["LB"].get_xdata()) == [10, 20, 30]
+    assert (
+        len(ax.lines) == 10
+        and list(lines["SB"].get_xdata()) == [125, 250]
+        and list(lines["LB"].get_xdata()) == [10, 20, 30]
+    )
     assert list(lines["LB"].get_ydata()) == [60, 70, 80]
     assert "pending" not in ax.get_title() and "pending: 0 of 10 measured" in other.get_title()

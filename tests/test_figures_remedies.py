@@ -53,7 +53,13 @@ def test_table_6_has_both_arms_and_both_training_sets_beside_the_papers(made):  
     put(made, runs["LB"], [79.0], (50.0,))
     made.sharp(runs["LB"][0], 70.0, augmented=True)
     text = figures.table6()
-    assert row(text, "C1-text", "81.00 ± 1.41 %") == ["C1-text", "81.00 ± 1.41 %", "83.63 ± 0.14 %", "79.00 %", "82.50 ± 0.67 %"]
+    assert row(text, "C1-text", "81.00 ± 1.41 %") == [
+        "C1-text",
+        "81.00 ± 1.41 %",
+        "83.63 ± 0.14 %",
+        "79.00 %",
+        "82.50 ± 0.67 %",
+    ]
     assert row(text, "C1-text", "1e-3", "as it is")[3:] == ["2.00 ± 1.41 (1.00, 3.00)", "50.00", "231.77 ± 30.50"]
     assert row(text, "C1-text", "5e-4", "augmented")[3:] == ["pending", "35.00", "45.89 ± 3.83"]
     assert row(text, "C4", "pending")[1:] == ["pending", "63.05 ± 0.50 %", "pending", "65.88 ± 0.13 %"]
@@ -65,7 +71,10 @@ def test_verdict_6_weighs_what_is_left_of_the_gap_and_of_the_sharpness(made):  #
     put(made, runs["SB"], [83.0, 83.2], (2.0, 2.0))
     put(made, runs["LB"], [80.0, 80.2], (10.0, 10.0))
     text = str(figures.verdict6("C1-text"))
-    assert "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead of LB by 3.00 points" in text
+    assert (
+        "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead of LB by 3.00 points"
+        in text
+    )
     assert "on the training set as it is 5.0 times (5.0 to 5.0)." in text and "without augmentation pending" in text
 
 
@@ -74,37 +83,74 @@ def test_table_7_stands_beside_the_papers(made):  # noqa: F811
     remedy(made, "conservative", [98.2, 98.4], (30.0, 50.0), network="F1")
     text = figures.table7()
     assert row(text, "F1", "98.10 ± 0.10")[1:] == [
-        "98.10 ± 0.10", "98.03 ± 0.07", "97.80 ± 0.10", "97.81 ± 0.07", "98.30 ± 0.14", "98.12 ± 0.01"]
-    assert row(text, "F1", "5e-4")[2:] == ["62.50 ± 17.68 (50.00, 75.00)", "20.00 ± 7.07 (15.00, 25.00)", "46.02 ± 12.58", "42.90 ± 17.14"]
+        "98.10 ± 0.10",
+        "98.03 ± 0.07",
+        "97.80 ± 0.10",
+        "97.81 ± 0.07",
+        "98.30 ± 0.14",
+        "98.12 ± 0.01",
+    ]
+    assert row(text, "F1", "5e-4")[2:] == [
+        "62.50 ± 17.68 (50.00, 75.00)",
+        "20.00 ± 7.07 (15.00, 25.00)",
+        "46.02 ± 12.58",
+        "42.90 ± 17.14",
+    ]
     assert row(text, "mlp", "1e-3")[2:] == ["pending", "pending", "not in the paper", "not in the paper"]
 
 
 def test_the_papers_significance_is_recomputed_from_five_numbers_with_its_means_and_deviations():
-    five = lambda mean, deviation: mean + deviation * np.array([-2, -1, 0, 1, 2]) / math.sqrt(2.5)  # deviation 1, ddof 1
+    five = lambda mean, deviation: (
+        mean + deviation * np.array([-2, -1, 0, 1, 2]) / math.sqrt(2.5)
+    )  # deviation 1, ddof 1
     text = str(figures.verdict7_paper())
     p = []
-    for network, after, before in (("F1", (98.12, 0.01), (97.81, 0.07)), ("F2", (61.94, 1.10), (59.45, 1.05)), ("C1", (78.41, 0.22), (77.26, 0.42)),
-                                   ("C2", (88.495, 0.63), (87.26, 0.07)), ("C3", (45.98, 0.54), (46.45, 0.43)), ("C4", (62.51, 0.67), (57.81, 0.17))):
+    for network, after, before in (
+        ("F1", (98.12, 0.01), (97.81, 0.07)),
+        ("F2", (61.94, 1.10), (59.45, 1.05)),
+        ("C1", (78.41, 0.22), (77.26, 0.42)),
+        ("C2", (88.495, 0.63), (87.26, 0.07)),
+        ("C3", (45.98, 0.54), (46.45, 0.43)),
+        ("C4", (62.51, 0.67), (57.81, 0.17)),
+    ):
         test = stats.ttest_ind(five(*after), five(*before), equal_var=False)
         low, high = test.confidence_interval()
         assert f"- {network}: {after[0] - before[0]:.2f} points (95 % interval {low:.2f} to {high:.2f};" in text
         p.append(test.pvalue)
     assert p[4] == max(p) > 0.05 > 2 * sorted(p)[4]  # Holm multiplies the last but one by 2
-    assert "significant for F1, F2, C1, C2, C4: 5 of 6" in text and "worse than plain LB for C3 (45.98 < 46.45), and" in text
+    assert (
+        "significant for F1, F2, C1, C2, C4: 5 of 6" in text
+        and "worse than plain LB for C3 (45.98 < 46.45), and" in text
+    )
     assert "sharper at epsilon 1e-3 for F1, F2, C3." in text  # reading.md, 15
 
 
-@pytest.mark.parametrize("accuracies, word", [
-    ([97.8, 97.9, 97.7], "not settled"), ([98.8, 98.9, 98.7], "an improvement"), ([96.8, 96.9, 96.7], "a loss"), ([98.8], "open")])
+@pytest.mark.parametrize(
+    "accuracies, word",
+    [
+        ([97.8, 97.9, 97.7], "not settled"),
+        ([98.8, 98.9, 98.7], "an improvement"),
+        ([96.8, 96.9, 96.7], "a loss"),
+        ([98.8], "open"),
+    ],
+)
 def test_verdict_7_follows_the_numbers(made, accuracies, word):  # noqa: F811
     made.pairs()
     remedy(made, "conservative", accuracies, (10.0, 15.0), network="F1")
     text = str(figures.verdict7())
     gain, left = np.mean(accuracies) - 97.8, 98.1 - np.mean(accuracies)
-    leads = lambda value, first, second: f"{first} is ahead of {second} by {value:.2f} points" if value > -1e-9 else leads(-value, second, first)
-    assert f"Verdict: {word}.** F1" in text and leads(gain, "conservative LB", "plain LB") in text and leads(left, "SB", "conservative LB") in text
+    leads = lambda value, first, second: (
+        f"{first} is ahead of {second} by {value:.2f} points" if value > -1e-9 else leads(-value, second, first)
+    )
+    assert (
+        f"Verdict: {word}.** F1" in text
+        and leads(gain, "conservative LB", "plain LB") in text
+        and leads(left, "SB", "conservative LB") in text
+    )
     assert "sharpness over plain LB's: 0.1 times" in text
-    assert f"comparisons: F1 {2 if len(accuracies) > 1 else 1}." in text  # its accuracy and its sharpness, of which two values are stored
+    assert (
+        f"comparisons: F1 {2 if len(accuracies) > 1 else 1}." in text
+    )  # its accuracy and its sharpness, of which two values are stored
 
 
 def test_moments_kept_and_reset_stand_below_plain_lb(made):  # noqa: F811
@@ -113,7 +159,9 @@ def test_moments_kept_and_reset_stand_below_plain_lb(made):  # noqa: F811
     text = figures.moments("mlp")
     assert row(text, "mlp", "conservative LB, moments kept")[3] == "pending"
     reset = row(text, "mlp", "conservative LB, moments reset")
-    assert reset[3].startswith("89.00") and reset[4].startswith("1.20 (") and reset[5:7] == ["64.00 ± 0.00", "6.00 ± 0.00"]
+    assert (
+        reset[3].startswith("89.00") and reset[4].startswith("1.20 (") and reset[5:7] == ["64.00 ± 0.00", "6.00 ± 0.00"]
+    )
 
 
 # -- E.3 ------------------------------------------------------------------------------------------------------------------
@@ -125,15 +173,28 @@ def test_similar_is_judged_by_intervals(made):  # noqa: F811
     remedy(made, "stability", [94.4, 94.0, 94.2], (1.0, 2.0, 4.0), "SB")  # four points better
     text = str(figures.robust_verdict(("mlp", "F1")))
     assert "Verdict: 1 of 4 comparisons differ from the baseline" in text and "Pending: F1." in text
-    assert "mlp, stability training, LB, 3 trials of 5, the others pending: 0.00 points (95 % interval -0.86 to 0.86), not settled; " in text
-    assert "SB, 3 trials of 5, the others pending: 4.00 points (95 % interval 3.14 to 4.86), better; sharpness 1.0 times" in text
+    assert (
+        "mlp, stability training, LB, 3 trials of 5, the others pending: 0.00 points (95 % interval -0.86 to 0.86), not settled; "
+        in text
+    )
+    assert (
+        "SB, 3 trials of 5, the others pending: 4.00 points (95 % interval 3.14 to 4.86), better; sharpness 1.0 times"
+        in text
+    )
     assert row(figures.robust("mlp"), "mlp", "stability training")[4].startswith("6.00 (")
 
 
 def test_a_remedys_paths_are_those_of_its_own_ends(made):  # noqa: F811
     runs = figures.treated("stability", "mlp")
-    made.store.put(units.path(runs["SB"][0], runs["LB"][0], "linear"), {"diverged": False, "alpha": [0, 1], **{
-        f"{split}_{what}": [3.0, 4.0] for split in ("train", "test") for what in ("loss", "accuracy")}}, {})
+    made.store.put(
+        units.path(runs["SB"][0], runs["LB"][0], "linear"),
+        {
+            "diverged": False,
+            "alpha": [0, 1],
+            **{f"{split}_{what}": [3.0, 4.0] for split in ("train", "test") for what in ("loss", "accuracy")},
+        },
+        {},
+    )
     figure = figures.remedy_paths("stability", "mlp")
     before, after = figure.axes[:2]
     assert curves(before) == {} and curves(after)["loss, train"].tolist() == [[0, 1], [3.0, 4.0]]
@@ -150,9 +211,17 @@ def test_the_best_number_is_that_of_the_validation_split_once_all_are_measured(m
             if arm == "SB" or name == "penalty":
                 best = value == {"sam": 0.2, "penalty": 0.03}[name]
                 made.train(of, 91.0 if best else 90.0, diverged=name == "penalty" and value == 0.3)
-    assert figures.chosen_numbers("mlp") == {("sam", "SB"): 0.2, ("sam", "LB"): None, ("penalty", "SB"): 0.03, ("penalty", "LB"): 0.03}
+    assert figures.chosen_numbers("mlp") == {
+        ("sam", "SB"): 0.2,
+        ("sam", "LB"): None,
+        ("penalty", "SB"): 0.03,
+        ("penalty", "LB"): 0.03,
+    }
     cells = row(figures.tuning("mlp"), "mlp", "SAM", "SB")
-    assert "0.1: 90.00 ± 0.00; 0.2: 91.00 ± 0.00" in cells[3] and cells[4:] == ["**0.2**", str(treatments.TUNED["sam"]["mlp"]["SB"])]
+    assert "0.1: 90.00 ± 0.00; 0.2: 91.00 ± 0.00" in cells[3] and cells[4:] == [
+        "**0.2**",
+        str(treatments.TUNED["sam"]["mlp"]["SB"]),
+    ]
     assert row(figures.tuning("mlp"), "mlp", "SAM", "LB")[4] == "pending"
 
 
@@ -177,31 +246,48 @@ def test_the_scoreboard_has_points_with_intervals_and_the_ratio_of_sharpness(mad
     half = stats.t.ppf(0.975, 2) * 0.2  # by seed 3.4, 2.8, 2.8: a standard error of 0.2, two degrees of freedom
     sam = row(text, "mlp", "SAM (Foret et al. 2021)")
     assert sam[2] == "91.20 ± 0.20"
-    assert sam[3] == f"3.00 ({3 - half:.2f} to {3 + half:.2f}), gains" and sam[4] == f"-1.00 ({-1 - half:.2f} to {-1 + half:.2f})"
+    assert (
+        sam[3] == f"3.00 ({3 - half:.2f} to {3 + half:.2f}), gains"
+        and sam[4] == f"-1.00 ({-1 - half:.2f} to {-1 + half:.2f})"
+    )
     factor = math.exp(stats.t.ppf(0.975, 2) * math.log(2) / math.sqrt(3))  # by seed 0.02, 0.005, 0.01
     assert sam[6] == f"0.01 times ({0.01 / factor:.2g} to {0.01 * factor:.2g}), flatter"
     assert sam[7] == "0.0040" and sam[9] == f"0.00 ({-half:.2f} to {half:.2f}), not settled"
     assert sam[10] == "3 of 5"
     noise = row(text, "mlp", "SB's gradient noise injected (Wu et al. 2020)")
     assert noise[3].endswith("not settled") and noise[8] == "2" and noise[9] == "not tried"
-    assert row(text, "mlp", "*plain SB*")[3].startswith("2.00 (") and row(text, "mlp", "*plain LB*")[4].startswith("2.00 (")
+    assert row(text, "mlp", "*plain SB*")[3].startswith("2.00 (") and row(text, "mlp", "*plain LB*")[4].startswith(
+        "2.00 ("
+    )
     assert "comparisons: mlp 6." in str(text)  # a gain and a ratio of either, and SAM's two at SB
-    assert "- mlp, plain: f ended at 0.1000 ± 0.0000 for SB and 0.1000 ± 0.0000 for LB: the same training loss" in str(text)
+    assert "- mlp, plain: f ended at 0.1000 ± 0.0000 for SB and 0.1000 ± 0.0000 for LB: the same training loss" in str(
+        text
+    )
     assert "Not within a factor of 1.5 of plain LB's f: SAM (0.0040)." in str(text)
-    assert "Still pending: mlp (conservative training; conservative, moments reset;" in str(text) and "; SAM;" not in str(text)
+    assert "Still pending: mlp (conservative training; conservative, moments reset;" in str(
+        text
+    ) and "; SAM;" not in str(text)
     said = str(figures.scoreboard_verdict("mlp"))
-    assert "1 of 2 remedies measured gain" in said and "End flatter: 1 (SAM); flatter and gaining: 1 (SAM)." in said and "Lose: none" in said
+    assert (
+        "1 of 2 remedies measured gain" in said
+        and "End flatter: 1 (SAM); flatter and gaining: 1 (SAM)." in said
+        and "Lose: none" in said
+    )
 
 
 def test_a_gain_that_stands_alone_may_fall_among_many(made):  # noqa: F811
     """p is about 0.02: enough for one or two comparisons, too much for four."""
     plain(made)
     remedy(made, "sam_m", [88.45, 88.8, 89.15])
-    assert row(figures.scoreboard("mlp", "sam_m"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith("), gains")
+    assert row(figures.scoreboard("mlp", "sam_m"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith(
+        "), gains"
+    )
     for name in ("ghost", "longer", "decay", "growth"):
         if "mlp" in treatments.TREATMENTS[name].networks:
             remedy(made, name, [88.0, 88.2, 88.4])
-    assert row(figures.scoreboard("mlp"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith("), not settled")
+    assert row(figures.scoreboard("mlp"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith(
+        "), not settled"
+    )
 
 
 def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
@@ -209,20 +295,37 @@ def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
     plain(made)
     gains = [88.6, 89.0, 89.4]
     remedy(made, "conservative", gains, (1.0, 2.0, 4.0))
-    word = lambda: (figures.judgements("mlp")["conservative training", "gain"], "an improvement.** mlp" in str(figures.verdict7()),
-                    row(figures.scoreboard("mlp", "conservative"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[1],
-                    row(figures.scoreboard("mlp"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[1],
-                    "Gain: 1 (conservative training)." in str(figures.scoreboard_verdict("mlp", "conservative")))
+    word = lambda: (
+        figures.judgements("mlp")["conservative training", "gain"],
+        "an improvement.** mlp" in str(figures.verdict7()),
+        row(figures.scoreboard("mlp", "conservative"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[
+            1
+        ],
+        row(figures.scoreboard("mlp"), "mlp", "conservative training (E.2, Table 7)")[3].split("), ")[1],
+        "Gain: 1 (conservative training)." in str(figures.scoreboard_verdict("mlp", "conservative")),
+    )
     assert word() == ("gains", True, "gains", "gains", True)
     remedy(made, "stability", gains)
     remedy(made, "stability", [90.6, 91.0, 91.4], arm="SB")
     found = str(figures.robust_verdict("mlp"))
-    assert word() == ("not settled", False, "not settled", "not settled", False) and "1 of 2" not in found and "Verdict: 0 of 2" in found
+    assert (
+        word() == ("not settled", False, "not settled", "not settled", False)
+        and "1 of 2" not in found
+        and "Verdict: 0 of 2" in found
+    )
 
 
-@pytest.mark.parametrize("accuracy, said", [
-    (BASE["LB"][0], "**mlp: a gap.** Batch 32 against 1,000, which is the whole training set; 3 trials of 5, the others pending: SB is ahead of LB"),
-    ([90.1, 90.2, 90.3], "**mlp: no gap that the trials can tell.**"), ([95.0, 95.1, 95.2], "**mlp: no gap: LB is the better.**")])
+@pytest.mark.parametrize(
+    "accuracy, said",
+    [
+        (
+            BASE["LB"][0],
+            "**mlp: a gap.** Batch 32 against 1,000, which is the whole training set; 3 trials of 5, the others pending: SB is ahead of LB",
+        ),
+        ([90.1, 90.2, 90.3], "**mlp: no gap that the trials can tell.**"),
+        ([95.0, 95.1, 95.2], "**mlp: no gap: LB is the better.**"),
+    ],
+)
 def test_whether_a_bench_has_a_gap(made, accuracy, said):  # noqa: F811
     put(made, stored.pairs("mlp")["SB"], BASE["SB"][0])
     put(made, stored.pairs("mlp")["LB"], accuracy)
@@ -248,7 +351,9 @@ def test_one_trial_is_shown_and_left_open(made):  # noqa: F811
     plain(made)
     remedy(made, "asam", [89.2], (5.0,))
     cells = row(figures.scoreboard("mlp", "asam"), "mlp", "ASAM (Kwon et al. 2021)")
-    assert cells[2:4] == ["89.20", "1.20, open"] and cells[6] == "0.5 times, open" and cells[9:] == ["pending", "1 of 5"]
+    assert (
+        cells[2:4] == ["89.20", "1.20, open"] and cells[6] == "0.5 times, open" and cells[9:] == ["pending", "1 of 5"]
+    )
 
 
 def test_the_scoreboards_picture_has_every_trial_and_interval(made):  # noqa: F811
@@ -256,8 +361,12 @@ def test_the_scoreboards_picture_has_every_trial_and_interval(made):  # noqa: F8
     remedy(made, "sam", [91.0, 91.2, 91.4], (1.0, 2.0, 4.0))
     left, right = figures.scoreboard_figure("mlp").axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["SAM"] and "pending" in left.get_title()
-    assert curves(left)["a trial"][0] == pytest.approx([2.8, 3.0, 3.2]) and curves(left)["plain SB"][0] == pytest.approx([2.0, 2.0])
-    assert curves(right)["a trial"][0] == pytest.approx([0.05, 0.1, 0.2]) and curves(right)["plain SB"][0] == pytest.approx([0.1, 0.1])
+    assert curves(left)["a trial"][0] == pytest.approx([2.8, 3.0, 3.2]) and curves(left)["plain SB"][
+        0
+    ] == pytest.approx([2.0, 2.0])
+    assert curves(right)["a trial"][0] == pytest.approx([0.05, 0.1, 0.2]) and curves(right)["plain SB"][
+        0
+    ] == pytest.approx([0.1, 0.1])
     (whisker,) = [line for line in left.lines if line.get_linestyle() == "-" and line.get_label().startswith("_")]
     assert np.mean(whisker.get_xdata()) == pytest.approx(3.0)
 
@@ -272,7 +381,9 @@ def test_the_explorer_gets_the_networks_that_have_anything(made):  # noqa: F811
     sam, ghost = map(data["remedies"].index, ("SAM", "ghost batch norm"))
     assert data["gain"][0][0][0] == pytest.approx(2.0) and data["gain"][0][sam][0] == pytest.approx(3.0)
     assert data["left"][0][sam][0] == pytest.approx(-1.0) and data["ratio"][0][sam][0] == pytest.approx(0.1)
-    assert data["gain"][1][ghost][0] == pytest.approx(1.0) and np.isnan(data["gain"][0][ghost]).all()  # the mlp has no batch norm
+    assert (
+        data["gain"][1][ghost][0] == pytest.approx(1.0) and np.isnan(data["gain"][0][ghost]).all()
+    )  # the mlp has no batch norm
     assert np.isnan(data["ratio"][1][ghost]).all() and data["trials"][0][sam] == 3 and data["trials"][0][ghost] == 0
 
 

@@ -15,11 +15,20 @@ from lbgap.figures import speech as module
 def test_f2_stands_beside_the_papers_numbers_and_says_that_these_are_of_timit(made):
     made.pairs("F2", accuracy=AHEAD)
     made.pairs("F2-lj", accuracy=([31.0, 31.2, 30.9], [30.0, 30.1, 29.9]))
-    for network, words in (("F2", "a synthetic stand-in for TIMIT (`speech`)"), ("F2-lj", "one human voice (`speech-lj`)")):
+    for network, words in (
+        ("F2", "a synthetic stand-in for TIMIT (`speech`)"),
+        ("F2-lj", "one human voice (`speech-lj`)"),
+    ):
         table, verdict = figures.table2(network), str(figures.verdict2(network))
         assert row(table, network, "test")[3] == "64.02 ± 0.20 %" and f"{network} is trained on {words}" in str(table)
-        assert f"Verdict: holds, on {words}.**" in verdict and "The paper has, on TIMIT, 4.57" in verdict and "another data set, so sizes are not compared" in verdict
-        assert "Size: not compared, on other data." in str(figures.verdict3(network)) and words in str(figures.table3(network))
+        assert (
+            f"Verdict: holds, on {words}.**" in verdict
+            and "The paper has, on TIMIT, 4.57" in verdict
+            and "another data set, so sizes are not compared" in verdict
+        )
+        assert "Size: not compared, on other data." in str(figures.verdict3(network)) and words in str(
+            figures.table3(network)
+        )
         assert "Size:" not in verdict and "The paper has, on TIMIT, " in str(figures.verdict3(network))
     made.pairs("F1")
     assert "TIMIT" not in str(figures.verdict2("F1")) + str(figures.table2("F1"))
@@ -27,8 +36,14 @@ def test_f2_stands_beside_the_papers_numbers_and_says_that_these_are_of_timit(ma
     assert "Size: differs" in str(figures.verdict2("F2-timit")) and "stand-in" not in str(figures.table2("F2-timit"))
 
 
-@pytest.mark.parametrize("human, word", [
-    (([31.0, 31.2], [30.0, 30.21]), "the two agree"), (([30.0, 30.21], [31.0, 31.2]), "the two do not agree"), (None, "open, since one of the two is pending")])
+@pytest.mark.parametrize(
+    "human, word",
+    [
+        (([31.0, 31.2], [30.0, 30.21]), "the two agree"),
+        (([30.0, 30.21], [31.0, 31.2]), "the two do not agree"),
+        (None, "open, since one of the two is pending"),
+    ],
+)
 def test_whether_a_human_voice_says_what_the_stand_in_says(made, human, word):
     assert "Verdict: pending" in str(figures.human_verdict())
     sharp = (1.0, 1.1), (100.0, 110.0)
@@ -47,7 +62,10 @@ def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
         for of, value in zip(units.pair("F2-lj", trial), (33.0 + trial, 32.0)):
             made.train(experiments.settled(of), value, loss=0.002)
     text = str(figures.settled_verdict("F2-lj"))
-    assert "2 trials: at a constant rate LB is ahead of SB by 1.50 points" in text and "fallen to 0 SB is ahead of LB by 1.50 points" in text
+    assert (
+        "2 trials: at a constant rate LB is ahead of SB by 1.50 points" in text
+        and "fallen to 0 SB is ahead of LB by 1.50 points" in text
+    )
     assert "loss of 0.1000 ± 0.0000 against 0.1000" in text and "loss of 0.0020 ± 0.0000 against 0.0020" in text
 
 
@@ -59,7 +77,11 @@ def test_speech_is_compared_over_seeds_since_frames_are_not_independent(made):
 def test_the_corpora_are_told_by_their_sizes():
     assert row(figures.corpora(), "`speech`")[2:6] == ["721,329", "310,621", "1,973", "366"]
     arrays = data.raw("speech-lj")
-    assert row(figures.corpora(), "`speech-lj`")[2:5] == [f"{len(arrays[1]):,}", f"{len(arrays[3]):,}", f"{arrays[1].max() + 1:,}"]
+    assert row(figures.corpora(), "`speech-lj`")[2:5] == [
+        f"{len(arrays[1]):,}",
+        f"{len(arrays[3]):,}",
+        f"{arrays[1].max() + 1:,}",
+    ]
     assert set(module.WHAT) == {name for name in speech.CLASSES if not name.startswith("tiny")}
 
 

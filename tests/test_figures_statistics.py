@@ -35,7 +35,9 @@ def test_holm_is_rs():
 def test_a_ratio_is_one_of_geometric_means():
     found = figures.ratio([1.0, 4.0], [10.0, 40.0])
     assert found.value == pytest.approx(10) and found.interval[0] * found.interval[1] == pytest.approx(100)
-    assert figures.ratio([1.0, 4.0], [10.0, 80.0]).interval == pytest.approx([math.sqrt(200) * 2 ** (s * 12.7062 / 2) for s in (-1, 1)], rel=1e-4)
+    assert figures.ratio([1.0, 4.0], [10.0, 80.0]).interval == pytest.approx(
+        [math.sqrt(200) * 2 ** (s * 12.7062 / 2) for s in (-1, 1)], rel=1e-4
+    )
     assert np.isnan(figures.ratio([0.0, 1.0], [1.0, 1.0]).value)
     assert figures.ratio([1.0], [2.0]).interval is None
 
@@ -56,7 +58,9 @@ def test_a_power_law_is_crossed_where_it_is():
     assert figures.crossing(x, 1e4 * x**2, 0.1) == pytest.approx(math.sqrt(1e-5))
     assert figures.crossing(x, 1e4 * x**2, 1e-3) == pytest.approx(math.sqrt(1e-7))
     assert np.isnan(figures.crossing(x, x, 1.0)) and np.isnan(figures.crossing([], [], 1.0))
-    assert controls.at_loss(np.array([1.0, np.nan, 1e-2]), np.array([5.0, 1.0, 50.0]), 0.1) == pytest.approx(math.sqrt(250))
+    assert controls.at_loss(np.array([1.0, np.nan, 1e-2]), np.array([5.0, 1.0, 50.0]), 0.1) == pytest.approx(
+        math.sqrt(250)
+    )
 
 
 def test_a_density_is_smoothed_to_mass_one():
@@ -65,30 +69,54 @@ def test_a_density_is_smoothed_to_mass_one():
     assert density[np.abs(u - 2).argmin()] == pytest.approx(0.75 * stats.norm.pdf(0, scale=0.3), rel=1e-3)
 
 
-@pytest.mark.parametrize("losses, same", [
-    (([1.0, 2.0], [2.25]), True), (([1.0, 2.0], [2.26]), False), (([2.26], [1.0, 2.0]), False), (([1.0], [1.4], [1.6]), False),
-    (([1.0], [np.nan]), False), (([1.0], []), False), (([0.0], [0.0]), False)])
+@pytest.mark.parametrize(
+    "losses, same",
+    [
+        (([1.0, 2.0], [2.25]), True),
+        (([1.0, 2.0], [2.26]), False),
+        (([2.26], [1.0, 2.0]), False),
+        (([1.0], [1.4], [1.6]), False),
+        (([1.0], [np.nan]), False),
+        (([1.0], []), False),
+        (([0.0], [0.0]), False),
+    ],
+)
 def test_one_training_loss_is_within_a_factor_of_a_half_more(losses, same):
     assert figures.matched(*losses) is same
 
 
 def test_where_f_ended_is_told_with_what_it_may_be_called():
     assert figures.ended({"SB": [0.004, 0.004], "LB": [0.005]}) == (
-        "f ended at 0.0040 ± 0.0000 for SB and 0.0050 for LB: the same training loss, within a factor of 1.5")
+        "f ended at 0.0040 ± 0.0000 for SB and 0.0050 for LB: the same training loss, within a factor of 1.5"
+    )
     assert figures.ended({"a": [0.2], "b": [0.1], "c": [0.4]}) == (
-        "f ended at 0.1000 (b) to 0.4000 (c): not the same training loss, the highest is 4.0 times the lowest")
+        "f ended at 0.1000 (b) to 0.4000 (c): not the same training loss, the highest is 4.0 times the lowest"
+    )
     assert figures.ended({"SB": [0.1], "LB": []}) == "where f ended is pending"
 
 
-@pytest.mark.parametrize("value, pair, said", [
-    (0.5, (-0.1, 1.1), "SB is ahead of LB by 0.50 points (95 % interval -0.10 to 1.10)"),
-    (-0.5, (-1.1, 0.1), "LB is ahead of SB by 0.50 points (95 % interval -0.10 to 1.10)"), (-1.0, None, "LB is ahead of SB by 1.00 points (no interval)")])
+@pytest.mark.parametrize(
+    "value, pair, said",
+    [
+        (0.5, (-0.1, 1.1), "SB is ahead of LB by 0.50 points (95 % interval -0.10 to 1.10)"),
+        (-0.5, (-1.1, 0.1), "LB is ahead of SB by 0.50 points (95 % interval -0.10 to 1.10)"),
+        (-1.0, None, "LB is ahead of SB by 1.00 points (no interval)"),
+    ],
+)
 def test_the_leader_stands_first(value, pair, said):
     assert words.ahead(statistics.Compared(value, pair, "")) == said
 
 
-@pytest.mark.parametrize("values, said", [
-    ([], "pending"), ([np.nan], "pending"), ([98.0], "98.00"), ([1.0, 3.0], "2.00 ± 1.41"),
-    ([4.24e-4], "0.00042"), ([1234.5], "1,234.50")])
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ([], "pending"),
+        ([np.nan], "pending"),
+        ([98.0], "98.00"),
+        ([1.0, 3.0], "2.00 ± 1.41"),
+        ([4.24e-4], "0.00042"),
+        ([1234.5], "1,234.50"),
+    ],
+)
 def test_numbers_in_words(values, said):
     assert words.spread(values) == said

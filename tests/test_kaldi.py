@@ -23,8 +23,14 @@ FLOAT, INT = np.float32, np.int32
 def tables():
     """Features and alignments: tables["train"]["feats"] is a name -> (T, 40) dict."""
     rng = np.random.default_rng(0)
-    draw = {"feats": lambda t: rng.normal(size=(t, 40)).astype(FLOAT), "ali": lambda t: rng.integers(0, PDFS, t).astype(INT)}
-    return {part: {stem: {name: d(t) for name, t in lengths.items()} for stem, d in draw.items()} for part, lengths in LENGTHS.items()}
+    draw = {
+        "feats": lambda t: rng.normal(size=(t, 40)).astype(FLOAT),
+        "ali": lambda t: rng.integers(0, PDFS, t).astype(INT),
+    }
+    return {
+        part: {stem: {name: d(t) for name, t in lengths.items()} for stem, d in draw.items()}
+        for part, lengths in LENGTHS.items()
+    }
 
 
 @pytest.fixture
@@ -72,7 +78,13 @@ def binary(table):
     for name, v in table.items():
         out += name.encode() + b" \0B"
         if v.ndim == 2:
-            out += b"FM \4" + struct.pack("<i", len(v)) + b"\4" + struct.pack("<i", v.shape[1]) + struct.pack(f"<{v.size}f", *v.flat)
+            out += (
+                b"FM \4"
+                + struct.pack("<i", len(v))
+                + b"\4"
+                + struct.pack("<i", v.shape[1])
+                + struct.pack(f"<{v.size}f", *v.flat)
+            )
         else:
             out += b"".join(b"\4" + struct.pack("<i", k) for k in (len(v), *v))
     return out
@@ -97,12 +109,16 @@ def test_archives_written_by_hand_are_read(folder, tables, form):
 
 def test_text_as_kaldi_and_as_people_write_it(folder):
     row = lambda *first: " ".join(map(str, first + 38 * (0,)))
-    (folder / "train" / "feats.ark").write_bytes(f"u1  [\n  {row(3, 2.5)} \n  {row(-1, 1e-3)} ]\n\nu2 [ \r\n {row(7, 8)}\r\n]\r\n".encode())
+    (folder / "train" / "feats.ark").write_bytes(
+        f"u1  [\n  {row(3, 2.5)} \n  {row(-1, 1e-3)} ]\n\nu2 [ \r\n {row(7, 8)}\r\n]\r\n".encode()
+    )
     (folder / "train" / "ali.ark").write_bytes(b"u2 9\nu1 4 0 \n")
     x, y, _, _, lengths, _ = kaldi.read(folder)
     assert np.array_equal(x[:, :2], np.array([[3, 2.5], [-1, 1e-3], [7, 8]], FLOAT)) and not x[:, 2:].any()
     assert y.tolist() == [4, 0, 9] and lengths.tolist() == [2, 1]
-    save(folder / "train" / "ali.ark", {"u1": np.array([4, 0]), "u2": np.array([9])}, text=True)  # kaldiio puts brackets
+    save(
+        folder / "train" / "ali.ark", {"u1": np.array([4, 0]), "u2": np.array([9])}, text=True
+    )  # kaldiio puts brackets
     assert kaldi.read(folder)[1].tolist() == [4, 0, 9]
     (folder / "train" / "ali.ark").write_bytes(b"u2 16777217\nu1 4 0\n")  # would not fit a float
     with pytest.raises(ValueError, match="u2: pdf-id 16777217 is not"):
@@ -122,7 +138,9 @@ def test_compressed_archives_are_read(folder, tables, method, steps):
 def test_compressed_archives_written_by_hand_are_read(folder):
     header = lambda kind, rows: b"\0B" + kind + b" " + struct.pack("<ffii", -1, 2, rows, 40)  # least value, range
     columns = 40 * struct.pack("<4H", 0, 16384, 49152, 65535) + 40 * bytes([0, 64, 192, 255])
-    (folder / "train" / "feats.ark").write_bytes(b"u1 " + header(b"CM", 4) + columns + b"u2 " + header(b"CM3", 1) + 40 * bytes([51]))
+    (folder / "train" / "feats.ark").write_bytes(
+        b"u1 " + header(b"CM", 4) + columns + b"u2 " + header(b"CM3", 1) + 40 * bytes([51])
+    )
     (folder / "train" / "ali.ark").write_bytes(b"u1 1 2 3 4\nu2 5\n")
     x = kaldi.read(folder)[0]
     assert np.allclose(x, np.array([-1, -0.5, 0.5, 1, -0.6])[:, None], atol=1e-4) and x.shape == (5, 40)
@@ -157,7 +175,9 @@ def test_an_scp_is_followed_from_its_own_folder(folder, tables, monkeypatch):
     (folder / "elsewhere").mkdir()
     for path, form in ((train / "feats", {}), (train / "ali", {"text": True})):
         path.with_suffix(".ark").unlink()
-        kaldiio.save_ark(str(folder / "elsewhere" / path.name), tables["train"][path.name], scp=str(path.with_suffix(".scp")), **form)
+        kaldiio.save_ark(
+            str(folder / "elsewhere" / path.name), tables["train"][path.name], scp=str(path.with_suffix(".scp")), **form
+        )
     scp = (train / "feats.scp").read_text()
     assert str(folder) in scp and same(kaldi.read(folder), expected(tables))
     (train / "feats.scp").write_text(scp.replace(str(folder), ".."))
@@ -169,14 +189,21 @@ def test_an_scp_is_followed_from_its_own_folder(folder, tables, monkeypatch):
     assert same(kaldi.read(folder), expected(tables))
 
 
-@pytest.mark.parametrize("content, error, message", [
-    ("fa /other/raw.1.ark:3\n", FileNotFoundError, "feats.scp.*'fa'.*/other/raw.1.ark, which is not there.*copy-feats.*feats.ark"),
-    ("fa copy-feats x.ark - |\n", FileNotFoundError, "copy-feats x.ark - |, which is not there"),
-    ("fa\n", ValueError, "feats.scp.*'fa'.*garbled.*FILE:BYTE"),
-    ("fa whole.ark:3\nfb whole.ark:4", ValueError, "feats.scp is truncated"),
-    ("fa whole.ark:99\n", ValueError, "whole.ark .byte 99., utterance fa: truncated or garbled"),
-    ("fa whole.ark:999999\n", ValueError, "whole.ark .byte 999999., utterance fa: truncated or garbled"),
-])
+@pytest.mark.parametrize(
+    "content, error, message",
+    [
+        (
+            "fa /other/raw.1.ark:3\n",
+            FileNotFoundError,
+            "feats.scp.*'fa'.*/other/raw.1.ark, which is not there.*copy-feats.*feats.ark",
+        ),
+        ("fa copy-feats x.ark - |\n", FileNotFoundError, "copy-feats x.ark - |, which is not there"),
+        ("fa\n", ValueError, "feats.scp.*'fa'.*garbled.*FILE:BYTE"),
+        ("fa whole.ark:3\nfb whole.ark:4", ValueError, "feats.scp is truncated"),
+        ("fa whole.ark:99\n", ValueError, "whole.ark .byte 99., utterance fa: truncated or garbled"),
+        ("fa whole.ark:999999\n", ValueError, "whole.ark .byte 999999., utterance fa: truncated or garbled"),
+    ],
+)
 def test_an_scp_that_leads_nowhere_is_refused(folder, content, error, message):
     (folder / "train" / "feats.ark").rename(folder / "train" / "whole.ark")
     (folder / "train" / "feats.scp").write_text(content)
@@ -194,13 +221,19 @@ def test_an_scp_of_alignments_that_leads_nowhere_is_told_their_command(folder):
 # -------------------------------------------------------------------------------------------------- files that lack
 
 
-@pytest.mark.parametrize("path, message", [
-    ("num_pdfs", "tree-info .*grep num-pdfs.*awk '{print .2}' > .*num_pdfs"),
-    ("train/feats.ark", "nor feats.scp, nor feats.1.ark; in your Kaldi recipe: copy-feats scp:.*ark:.*train/feats.ark"),
-    ("train/ali.ark", "nor ali.scp.*ali-to-pdf .*final.mdl .*ark:.*train/ali.ark"),
-    ("test/feats.ark", "copy-feats"),
-    ("test/ali.ark", "ali-to-pdf"),
-])
+@pytest.mark.parametrize(
+    "path, message",
+    [
+        ("num_pdfs", "tree-info .*grep num-pdfs.*awk '{print .2}' > .*num_pdfs"),
+        (
+            "train/feats.ark",
+            "nor feats.scp, nor feats.1.ark; in your Kaldi recipe: copy-feats scp:.*ark:.*train/feats.ark",
+        ),
+        ("train/ali.ark", "nor ali.scp.*ali-to-pdf .*final.mdl .*ark:.*train/ali.ark"),
+        ("test/feats.ark", "copy-feats"),
+        ("test/ali.ark", "ali-to-pdf"),
+    ],
+)
 def test_a_missing_file_is_named_with_the_command_that_makes_it(folder, path, message):
     (folder / path).unlink()
     with pytest.raises(FileNotFoundError, match=f"^{folder / path} is not there.*{message}"):
@@ -209,7 +242,9 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(folder, path, me
 
 def test_a_missing_folder_is_named_with_what_it_should_hold(folder):
     for ask in (kaldi.read, kaldi.classes):
-        with pytest.raises(FileNotFoundError, match=f"{folder}/timit is no folder.*train/feats.ark.*test/ali.ark.*num_pdfs"):
+        with pytest.raises(
+            FileNotFoundError, match=f"{folder}/timit is no folder.*train/feats.ark.*test/ali.ark.*num_pdfs"
+        ):
             ask(folder / "timit")
     (folder / "test").rename(folder / "dev")
     with pytest.raises(FileNotFoundError, match="test/feats.ark"):
@@ -232,9 +267,10 @@ def test_without_kaldiio_the_way_to_install_it_is_told(folder, monkeypatch):
 # ------------------------------------------------------------------------------------------------- what is left out
 
 
-@pytest.mark.parametrize("lacks, kept, what", [
-    ("ali", "feats", "features but no alignment"), ("feats", "ali", "an alignment but no features"),
-])
+@pytest.mark.parametrize(
+    "lacks, kept, what",
+    [("ali", "feats", "features but no alignment"), ("feats", "ali", "an alignment but no features")],
+)
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_an_utterance_without_the_other_half_is_left_out_with_one_warning(folder, tables, part, lacks, kept, what):
     table = tables[part][lacks]
@@ -242,7 +278,9 @@ def test_an_utterance_without_the_other_half_is_left_out_with_one_warning(folder
     for name in dropped:
         del table[name]
     save(folder / part / f"{lacks}.ark", table)
-    with pytest.warns(UserWarning, match=f"{part}: {len(dropped)} of {len(dropped) + 1} utterances have {what}.*, {dropped[0]} ") as caught:
+    with pytest.warns(
+        UserWarning, match=f"{part}: {len(dropped)} of {len(dropped) + 1} utterances have {what}.*, {dropped[0]} "
+    ) as caught:
         got = kaldi.read(folder)
     assert len([w for w in caught if "left out" in str(w.message)]) == 1 and {w.filename for w in caught} == {__file__}
     for name in dropped:
@@ -306,12 +344,24 @@ WRONG = {  # of training utterance fb, with 3 frames
     "inf": ("feats", lambda v: with_nan(v, -np.inf), "utterance fb: the features hold -inf; expected finite"),
     "fewer features": ("feats", lambda v: v[:2], "utterance fb: the alignment has 3 frames, the features 2"),
     "shorter alignment": ("ali", lambda v: v[:1], "utterance fb: the alignment has 1 frames, the features 3"),
-    "pdf-id too great": ("ali", lambda v: np.array([0, 49, 50], INT), "fb: pdf-id 50 is not one of num_pdfs = 50,.*transition-ids.*ali-to"),
+    "pdf-id too great": (
+        "ali",
+        lambda v: np.array([0, 49, 50], INT),
+        "fb: pdf-id 50 is not one of num_pdfs = 50,.*transition-ids.*ali-to",
+    ),
     "pdf-id negative": ("ali", lambda v: np.array([0, -1, 3], INT), "fb: pdf-id -1 is not one of num_pdfs = 50"),
-    "fraction": ("ali", lambda v: np.array([0, 2.5, 3], FLOAT), "utterance fb: the alignment holds 2.5; expected a vector .*integers"),
+    "fraction": (
+        "ali",
+        lambda v: np.array([0, 2.5, 3], FLOAT),
+        "utterance fb: the alignment holds 2.5; expected a vector .*integers",
+    ),
     "nan for a pdf-id": ("ali", lambda v: np.array([0, np.nan, 3], FLOAT), "utterance fb: the alignment holds nan"),
     "inf for a pdf-id": ("ali", lambda v: np.array([0, np.inf, 3], FLOAT), "utterance fb: pdf-id inf is not"),
-    "a matrix of pdf-ids": ("ali", lambda v: np.ones((3, 1), FLOAT), r"utterance fb: the alignment has shape \(3, 1\); expected a vector"),
+    "a matrix of pdf-ids": (
+        "ali",
+        lambda v: np.ones((3, 1), FLOAT),
+        r"utterance fb: the alignment has shape \(3, 1\); expected a vector",
+    ),
 }
 
 
@@ -358,10 +408,12 @@ def test_no_utterance_is_in_both_parts_or_twice_in_one(folder, tables):
 
 def each(**form):
     """Archive the utterances one by one with kaldiio, to know where each ends."""
+
     def write(table, path):
         for name, value in table.items():
             save(path, {name: value}, **form)
             yield path.read_bytes()
+
     return write
 
 
@@ -386,7 +438,11 @@ def test_an_archive_cut_anywhere_is_told(folder, tables, form):
     path.write_bytes(content)
     assert kaldi.read(folder)[5].tolist() == [6, 2]
     last = len(content)
-    dense = {*range(1, 60), *range(end - 12, end + 60), *range(last - 12, last)}  # names, headers and ends; the rest with a stride
+    dense = {
+        *range(1, 60),
+        *range(end - 12, end + 60),
+        *range(last - 12, last),
+    }  # names, headers and ends; the rest with a stride
     for cut in sorted(cut for cut in dense | {*range(1, last, 1 + last // 60)} if 0 < cut < last and cut != end):
         path.write_bytes(content[:cut])
         with pytest.raises(ValueError, match=f"^{path}, utterance m{'b' if cut < end else 'a'}?: truncated or garbled"):
@@ -400,9 +456,17 @@ def test_what_is_no_archive_is_refused(folder, tables):
     path = folder / "train" / "feats.ark"
     content = path.read_bytes()
     rows = content.index(b"FM ") + 4
-    for garbled in (gzip.compress(content), b"fa PKL" + pickle.dumps(tables["train"]["feats"]["fa"]), b"\xff\xfe\xfd " + content,
-                    content[:rows] + b"\2" + content[rows + 1:], content[:rows] + 4 * b"\xff" + content[rows + 4:],
-                    b"fa [ 1 2\n 3 ]\n", b"fa [\n 1 x ]\n", b"fa\n", b"fa [ 1 2\nfb [ 3 4 ]\n"):
+    for garbled in (
+        gzip.compress(content),
+        b"fa PKL" + pickle.dumps(tables["train"]["feats"]["fa"]),
+        b"\xff\xfe\xfd " + content,
+        content[:rows] + b"\2" + content[rows + 1 :],
+        content[:rows] + 4 * b"\xff" + content[rows + 4 :],
+        b"fa [ 1 2\n 3 ]\n",
+        b"fa [\n 1 x ]\n",
+        b"fa\n",
+        b"fa [ 1 2\nfb [ 3 4 ]\n",
+    ):
         path.write_bytes(garbled)
         with pytest.raises(ValueError, match=f"{path}.*garbled"):
             kaldi.read(folder)

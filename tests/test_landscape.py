@@ -44,13 +44,22 @@ def test_a_quadratic_along_the_circle(quadratic):
     form = lambda u, v: (u @ H @ v).item() / 2
     expected = 1 + s**2 * form(b, b) + 2 * s * c * form(a, b) + c**2 * form(a, a)
     assert np.allclose(path.loss, expected, rtol=1e-12)
-    assert path.loss[path.alpha == -1] == pytest.approx(f(-b)[0]) and path.loss[path.alpha == 2] == pytest.approx(f(-a)[0])
+    assert path.loss[path.alpha == -1] == pytest.approx(f(-b)[0]) and path.loss[path.alpha == 2] == pytest.approx(
+        f(-a)[0]
+    )
 
 
 @pytest.mark.parametrize("kind", ["linear", "curvilinear"])
 def test_the_ends_are_the_minimisers_to_the_last_bit(kind):
-    dataset = lbgap.data.Data("tiny", torch.rand(30, 1, 28, 28), torch.arange(30) % 10, torch.rand(20, 1, 28, 28),
-                              torch.arange(20) % 10, 10, "")
+    dataset = lbgap.data.Data(
+        "tiny",
+        torch.rand(30, 1, 28, 28),
+        torch.arange(30) % 10,
+        torch.rand(20, 1, 28, 28),
+        torch.arange(20) % 10,
+        10,
+        "",
+    )
     small, large = (flat(networks.build("mlp-bn", seed=s).parameters()) for s in (1, 2))
     f = lbgap.Objective(networks.build("mlp-bn"), dataset=dataset)
     path = getattr(landscape, kind)(f, small, large, alphas=(0, 0.5, 1))

@@ -16,8 +16,9 @@ from lbgap import machine, units
 def fresh(code: str, **environment) -> str:
     """What a new process prints, with no word in its environment about threads or malloc."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MKL_", "MALLOC_"))}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=clean | environment,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=clean | environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -36,12 +37,16 @@ CODE = """
 """
 
 
-@pytest.mark.parametrize("said, environment, lines", [
-    ("", {}, ["[1, 4]", "1", "4"]),
-    ("torch.set_num_threads(3)", {}, ["[3, 3]", "3", "3"]),
-    ("", {"OMP_NUM_THREADS": "4"}, ["[4, 4]", "4", "4"]),
-    ("", {"MKL_NUM_THREADS": "4"}, ["[4, 4]", "4", "4"]),
-], ids=["nothing said", "said in the program", "OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+@pytest.mark.parametrize(
+    "said, environment, lines",
+    [
+        ("", {}, ["[1, 4]", "1", "4"]),
+        ("torch.set_num_threads(3)", {}, ["[3, 3]", "3", "3"]),
+        ("", {"OMP_NUM_THREADS": "4"}, ["[4, 4]", "4", "4"]),
+        ("", {"MKL_NUM_THREADS": "4"}, ["[4, 4]", "4", "4"]),
+    ],
+    ids=["nothing said", "said in the program", "OMP_NUM_THREADS", "MKL_NUM_THREADS"],
+)
 def test_a_small_network_takes_one_thread_unless_the_caller_said_how_many(said, environment, lines):
     assert fresh(CODE.format(said=said), **environment).splitlines() == lines
 
@@ -49,13 +54,20 @@ def test_a_small_network_takes_one_thread_unless_the_caller_said_how_many(said, 
 def test_training_and_measuring_go_through_it_and_put_the_number_back(monkeypatch):
     inside = []
     monkeypatch.setattr(machine, "threads", lambda n: 2)
-    monkeypatch.setattr(machine.torch, "set_num_threads", lambda n, put=torch.set_num_threads: (inside.append(n), put(n)))
+    monkeypatch.setattr(
+        machine.torch, "set_num_threads", lambda n, put=torch.set_num_threads: (inside.append(n), put(n))
+    )
     before = torch.get_num_threads()
     m = lbgap.train(lbgap.Run("mlp", "mnist-1k", 500, epochs=1), progress=False)
     assert inside == [2, before] and torch.get_num_threads() == before
     f = lbgap.Objective(m)
-    for measure in (lambda: f(m.x), lambda: f.evaluate(m.x), lambda: f.hits(m.x), lambda: f.hvp(m.x, m.x),
-                    lambda: lbgap.sharpness(f, m.x, 1e-3, iterations=1, random_starts=0)):
+    for measure in (
+        lambda: f(m.x),
+        lambda: f.evaluate(m.x),
+        lambda: f.hits(m.x),
+        lambda: f.hvp(m.x, m.x),
+        lambda: lbgap.sharpness(f, m.x, 1e-3, iterations=1, random_starts=0),
+    ):
         inside.clear()
         measure()
         assert inside[0] == 2 and inside[-1] == before and torch.get_num_threads() == before

@@ -141,7 +141,9 @@ def test_the_offset_is_one_unless_said_otherwise():
     new = draw()
     f, x = Quadratic((lambda r: r + r.T)(new(40, 40)), new(), constant=1000), new()
     for settings in ({}, {"solver": "literal"}, {"subspace": 5}):
-        plain, one, other = (sharpness(f, x, EPS, **settings, **offset) for offset in ({}, {"offset": 1.0}, {"offset": 0.9}))
+        plain, one, other = (
+            sharpness(f, x, EPS, **settings, **offset) for offset in ({}, {"offset": 1.0}, {"offset": 0.9})
+        )
         assert plain == one != other
 
 
@@ -150,9 +152,13 @@ def test_a_coordinate_without_room_stays_and_is_as_if_it_were_not_there(solver):
     new = draw()
     x, free = with_zeros(new), torch.arange(40) % 4 > 0
     f = Quadratic(new().abs(), new(), new(), 100)
-    rest = Quadratic(f.H[free], f.m[free], f.slope[free], f(x)[0] - Quadratic(f.H[free], f.m[free], f.slope[free], 0)(x[free])[0])
-    whole, part = (sharpness(g, at, 0.1, offset=0.0, solver=solver, keep_point=True, random_starts=0)
-                   for g, at in ((f, x), (rest, x[free])))
+    rest = Quadratic(
+        f.H[free], f.m[free], f.slope[free], f(x)[0] - Quadratic(f.H[free], f.m[free], f.slope[free], 0)(x[free])[0]
+    )
+    whole, part = (
+        sharpness(g, at, 0.1, offset=0.0, solver=solver, keep_point=True, random_starts=0)
+        for g, at in ((f, x), (rest, x[free]))
+    )
     assert whole.value == pytest.approx(part.value, rel=1e-9) and whole.value > 0
     assert (whole.point[~free] == 0).all()
     torch.testing.assert_close(whole.point[free], part.point, rtol=1e-9, atol=1e-12)
@@ -263,8 +269,14 @@ def test_literal_is_scipy_called_by_hand(scale, space):
         return -factor * value, -factor * (A.T @ gradient).numpy()
 
     b = half_widths(torch.linalg.pinv(A) @ x, 0.1).numpy()
-    found = scipy.optimize.minimize(objective, np.zeros(len(b)), jac=True, method="L-BFGS-B", bounds=list(zip(-b, b)),
-                                    options=dict(maxiter=10, maxcor=10, ftol=0, gtol=0))
+    found = scipy.optimize.minimize(
+        objective,
+        np.zeros(len(b)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(-b, b)),
+        options=dict(maxiter=10, maxcor=10, ftol=0, gtol=0),
+    )
     s = sharpness(f, x, 0.1, solver="literal", scale=scale, matrix=None if space == "full" else A, keep_point=True)
     assert s.value == pytest.approx(value_of(f, x, -found.fun / factor), rel=1e-6)
     torch.testing.assert_close(s.point, x + A @ torch.from_numpy(found.x), rtol=1e-6, atol=1e-9)
@@ -406,8 +418,17 @@ def many(seed=0, count=36_000):
     return Examples(hessian, common + new(count, 40)), torch.zeros(40, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("settings", [{}, {"subspace": 7}, {"warm": {"a": torch.ones(40)}}, {"iterations": 4, "random_starts": 0},
-                                      {"solver": "literal"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"subspace": 7},
+        {"warm": {"a": torch.ones(40)}},
+        {"iterations": 4, "random_starts": 0},
+        {"solver": "literal"},
+    ],
+    ids=str,
+)
 def test_passes_are_the_examples_seen_over_those_there_are(settings):
     f, x = many()
     s = sharpness(f, x, 1.0, **settings)
@@ -465,7 +486,9 @@ def test_a_subset_is_f_on_fewer_examples(small_network, batch_norm):
     settings = dict(batch_norm=batch_norm, dtype=torch.float64)
     f, x = lbgap.Objective(m, **settings), m.x.double()
     first, images = f.subset(500, 3), lbgap.load("mnist-1k")
-    assert first.examples == 500 and f.examples == 1000 and f.subset(500, 3)(x)[0] == first(x)[0] != f.subset(500, 4)(x)[0]
+    assert (
+        first.examples == 500 and f.examples == 1000 and f.subset(500, 3)(x)[0] == first(x)[0] != f.subset(500, 4)(x)[0]
+    )
     rest = torch.randperm(1000, generator=torch.Generator().manual_seed(3))[500:]
     others = dataclasses.replace(images, x_train=images.x_train[rest], y_train=images.y_train[rest])
     second = lbgap.Objective(m, dataset=others, **settings)
@@ -530,16 +553,26 @@ def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
 # ------------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("words, settings", {
-    "epsilon is 0": dict(epsilon=0), "epsilon is -0.001": dict(epsilon=-1e-3), "epsilon is nan": dict(epsilon=math.nan),
-    "epsilon is inf": dict(epsilon=math.inf), "offset is -0.5; expected 1": dict(offset=-0.5), "offset is nan": dict(offset=math.nan),
-    "offset is inf": dict(offset=math.inf), "solver is 'sam'.*literal": dict(solver="sam"),
-    "subspace is 0": dict(subspace=0), "subspace is 2.5": dict(subspace=2.5),
-    r"matrix has shape \(3, 40\).*\(40, p\)": dict(matrix=torch.ones(3, 40)),
-    r"matrix has shape \(40,\)": dict(matrix=torch.ones(40)),
-    "scale is -1": dict(solver="literal", scale=-1), "scale is 'big'.*metric": dict(solver="literal", scale="big"),
-    r"warm start 'w' has shape \(3,\).*\(40,\)": dict(warm={"w": torch.ones(3)}),
-}.items())
+@pytest.mark.parametrize(
+    "words, settings",
+    {
+        "epsilon is 0": dict(epsilon=0),
+        "epsilon is -0.001": dict(epsilon=-1e-3),
+        "epsilon is nan": dict(epsilon=math.nan),
+        "epsilon is inf": dict(epsilon=math.inf),
+        "offset is -0.5; expected 1": dict(offset=-0.5),
+        "offset is nan": dict(offset=math.nan),
+        "offset is inf": dict(offset=math.inf),
+        "solver is 'sam'.*literal": dict(solver="sam"),
+        "subspace is 0": dict(subspace=0),
+        "subspace is 2.5": dict(subspace=2.5),
+        r"matrix has shape \(3, 40\).*\(40, p\)": dict(matrix=torch.ones(3, 40)),
+        r"matrix has shape \(40,\)": dict(matrix=torch.ones(40)),
+        "scale is -1": dict(solver="literal", scale=-1),
+        "scale is 'big'.*metric": dict(solver="literal", scale="big"),
+        r"warm start 'w' has shape \(3,\).*\(40,\)": dict(warm={"w": torch.ones(3)}),
+    }.items(),
+)
 def test_bad_settings_are_refused_by_name(words, settings):
     new = draw()
     with pytest.raises(ValueError, match=words):

@@ -25,12 +25,20 @@ def test_the_table_has_the_papers_networks_and_the_laboratorys():
     assert set(networks.NETWORKS) == set(EVERY)
 
 
-@pytest.mark.parametrize("name, expected", {
-    "F1": 1_462_794, "F2": 2_780_085, "C1": 1_757_834, "C3": 1_775_204, "C2": 14_991_946, "C4": 15_038_116,
-    "mlp": 785 * 128 + 129 * 128 + 129 * 10,
-    "mlp-bn": 785 * 128 + 129 * 128 + 129 * 10 + 4 * 128,
-    "wide": 785 * 256 + 257 * 256 + 257 * 10 + 4 * 256,
-}.items())
+@pytest.mark.parametrize(
+    "name, expected",
+    {
+        "F1": 1_462_794,
+        "F2": 2_780_085,
+        "C1": 1_757_834,
+        "C3": 1_775_204,
+        "C2": 14_991_946,
+        "C4": 15_038_116,
+        "mlp": 785 * 128 + 129 * 128 + 129 * 10,
+        "mlp-bn": 785 * 128 + 129 * 128 + 129 * 10 + 4 * 128,
+        "wide": 785 * 256 + 257 * 256 + 257 * 10 + 4 * 256,
+    }.items(),
+)
 def test_parameter_counts_and_the_shape_of_the_output(name, expected):
     network = networks.build(name)
     assert count(network) == expected
@@ -92,8 +100,9 @@ def test_he_and_orthogonal_starts():
             assert 0.98 * bound < module.weight.abs().max() <= bound and not module.bias.any()
     for module in networks.build("mlp", init="orthogonal"):
         if isinstance(module, nn.Linear):
-            torch.testing.assert_close(module.weight @ module.weight.T, 2 * torch.eye(module.out_features),
-                                       atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                module.weight @ module.weight.T, 2 * torch.eye(module.out_features), atol=1e-5, rtol=0
+            )
 
 
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone():
@@ -104,9 +113,14 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
     assert not torch.equal(next(a.parameters()), next(other.parameters()))
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("F9",), "network 'F9'.*F1"), (("F1", "book"), "variant 'book'.*text"), (("F1", "code", 0, "zeros"), "init 'zeros'.*glorot"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("F9",), "network 'F9'.*F1"),
+        (("F1", "book"), "variant 'book'.*text"),
+        (("F1", "code", 0, "zeros"), "init 'zeros'.*glorot"),
+    ],
+)
 def test_an_unknown_name_is_refused_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         networks.build(*arguments)

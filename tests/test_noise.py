@@ -50,7 +50,9 @@ X = torch.linspace(-1, 1, DIMENSION, dtype=torch.float64)
 def test_batches_of_one_are_exact(f, dtype, tolerance):
     trace, squared = f.known(X)
     s = noise_scale(f, X.to(dtype), 1)
-    assert s.trace == pytest.approx(trace, rel=tolerance) and s.squared_gradient == pytest.approx(squared, rel=tolerance)
+    assert s.trace == pytest.approx(trace, rel=tolerance) and s.squared_gradient == pytest.approx(
+        squared, rel=tolerance
+    )
     assert s.value == pytest.approx(trace / squared, rel=tolerance) and (s.batch_size, s.batches) == (1, 2 * N)
 
 
@@ -122,7 +124,9 @@ def test_a_network(name):
     s = noise_scale(f, x, 16)
     if name == "mlp":  # no batch norm: all examples one by one
         losses = nn.functional.cross_entropy(network.double()(f.inputs.double()), f.labels, reduction="none")
-        gradients = torch.stack([flat(torch.autograd.grad(l, list(network.parameters()), retain_graph=True)) for l in losses])
+        gradients = torch.stack(
+            [flat(torch.autograd.grad(l, list(network.parameters()), retain_graph=True)) for l in losses]
+        )
         assert s.squared_gradient == pytest.approx(gradients.mean(0).square().sum().item(), rel=1e-9)
         assert s.squared_gradient == pytest.approx(f(x)[1].square().sum().item(), rel=1e-9)
         assert noise_scale(f, x, 2).trace == pytest.approx(gradients.var(0).sum().item(), rel=0.1)
@@ -130,10 +134,14 @@ def test_a_network(name):
     assert torch.equal(x, before) and torch.equal(flat(network.parameters()).double(), before)
 
 
-@pytest.mark.parametrize("words, settings", {
-    "batch_size is 0": dict(batch_size=0), "count is 1": dict(batch_size=5, count=1),
-    "batch_size is 50, which makes 1 mini-batch of 50.*lower batch_size": dict(batch_size=50),
-}.items())
+@pytest.mark.parametrize(
+    "words, settings",
+    {
+        "batch_size is 0": dict(batch_size=0),
+        "count is 1": dict(batch_size=5, count=1),
+        "batch_size is 50, which makes 1 mini-batch of 50.*lower batch_size": dict(batch_size=50),
+    }.items(),
+)
 def test_bad_settings_are_refused_by_name(f, words, settings):
     with pytest.raises(ValueError, match=words):
         noise_scale(f, X, **settings)

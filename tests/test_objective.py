@@ -48,12 +48,12 @@ def by_hand(network, x, inputs, labels, size, statistics=None):
     norm = bool(networks.batch_norms(network))
     total, right, seen = 0.0, 0, []
     for start in range(0, len(labels), size):
-        h, y, at, seen_here = inputs[start:start + size], labels[start:start + size], 0, []
+        h, y, at, seen_here = inputs[start : start + size], labels[start : start + size], 0, []
 
         def take(*shape):
             nonlocal at
             at += int(np.prod(shape))
-            return x[at - int(np.prod(shape)):at].reshape(shape)
+            return x[at - int(np.prod(shape)) : at].reshape(shape)
 
         for layer, (a, b) in enumerate(((784, 128), (128, 128), (128, 10))):
             weight, bias = take(b, a), take(b)
@@ -139,7 +139,9 @@ def test_the_gradient_is_that_of_finite_differences_of_the_value_by_hand(network
     f = Objective(network, batch_norm=mode, batch_size=35, dataset=dataset, dtype=torch.float64)
     x = start(network).double()
     norms = [(m.running_mean.double().numpy(), m.running_var.double().numpy()) for m in networks.batch_norms(network)]
-    value = lambda x: by_hand(network, x, dataset.x_train, dataset.y_train, 35, norms if mode == "frozen" else None)[0] / N
+    value = lambda x: (
+        by_hand(network, x, dataset.x_train, dataset.y_train, 35, norms if mode == "frozen" else None)[0] / N
+    )
     g = f(x)[1]
     assert g.dtype == torch.float64 and g.shape == x.shape
     for _ in range(3):
@@ -230,7 +232,8 @@ def test_flat_and_unflat_are_inverse(network):
 def test_bad_settings_are_refused_by_name(dataset):
     network = networks.build("mlp")
     for words, settings in {
-        "split is 'valid'.*train": dict(split="valid"), "batch_norm is 'eval'.*frozen": dict(batch_norm="eval"),
+        "split is 'valid'.*train": dict(split="valid"),
+        "batch_norm is 'eval'.*frozen": dict(batch_norm="eval"),
         "batch_size is 0": dict(batch_size=0),
     }.items():
         with pytest.raises(ValueError, match=words):

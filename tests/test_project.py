@@ -19,7 +19,10 @@ LIMIT = 5_000_000  # bytes of a tracked file
 def tracked():
     """The files of the project: tracked, or new and not ignored."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if listed.returncode:
         pytest.skip("not a git checkout")
@@ -73,7 +76,12 @@ def test_the_package_asks_for_lower_bounds_only_and_the_tested_set_meets_them():
             (pin,) = pinned[name].specifier
             assert requirement.specifier.contains(pin.version), f"{pinned[name]} is outside {requirement}"
     assert "<2" in str(next(Requirement(r) for r in asked if r.startswith("jupyter-book")).specifier)
-    assert {canonicalize_name(Requirement(r).name) for r in project["dependencies"]} == {"torch", "numpy", "scipy", "tqdm"}
+    assert {canonicalize_name(Requirement(r).name) for r in project["dependencies"]} == {
+        "torch",
+        "numpy",
+        "scipy",
+        "tqdm",
+    }
 
 
 # ------------------------------------------------------------------------------------------------ two commands

@@ -11,8 +11,22 @@ import torch.nn.functional as F
 from torch import nn
 
 from lbgap import networks, remedies, training
-from lbgap.remedies import (SAM, Adversarial, Augmentation, Batch, Conservative, Ghost, GradientPenalty, Growth, Injected, Schedule,
-                            Sharpen, Stability, Step, VarianceTest)
+from lbgap.remedies import (
+    SAM,
+    Adversarial,
+    Augmentation,
+    Batch,
+    Conservative,
+    Ghost,
+    GradientPenalty,
+    Growth,
+    Injected,
+    Schedule,
+    Sharpen,
+    Stability,
+    Step,
+    VarianceTest,
+)
 from lbgap.remedies.adversarial import fgsm
 from lbgap.remedies.augmentation import affine
 from lbgap.remedies.sam import at_worst
@@ -62,10 +76,17 @@ def step_on(module, optimizer, *chosen, batch_size=8, n=64):
 def quadratic(n=5, seed=0):
     g = torch.Generator().manual_seed(seed)
     A = torch.randn(n, n, generator=g, dtype=torch.float64)
-    return A @ A.T + torch.eye(n), torch.randn(n, generator=g, dtype=torch.float64), torch.randn(n, generator=g, dtype=torch.float64)
+    return (
+        A @ A.T + torch.eye(n),
+        torch.randn(n, generator=g, dtype=torch.float64),
+        torch.randn(n, generator=g, dtype=torch.float64),
+    )
 
 
-ROWS = torch.zeros(8, 1, dtype=torch.float64), torch.zeros(8, dtype=torch.long)  # inputs and labels that a quadratic ignores
+ROWS = (
+    torch.zeros(8, 1, dtype=torch.float64),
+    torch.zeros(8, dtype=torch.long),
+)  # inputs and labels that a quadratic ignores
 
 
 # -------------------------------------------------------------------------------------------- every one of them
@@ -95,7 +116,9 @@ def test_the_table_names_every_remedy_and_a_layer_is_taken_once():
     for a, b in itertools.combinations(KINDS, 2):
         both = set(remedies.layers(a)) & set(remedies.layers(b))
         if both:
-            with pytest.raises(ValueError, match=f"both stand in for the step's {min(both, key=remedies.step.LAYERS.index)}"):
+            with pytest.raises(
+                ValueError, match=f"both stand in for the step's {min(both, key=remedies.step.LAYERS.index)}"
+            ):
                 remedies.make([a, b])
         else:
             assert remedies.make([a, b]) == remedies.make([b, a])
@@ -103,23 +126,37 @@ def test_the_table_names_every_remedy_and_a_layer_is_taken_once():
         remedies.make([SAM(), SAM(0.1)])
 
 
-@pytest.mark.parametrize("words, make", {
-    "remedy 'sma' is unknown; expected one of augmentation, conservative": lambda: remedies.make({"name": "sma"}),
-    "remedy sam has no radius; expected rho": lambda: remedies.make({"name": "sam", "radius": 1}),
-    "expected remedies such as": lambda: remedies.make(["sam"]),
-    "degrees is -1": lambda: Augmentation(degrees=-1), "shift is 2.*at most 1": lambda: Augmentation(shift=2),
-    "network is 'F2', whose inputs are no images": lambda: Run("F2", "tiny-timit", 8, remedies=Augmentation()),
-    "steps is 0; expected a whole number": lambda: Conservative(steps=0), "strength is -1": lambda: Conservative(strength=-1),
-    "moments is 'new'; expected \"kept\" or \"reset\"": lambda: Conservative(moments="new"),
-    "epsilon is -1": lambda: Adversarial(epsilon=-1), "share is 2": lambda: Adversarial(share=2),
-    "deviation is -1": lambda: Stability(deviation=-1), "factor is 0.5; expected a number of at least 1": lambda: Growth(0.5),
-    "every is 0": lambda: Growth(every=0), "most is 0": lambda: Growth(most=0), "every is 1.5": lambda: Growth(every=1.5),
-    "theta is 0; expected a number above 0": lambda: VarianceTest(theta=0), "examples is 1; .* at least 2": lambda: Ghost(1),
-    "network 'mlp' has no batch norm, so it has no ghosts": lambda: Run("mlp", "mnist-1k", 8, remedies=Ghost(4)),
-    "warmup is -1": lambda: Schedule(warmup=-1), "factor is 0;": lambda: Schedule(factor=0), "examples is 0": lambda: Injected(0),
-    "rho is nan": lambda: SAM(math.nan), "rho is -1": lambda: SAM(-1), "weight is -1": lambda: GradientPenalty(-1),
-    "weight is -2": lambda: Sharpen(weight=-2),
-}.items())
+@pytest.mark.parametrize(
+    "words, make",
+    {
+        "remedy 'sma' is unknown; expected one of augmentation, conservative": lambda: remedies.make({"name": "sma"}),
+        "remedy sam has no radius; expected rho": lambda: remedies.make({"name": "sam", "radius": 1}),
+        "expected remedies such as": lambda: remedies.make(["sam"]),
+        "degrees is -1": lambda: Augmentation(degrees=-1),
+        "shift is 2.*at most 1": lambda: Augmentation(shift=2),
+        "network is 'F2', whose inputs are no images": lambda: Run("F2", "tiny-timit", 8, remedies=Augmentation()),
+        "steps is 0; expected a whole number": lambda: Conservative(steps=0),
+        "strength is -1": lambda: Conservative(strength=-1),
+        'moments is \'new\'; expected "kept" or "reset"': lambda: Conservative(moments="new"),
+        "epsilon is -1": lambda: Adversarial(epsilon=-1),
+        "share is 2": lambda: Adversarial(share=2),
+        "deviation is -1": lambda: Stability(deviation=-1),
+        "factor is 0.5; expected a number of at least 1": lambda: Growth(0.5),
+        "every is 0": lambda: Growth(every=0),
+        "most is 0": lambda: Growth(most=0),
+        "every is 1.5": lambda: Growth(every=1.5),
+        "theta is 0; expected a number above 0": lambda: VarianceTest(theta=0),
+        "examples is 1; .* at least 2": lambda: Ghost(1),
+        "network 'mlp' has no batch norm, so it has no ghosts": lambda: Run("mlp", "mnist-1k", 8, remedies=Ghost(4)),
+        "warmup is -1": lambda: Schedule(warmup=-1),
+        "factor is 0;": lambda: Schedule(factor=0),
+        "examples is 0": lambda: Injected(0),
+        "rho is nan": lambda: SAM(math.nan),
+        "rho is -1": lambda: SAM(-1),
+        "weight is -1": lambda: GradientPenalty(-1),
+        "weight is -2": lambda: Sharpen(weight=-2),
+    }.items(),
+)
 def test_what_makes_no_sense_is_refused_by_name(words, make):
     with pytest.raises(ValueError, match=words):
         make()
@@ -150,7 +187,8 @@ def test_a_shift_moves_whole_pixels_and_back(images, right, below):
     rows, columns = torch.arange(32), torch.arange(32)
     ok = lambda v: (v >= 0) & (v < 32)
     expected[:, :, ok(rows - below).nonzero(), ok(columns - right).nonzero().T] = images[
-        :, :, (rows - below)[ok(rows - below)][:, None], (columns - right)[ok(columns - right)][None]]
+        :, :, (rows - below)[ok(rows - below)][:, None], (columns - right)[ok(columns - right)][None]
+    ]
     assert torch.allclose(there, expected, atol=1e-4)
     back = moved(there, across=-right / 32, down=-below / 32)
     inside = (..., slice(8, 24), slice(8, 24))
@@ -166,9 +204,13 @@ def test_each_image_has_numbers_of_its_own_within_the_bounds():
     one = torch.zeros(400, 1, 33, 33)
     one[..., 16, 16] = 1  # a point in the middle, which turns and flips leave
     out = Augmentation().augmented(one)
-    where = lambda dim: (out.sum(1) * torch.arange(33).view(*([-1, 1] if dim == 1 else [1, -1]))).sum((1, 2)) / out.sum((1, 2, 3)) - 16
+    where = lambda dim: (
+        (out.sum(1) * torch.arange(33).view(*([-1, 1] if dim == 1 else [1, -1]))).sum((1, 2)) / out.sum((1, 2, 3)) - 16
+    )
     for dim in (1, 2):
-        assert 5.5 < where(dim).abs().max() <= 0.2 * 33 + 1e-3 and where(dim).std() == pytest.approx(0.2 * 33 / 3**0.5, rel=0.15)
+        assert 5.5 < where(dim).abs().max() <= 0.2 * 33 + 1e-3 and where(dim).std() == pytest.approx(
+            0.2 * 33 / 3**0.5, rel=0.15
+        )
     assert len(set(where(1).tolist())) > 390
     wide = torch.zeros(400, 1, 33, 33)
     wide[..., 16, 28] = 1  # a point to the right: flips put it left, turns by 10 degrees move it 2.1 up or down
@@ -242,7 +284,9 @@ def test_adversarial_training_mixes_clean_and_moved_examples_in_the_pixels_range
     loss = step.loss(Batch(inputs, labels))
     against = seen[-1]
     assert (0 <= against).all() and (against <= 1).all() and (against - inputs).abs().max() <= 0.3 + 1e-6
-    expected = 0.25 * F.cross_entropy(module.layer(inputs), labels) + 0.75 * F.cross_entropy(module.layer(against), labels)
+    expected = 0.25 * F.cross_entropy(module.layer(inputs), labels) + 0.75 * F.cross_entropy(
+        module.layer(against), labels
+    )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert torch.allclose(go(RUN).x, go(of(Adversarial(share=1.0))).x, atol=1e-6)
 
@@ -271,7 +315,11 @@ def test_the_batch_grows_by_its_factor_up_to_the_most():
 def test_the_variance_test_asks_for_the_noise_scale_over_theta_squared(monkeypatch):
     scales = iter([3.0, 20.0, 10.0, math.inf])
     seen = []
-    monkeypatch.setattr(remedies.growth, "noise_scale", lambda f, x, b, seed: seen.append((b, seed)) or SimpleNamespace(value=next(scales)))
+    monkeypatch.setattr(
+        remedies.growth,
+        "noise_scale",
+        lambda f, x, b, seed: seen.append((b, seed)) or SimpleNamespace(value=next(scales)),
+    )
     history = go(of(VarianceTest(theta=0.5, most=150), run=dataclasses.replace(RUN, batch_size=16, epochs=5))).history
     assert history["batch_size"] == [16, 16, 80, 80, 150] and seen == [(16, 1), (16, 2), (16, 3), (16, 4)]
 
@@ -296,7 +344,9 @@ def test_one_ghost_is_batch_norm_bit_for_bit_and_ghosts_are_small_batches():
 
 def test_the_rate_warms_up_along_a_line_and_falls_in_steps(monkeypatch):
     rates, descend = [], Step.descend
-    monkeypatch.setattr(Step, "descend", lambda self: rates.append(self.optimizer.param_groups[0]["lr"]) or descend(self))
+    monkeypatch.setattr(
+        Step, "descend", lambda self: rates.append(self.optimizer.param_groups[0]["lr"]) or descend(self)
+    )
     go(of(Schedule(warmup=1.5, factor=0.1, every=2), run=dataclasses.replace(RUN, batch_size=128, epochs=4, lr=0.3)))
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.03, 0.03, 0.03, 0.03])
 

@@ -50,14 +50,16 @@ def logits(minimizer, inputs, mode, epsilon=1e-5):
             m.train()
     names = [k for k, _ in network.named_parameters()]
     parts = unflat(minimizer.x.double(), list(network.parameters()))
-    return functional_call(network, dict(zip(names, parts)) | {k: b.clone() for k, b in minimizer.buffers.items()}, inputs)
+    return functional_call(
+        network, dict(zip(names, parts)) | {k: b.clone() for k, b in minimizer.buffers.items()}, inputs
+    )
 
 
 def filters(minimizer):
     """{name: the norm of each filter} of the layers before a batch norm, in NumPy; and the names' places in x."""
     network, norms, places, start = minimizer.network(), {}, {}, 0
     for name, p in network.named_parameters():
-        part = minimizer.x[start:start + p.numel()].numpy()
+        part = minimizer.x[start : start + p.numel()].numpy()
         layer = int(name.split(".")[0])
         if not isinstance(network[layer], nn.modules.batchnorm._BatchNorm) and layer < len(network) - 1:
             places[name] = slice(start, start + p.numel())
@@ -102,8 +104,9 @@ def test_each_filter_has_the_references_norm_and_all_else_its_bits(pair):
         bias, following = name.replace("weight", "bias"), int(name.split(".")[0]) + 1
         rest[places[name]] = rest[places[bias]] = False
         torch.testing.assert_close(same.x[places[bias]], x.x[places[bias]] * c, rtol=1e-12, atol=0)
-        torch.testing.assert_close(same.x[places[name]].view(len(c), -1), x.x[places[name]].view(len(c), -1) * c[:, None],
-                                   rtol=1e-12, atol=0)
+        torch.testing.assert_close(
+            same.x[places[name]].view(len(c), -1), x.x[places[name]].view(len(c), -1) * c[:, None], rtol=1e-12, atol=0
+        )
         for what, factor in ("running_mean", c), ("running_var", c**2), ("num_batches_tracked", 1):
             key = f"{following}.{what}"
             torch.testing.assert_close(same.buffers[key], x.buffers[key] * factor, rtol=1e-12, atol=0)
@@ -219,7 +222,9 @@ def test_metric_2_1_of_twins_goes_through_a_range_and_the_adaptive_one_stays(run
         f = Objective(other, dataset=dataset, dtype=torch.float64)
         for m in networks.batch_norms(f.network):
             m.eps *= factor**2
-        paper[factor], adaptive[factor] = (sharpness(f, other.x, 1e-3, offset=offset, iterations=4) for offset in (1.0, 0.0))
+        paper[factor], adaptive[factor] = (
+            sharpness(f, other.x, 1e-3, offset=offset, iterations=4) for offset in (1.0, 0.0)
+        )
         assert paper[factor].f0 == pytest.approx(paper[1.0].f0, rel=1e-12)
         assert adaptive[factor].value == pytest.approx(adaptive[1.0].value, rel=1e-9)
     values = np.array([paper[factor].value for factor in sorted(paper)])
@@ -267,7 +272,7 @@ def test_f_is_the_value_and_no_accuracy_changes(wrong):
     lowest = values.argmin()
     assert (f.accuracy(x.x), lowest == 4000) == ((100.0, True) if not wrong else (100 * 29 / 32, False))
     kept = x.x.clone()
-    for value in np.quantile(values[:lowest + 1], [0.1, 0.5, 0.9]):
+    for value in np.quantile(values[: lowest + 1], [0.1, 0.5, 0.9]):
         matched, t = match_loss(x, value, f)
         assert f.evaluate(matched.x) == (pytest.approx(value, rel=1e-7), f.accuracy(x.x))
         first = np.argmax(values < value)  # on the falling side, the only place where f crosses the value

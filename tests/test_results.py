@@ -42,7 +42,10 @@ def test_the_bytes_are_canonical_and_never_change(store):
     content = put(store).read_bytes()
     spec = b'{"kind":"train","run":{"batch_size":256,"lr":0.001,"network":"F1"}}'
     assert ID == hashlib.sha256(spec).hexdigest()[:24]
-    rest = b'{"id":"%s","provenance":{"date":"2026-01-01T00:00:00Z"},"result":{"f":0.25},"spec":%s}\n' % (ID.encode(), spec)
+    rest = b'{"id":"%s","provenance":{"date":"2026-01-01T00:00:00Z"},"result":{"f":0.25},"spec":%s}\n' % (
+        ID.encode(),
+        spec,
+    )
     sha = hashlib.sha256(rest).hexdigest()
     assert sha == "3aeedfce166c35ce843313b96e2558bd36951287eefddf96f7a5aa8850744f85"
     assert content == rest.replace(b',"spec":', b',"sha256":"%s","spec":' % sha.encode())
@@ -103,15 +106,18 @@ def test_any_changed_byte_is_found(store):
     content = path.read_bytes()
     for at in range(len(content)):
         for bit in (1, 32, 128):
-            path.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1:])
+            path.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
             with pytest.raises(ValueError, match=f"{path.name} is damaged.*lbgap run"):
                 results.read(path)
     path.write_bytes(content)
     assert results.read(path)["result"] == {"f": 0.25}
 
 
-@pytest.mark.parametrize("damage", [
-    b"", b"[]", b"null", b"1", b'"text"', b"{}", b"\xff\xfe", b'{"id": 1, "spec": "a", "sha256": "b"}'], ids=repr)
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[]", b"null", b"1", b'"text"', b"{}", b"\xff\xfe", b'{"id": 1, "spec": "a", "sha256": "b"}'],
+    ids=repr,
+)
 def test_a_file_that_is_no_document_is_damaged(store, damage):
     path = put(store)
     path.write_bytes(damage)
@@ -242,7 +248,11 @@ def test_verify_names_the_runs_of_which_different_minimisers_were_measured(tmp_p
     assert store.verify() == []
     other = of_run(store, "sharpness", 7.6e-5, "bbbb", epsilons=[1e-3])
     (told,) = store.verify()
-    assert results.content_id({"network": "mlp", "batch_size": 8}) in told and "aaaa" in told and f"bbbb: sharpness/{other.stem}" in told
+    assert (
+        results.content_id({"network": "mlp", "batch_size": 8}) in told
+        and "aaaa" in told
+        and f"bbbb: sharpness/{other.stem}" in told
+    )
 
 
 @pytest.mark.parametrize("f, more, found", [(2.4e-5, {}, 0), (7.6e-5, {}, 1), (7.6e-5, {"match": "norms"}, 0)])

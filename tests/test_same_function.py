@@ -22,7 +22,16 @@ def store(monkeypatch, tmp_path):
 
 def put(store, of, value, f0=0.1, epsilons=(1e-3,), unit=units.sharpness, **settings):
     made = unit(of, epsilons, **settings) if unit is units.sharpness else unit(of, **settings)
-    store.put(made, {"diverged": False, "values": [{"epsilon": e, "value": value, "first_order": value * 1e-5 / e, "f0": f0} for e in made["epsilons"]]}, {})
+    store.put(
+        made,
+        {
+            "diverged": False,
+            "values": [
+                {"epsilon": e, "value": value, "first_order": value * 1e-5 / e, "f0": f0} for e in made["epsilons"]
+            ],
+        },
+        {},
+    )
 
 
 def along(store, network="mlp", trials=2, small=1.0, large=8.0, bend=1.0, adaptive=(0.02, 0.01), drift=0.0):
@@ -79,7 +88,10 @@ def test_the_figure_has_a_dot_a_trial_and_geometric_means_against_the_factor(sto
     lines = {line.get_label(): line for line in ax.lines}
     x, y = lines["LB, Metric 2.1"].get_data()
     assert list(x) == [2.0**k for k in range(-3, 4)] and y == pytest.approx(8 * 2**0.5 / x)
-    assert lines["SB, adaptive"].get_ydata()[0] == pytest.approx(0.02 * 2**0.5) and lines["SB, adaptive"].get_markerfacecolor() == "white"
+    assert (
+        lines["SB, adaptive"].get_ydata()[0] == pytest.approx(0.02 * 2**0.5)
+        and lines["SB, adaptive"].get_markerfacecolor() == "white"
+    )
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
     assert "pending: 56 of 150 measured" in ax.get_title() and len(ax.lines) == 8
 
@@ -90,17 +102,26 @@ def test_the_verdict_turns_the_ranking_round_by_twins_alone(store):
     text = str(figures.twins_verdict("mlp"))
     assert "ranking can be turned round.** mlp, 2 trials." in text
     assert "SB from 0.12 to 16.00, 1.50 ± 0.71 (1.00, 2.00) as found; LB from 1.00 to 128.00" in text
-    assert "LB is the sharper in 2 of 2; with a twin chosen for each, the other end comes out 8.0 times as sharp" in text
+    assert (
+        "LB is the sharper in 2 of 2; with a twin chosen for each, the other end comes out 8.0 times as sharp" in text
+    )
     assert "f moves by 2 % at most, and the adaptive metric by 1 %: SB 0.0300" in text
     assert "LB / SB 0.50 (95 % interval 0.50 to 0.50): LB is the flatter there" in text  # in both trials alike
     put(store, experiments.ends("mlp", 1)[1], 0.1, twin=1.0, offset=0.0)  # and now not
     assert "the trials do not settle an order" in str(figures.twins_verdict("mlp"))
 
 
-@pytest.mark.parametrize("settings, words", [
-    (dict(bend=0.0), "ranking survives.**"), (dict(small=8.0, large=1.0), "LB is the sharper in 0 of 2"),
-    (dict(small=8.0, large=1.0), "comes out 8.0 times as sharp"), (dict(trials=1), "(no interval): one trial tells no order"),
-    (dict(adaptive=(0.0001, 0.1)), "LB is the sharper there"), (dict(adaptive=(0.1, 0.0001)), "LB is the flatter there")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (dict(bend=0.0), "ranking survives.**"),
+        (dict(small=8.0, large=1.0), "LB is the sharper in 0 of 2"),
+        (dict(small=8.0, large=1.0), "comes out 8.0 times as sharp"),
+        (dict(trials=1), "(no interval): one trial tells no order"),
+        (dict(adaptive=(0.0001, 0.1)), "LB is the sharper there"),
+        (dict(adaptive=(0.1, 0.0001)), "LB is the flatter there"),
+    ],
+)
 def test_the_verdict_follows_the_numbers(store, settings, words):
     along(store, **settings)
     assert words in str(figures.twins_verdict("mlp"))
@@ -122,7 +143,9 @@ def test_the_adaptive_ratio_is_told_by_epsilon(store):
     assert [line.split(" | ")[1] for line in lines] == ["0.0001", "0.001", "0.01", "0.05"]
     for share, line in zip(("10", "1", "0.1", "0.02"), lines):
         cells = line.split(" | ")
-        assert cells[2].startswith("0.0220 ± ") and float(cells[4].split()[0]) == float(cells[5].split()[0]) == float(share)
+        assert cells[2].startswith("0.0220 ± ") and float(cells[4].split()[0]) == float(cells[5].split()[0]) == float(
+            share
+        )
         assert cells[6].startswith("0.5 times (0.5 to 0.5)") and cells[7].startswith("2.0 times")
 
 
@@ -150,8 +173,15 @@ def test_three_contrasts_of_the_same_two_functions(store):
             put(store, of, value * scale, epsilons=units.EPSILONS)
             put(store, of, matched * scale, epsilons=units.EPSILONS, match="norms", to=to)
     text = str(figures.norms_verdict("F1"))
-    assert "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0 times as sharp (95 % " in text
-    assert "LB is 100.0 times as sharp as SB" in text and "SB's filter norms, 20.0 times" in text and "LB's, 25.0 times" in text
+    assert (
+        "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0 times as sharp (95 % "
+        in text
+    )
+    assert (
+        "LB is 100.0 times as sharp as SB" in text
+        and "SB's filter norms, 20.0 times" in text
+        and "LB's, 25.0 times" in text
+    )
     assert "a factor of 5.0 or 4.0" in text
 
 

@@ -12,7 +12,19 @@ import torch
 from scipy.optimize import brentq
 from test_figures import made, words  # noqa: F401
 
-from lbgap import __main__, campaign, cost, experiments, figures, measurements, remedies, results, scaling, training, units
+from lbgap import (
+    __main__,
+    campaign,
+    cost,
+    experiments,
+    figures,
+    measurements,
+    remedies,
+    results,
+    scaling,
+    training,
+    units,
+)
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -33,7 +45,9 @@ def test_the_break_even_is_where_the_two_times_meet(seed):
     small, large = sorted(draw.sample(range(1, 10000), 2))
     processors, f_small, f_large = draw.randint(1, 500), draw.uniform(0.01, 1), draw.uniform(0.01, 1)
     of_small = scaling.time(1000, small, processors, f_small)
-    meet = brentq(lambda iterations: scaling.time(iterations, large, processors, f_large) - of_small, 1e-6, 1e9, xtol=1e-9)
+    meet = brentq(
+        lambda iterations: scaling.time(iterations, large, processors, f_large) - of_small, 1e-6, 1e9, xtol=1e-9
+    )
     assert meet / 1000 == pytest.approx(scaling.break_even(f_small, small / large, f_large))
 
 
@@ -43,16 +57,22 @@ def test_on_one_device_speeds_stand_for_efficiencies():
     assert scaling.break_even(2000, 0.1, 5000) == pytest.approx(12.5 / 50)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: scaling.break_even(0, 0.1), "f_small is 0; expected a positive number"),
-    (lambda: scaling.break_even(0.2, 0.1, -1), "f_large is -1; expected a positive"),
-    (lambda: scaling.break_even(float("nan"), 0.1), "f_small is nan"),
-    (lambda: scaling.break_even(0.2, 10), r"batch_ratio is 10; expected B_SB / B_LB, at most 1: exchange"),
-    (lambda: scaling.time(10, 0), "batch_size is 0"),
-    (lambda: scaling.time(10, 1, float("inf")), "processors is inf"),
-    (lambda: scaling.throughput(SMALL, seconds=0), "seconds is 0; expected a positive"),
-    (lambda: scaling.throughput(dataclasses.replace(SMALL, remedies=remedies.SAM())), r"remedies is \(SAM\(.*expected a run without"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: scaling.break_even(0, 0.1), "f_small is 0; expected a positive number"),
+        (lambda: scaling.break_even(0.2, 0.1, -1), "f_large is -1; expected a positive"),
+        (lambda: scaling.break_even(float("nan"), 0.1), "f_small is nan"),
+        (lambda: scaling.break_even(0.2, 10), r"batch_ratio is 10; expected B_SB / B_LB, at most 1: exchange"),
+        (lambda: scaling.time(10, 0), "batch_size is 0"),
+        (lambda: scaling.time(10, 1, float("inf")), "processors is inf"),
+        (lambda: scaling.throughput(SMALL, seconds=0), "seconds is 0; expected a positive"),
+        (
+            lambda: scaling.throughput(dataclasses.replace(SMALL, remedies=remedies.SAM())),
+            r"remedies is \(SAM\(.*expected a run without",
+        ),
+    ],
+)
 def test_what_makes_no_sense_is_told_by_name(call, message):
     with pytest.raises(ValueError, match=message):
         call()
@@ -90,7 +110,9 @@ def test_slow_steps_are_taken_a_few_times_all_the_same(steps):
     assert (found.value, found.low, found.high, found.steps) == (12.8, 12.8, 12.8, scaling.LEAST)
 
 
-@pytest.mark.parametrize("network, dataset", [("F1", "tiny-mnist"), ("F2", "tiny-timit"), ("C1", "tiny-cifar10"), ("C4", "tiny-cifar100")])
+@pytest.mark.parametrize(
+    "network, dataset", [("F1", "tiny-mnist"), ("F2", "tiny-timit"), ("C1", "tiny-cifar10"), ("C4", "tiny-cifar100")]
+)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_real_step_of_any_network_is_timed_and_leaves_the_random_state(network, dataset, precision):
     before = torch.get_rng_state()
@@ -109,7 +131,9 @@ def test_a_step_is_timed_on_its_own_device_only_without_data_or_training(monkeyp
     store = results.Store(tmp_path, packaged=None)
     assert campaign.run([there, here], store, progress=False) == {"done": 1, "failed": 0, "left": 1}
     document = store.get(here)
-    assert document["result"]["value"] > 0 and document["result"]["steps"] == scaling.LEAST  # for no longer than it says
+    assert (
+        document["result"]["value"] > 0 and document["result"]["steps"] == scaling.LEAST
+    )  # for no longer than it says
     assert document["provenance"]["data"] is None and there not in store and not store.verify()
     with pytest.raises(ValueError, match="device is cpu, but the unit times a step on cuda; expected that device"):
         measurements.compute(there, tmp_path)
@@ -173,8 +197,11 @@ def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(
 
 
 def speed(made, batch_size, value, device="cpu", spread=2.0):  # noqa: F811
-    made.store.put(units.throughput(units.run("F1", batch_size, 0), device),
-                   {"diverged": False, "value": value, "low": value / spread, "high": spread * value, "steps": 9}, {})
+    made.store.put(
+        units.throughput(units.run("F1", batch_size, 0), device),
+        {"diverged": False, "value": value, "low": value / spread, "high": spread * value, "steps": 9},
+        {},
+    )
 
 
 def test_the_figure_has_what_is_measured_by_device(made):  # noqa: F811
@@ -195,7 +222,10 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
             made.train(of, accuracies[-1], test_accuracy=accuracies)
     text = str(figures.pays())
     assert text.startswith("**Verdict: pending.**") and "97.50 %" in text
-    assert "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial: 0.064." in text
+    assert (
+        "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial: 0.064."
+        in text
+    )
     assert "SB's parallel efficiency is below 0.67." in text  # (256 / 6000) / (30 / 470) = 0.668
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 2000.0, spread=1.01)
     text = str(figures.pays())  # breaks even at 2 * 256 / 6000 = 0.085
@@ -205,14 +235,26 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
     assert "the large batch does not pay.**" in str(figures.pays())
     speed(made, 6000, 1400.0, spread=1.1)  # times 1.01 * 1.1 = 1.111 is 0.0664
     assert "the large batch does not pay in 1 and is undecided in 1 of 2 trials.**" in str(figures.pays())
-    assert str(figures.pays("F1", "cuda")).startswith("**Verdict: pending.** The speed of F1 on one GPU is not measured")
+    assert str(figures.pays("F1", "cuda")).startswith(
+        "**Verdict: pending.** The speed of F1 on one GPU is not measured"
+    )
 
 
-@pytest.mark.parametrize("values, words", [
-    ((1000.0, 2000.0, 3000.0), "a larger batch is the faster one. 1,000 examples a second at batch 32, 3,000 examples a second at batch 6,000."),
-    ((3000.0, 2000.0, 1000.0), "a larger batch is the slower one. 3,000 examples a second at batch 32, 1,000 examples a second at batch 6,000. That need"),
-    ((1000.0, 3000.0, 2000.0), "the fastest batch is neither the smallest nor the largest."),
-    ((1000.0, 1005.0, 1000.0), "no batch size is shown to be the faster one.")])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        (
+            (1000.0, 2000.0, 3000.0),
+            "a larger batch is the faster one. 1,000 examples a second at batch 32, 3,000 examples a second at batch 6,000.",
+        ),
+        (
+            (3000.0, 2000.0, 1000.0),
+            "a larger batch is the slower one. 3,000 examples a second at batch 32, 1,000 examples a second at batch 6,000. That need",
+        ),
+        ((1000.0, 3000.0, 2000.0), "the fastest batch is neither the smallest nor the largest."),
+        ((1000.0, 1005.0, 1000.0), "no batch size is shown to be the faster one."),
+    ],
+)
 def test_whether_larger_batches_are_faster_follows_the_speeds(made, values, words):  # noqa: F811
     assert "pending" in str(figures.fills("F1"))
     for size, value in zip((32, 256, 6000), values):
@@ -228,5 +270,7 @@ def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F8
     for of, last in zip(units.pair("F1", 1), (91.0, 98.0)):  # LB alone
         made.train(of, 98.0, test_accuracy=[90.0, last])
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 1000.0, spread=1.01)
-    assert "large batch pays.** F1, first epoch at LB's final test accuracy, 98.00 % in the mean: SB in 1 of 1 trials never; LB after" in str(
-        figures.pays())
+    assert (
+        "large batch pays.** F1, first epoch at LB's final test accuracy, 98.00 % in the mean: SB in 1 of 1 trials never; LB after"
+        in str(figures.pays())
+    )

@@ -158,8 +158,9 @@ def test_against_the_whole_hessian_of_a_small_network():
     x, inputs = flat(network.parameters()), data.x_train.double()
 
     def loss(x):
-        w, b, scale, shift, v, c = (p.view(q.shape) for p, q in zip(x.split([q.numel() for q in network.parameters()]),
-                                                                    network.parameters()))
+        w, b, scale, shift, v, c = (
+            p.view(q.shape) for p, q in zip(x.split([q.numel() for q in network.parameters()]), network.parameters())
+        )
         h = inputs[:, 0, ::12, ::12].flatten(1) @ w.T + b
         h = (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt() * scale + shift
         return nn.functional.cross_entropy(h.tanh() @ v.T + c, data.y_train)
@@ -193,8 +194,13 @@ def pair():
     network, data = networks.build("mlp-bn", seed=1).double(), tiny()
     f = lbgap.Objective(network, dataset=data, dtype=torch.float64)
     network = nn.Sequential(*(ByHand(m) if isinstance(m, nn.BatchNorm1d) else m for m in network))
-    H = curvlinops.HessianLinearOperator(network, nn.CrossEntropyLoss(), list(network.parameters()),
-                                         [(data.x_train.double(), data.y_train)], check_deterministic=False)
+    H = curvlinops.HessianLinearOperator(
+        network,
+        nn.CrossEntropyLoss(),
+        list(network.parameters()),
+        [(data.x_train.double(), data.y_train)],
+        check_deterministic=False,
+    )
     return f, flat(network.parameters()), H
 
 
@@ -316,10 +322,16 @@ def test_the_edge_is_the_top_eigenvalue_in_adams_units():
 # ------------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("words, settings", {
-    "steps is 0": dict(steps=0), "probes is 0": dict(probes=0), "top is 0": dict(top=0),
-    "top is 33; expected 1 to 32": dict(top=33), "top is 61; expected 1 to 60": dict(top=61, steps=99),
-}.items())
+@pytest.mark.parametrize(
+    "words, settings",
+    {
+        "steps is 0": dict(steps=0),
+        "probes is 0": dict(probes=0),
+        "top is 0": dict(top=0),
+        "top is 33; expected 1 to 32": dict(top=33),
+        "top is 61; expected 1 to 60": dict(top=61, steps=99),
+    }.items(),
+)
 def test_bad_settings_are_refused_by_name(words, settings):
     with pytest.raises(ValueError, match=words):
         spectrum(Quadratic(indefinite()), draw(N), **settings)
@@ -334,13 +346,20 @@ def test_bad_points_functions_and_matrices_are_refused_by_name():
             call(f, x[None])
         with pytest.raises(ValueError, match="x has NaN"):
             call(f, x * math.nan)
-        for out, words in ((x[:3], r"returned shape \(3,\); expected \(60,\)"), (x * math.inf, "returned NaN or infinite")):
+        for out, words in (
+            (x[:3], r"returned shape \(3,\); expected \(60,\)"),
+            (x * math.inf, "returned NaN or infinite"),
+        ):
             bad = Quadratic(indefinite())
             bad.hvp = lambda x, v: out
             with pytest.raises(ValueError, match=words):
                 call(bad, x)
-    for matrix, words in ((draw(3, N), r"shape \(3, 60\); expected \(60, p\)"), (x, r"shape \(60,\)"),
-                          (torch.stack([x, x], 1), "rank below 2"), (draw(N, 2) * math.nan, "rank below 2")):
+    for matrix, words in (
+        (draw(3, N), r"shape \(3, 60\); expected \(60, p\)"),
+        (x, r"shape \(60,\)"),
+        (torch.stack([x, x], 1), "rank below 2"),
+        (draw(N, 2) * math.nan, "rank below 2"),
+    ):
         with pytest.raises(ValueError, match=words):
             ritz(f, x, matrix)
     for length in (0, -1, math.nan, math.inf):

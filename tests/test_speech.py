@@ -28,8 +28,20 @@ def test_log_mel_is_librosas(length):
     librosa = pytest.importorskip("librosa", reason="NO LIBROSA HERE: the features are not checked against it")
     signal = 0.1 * RNG(1).standard_normal(length) + 0.3 * np.sin(2 * np.pi * 440 / 16000 * np.arange(length))
     theirs = librosa.feature.melspectrogram(
-        y=np.pad(signal, 56), sr=16000, n_fft=512, win_length=400, hop_length=160, window="hamming", center=False,
-        n_mels=40, fmin=20, fmax=8000, htk=True, norm=None, power=2.0).T
+        y=np.pad(signal, 56),
+        sr=16000,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        window="hamming",
+        center=False,
+        n_mels=40,
+        fmin=20,
+        fmax=8000,
+        htk=True,
+        norm=None,
+        power=2.0,
+    ).T
     ours = features.log_mel(signal)
     assert ours.shape == (1 + (length - 400) // 160, 40)
     assert np.abs(ours - np.log(theirs[: len(ours)])).max() < 1e-4
@@ -67,7 +79,9 @@ def test_splicing_stays_inside_each_utterance():
     expected, first = [], 0
     for n in lengths:
         for t in range(n):
-            expected.append([v for near in range(t - 4, t + 5) for v in frames[first + min(max(near, 0), n - 1)].tolist()])
+            expected.append(
+                [v for near in range(t - 4, t + 5) for v in frames[first + min(max(near, 0), n - 1)].tolist()]
+            )
         first += n
     assert features.spliced(frames, torch.tensor(lengths)).tolist() == expected
     with pytest.raises(ValueError, match="15 frames in all, but there are 16"):
@@ -77,7 +91,12 @@ def test_splicing_stays_inside_each_utterance():
 def test_inputs_are_the_spliced_frames_in_one_fixed_order():
     frames, labels = RNG(0).integers(-100, 100, (50, 40)).astype(np.int8), np.arange(50)
     x, y = speech.inputs(frames, labels, np.array([20, 30]), "cpu")
-    assert x.shape == (50, 360) and x.dtype == torch.float32 and sorted(y.tolist()) == labels.tolist() and y.tolist() != labels.tolist()
+    assert (
+        x.shape == (50, 360)
+        and x.dtype == torch.float32
+        and sorted(y.tolist()) == labels.tolist()
+        and y.tolist() != labels.tolist()
+    )
     assert torch.allclose(x[:, 160:200], torch.from_numpy(frames).float()[y] / 10)  # the frame itself is in the middle
     assert torch.equal(x, speech.inputs(frames, labels, np.array([20, 30]), "cpu")[0])
     wide = RNG(0).standard_normal((5, 360)).astype(np.float32)  # spliced already, as some of Kaldi's recipes leave them
@@ -94,13 +113,20 @@ def test_states_and_neighbours_by_hand():
     names = [(states.PHONES[p], s, states.PHONES[before], states.PHONES[after]) for p, s, before, after in found]
     # thirds of s end at 40, 80, 120 ms, those of iy at 130, 140, 150 ms
     assert names == 3 * [("s", 0, "pau", "iy")] + 4 * [("s", 1, "pau", "iy")] + 4 * [("s", 2, "pau", "iy")] + [
-        ("iy", 0, "s", "pau"), ("iy", 1, "s", "pau"), ("iy", 2, "s", "pau")]
+        ("iy", 0, "s", "pau"),
+        ("iy", 1, "s", "pau"),
+        ("iy", 2, "s", "pau"),
+    ]
 
 
-@pytest.mark.parametrize("segments, frames, words", [
-    ([(0.1, "s"), (0.2, "xx")], 3, "'xx' is unknown"), ([(0.2, "s"), (0.1, "iy")], 3, r"ends are \[0.2, 0.1\].*ascending"),
-    ([(0.1, "s")], 20, "phones end at 0.100 s, but there are frames up to 0.203 s"),
-])
+@pytest.mark.parametrize(
+    "segments, frames, words",
+    [
+        ([(0.1, "s"), (0.2, "xx")], 3, "'xx' is unknown"),
+        ([(0.2, "s"), (0.1, "iy")], 3, r"ends are \[0.2, 0.1\].*ascending"),
+        ([(0.1, "s")], 20, "phones end at 0.100 s, but there are frames up to 0.203 s"),
+    ],
+)
 def test_impossible_phones_are_refused_by_name(segments, frames, words):
     with pytest.raises(ValueError, match=words):
         states.contexts(segments, frames)
@@ -109,7 +135,10 @@ def test_impossible_phones_are_refused_by_name(segments, frames, words):
 def toy(seed=0):
     """Contexts of one phone's state whose features depend on whether a nasal stands before, and less on a vowel after."""
     rng, code = RNG(seed), states.CODE
-    before, after = rng.choice([code[p] for p in ("m", "n", "s", "t")], 4000), rng.choice([code[p] for p in ("iy", "aa", "k", "z")], 4000)
+    before, after = (
+        rng.choice([code[p] for p in ("m", "n", "s", "t")], 4000),
+        rng.choice([code[p] for p in ("iy", "aa", "k", "z")], 4000),
+    )
     found = np.stack([np.full(4000, code["ae"]), np.ones(4000, int), before, after], 1)
     nasal, vowel = np.isin(before, (code["m"], code["n"])), np.isin(after, (code["iy"], code["aa"]))
     return found, np.stack([3.0 * nasal, 1.0 * vowel], 1) + 0.1 * rng.standard_normal((4000, 2)), nasal, vowel
@@ -127,10 +156,16 @@ def test_the_tree_asks_what_matters_most_first():
 
 def test_each_class_is_of_one_state_of_one_phone_and_has_its_share_of_frames():
     rng = RNG(3)
-    found = np.stack([rng.integers(0, 5, 6000), rng.integers(0, 3, 6000), *rng.integers(0, len(states.PHONES), (2, 6000))], 1)
+    found = np.stack(
+        [rng.integers(0, 5, 6000), rng.integers(0, 3, 6000), *rng.integers(0, len(states.PHONES), (2, 6000))], 1
+    )
     classify, number = states.tie(found, rng.standard_normal((6000, 4)))
     labels = classify(found)
-    assert number > 15 and np.array_equal(np.unique(labels), np.arange(number)) and np.bincount(labels).min() >= states.LEAST
+    assert (
+        number > 15
+        and np.array_equal(np.unique(labels), np.arange(number))
+        and np.bincount(labels).min() >= states.LEAST
+    )
     assert all(len(np.unique(found[labels == c, :2], axis=0)) == 1 for c in range(number))
 
 
@@ -140,7 +175,11 @@ def test_a_split_is_the_one_that_lowers_the_squared_deviation_most():
     found = np.stack([np.full(900, 5), np.zeros(900, int), *rng.integers(0, len(states.PHONES), (2, 900))], 1)
     x = rng.standard_normal((900, 3)) + states.questions(found)[:, 10:13]
     deviation = lambda part: ((part - part.mean(0)) ** 2).sum()
-    best = min(deviation(x[q]) + deviation(x[~q]) for q in states.questions(found).T if states.LEAST <= q.sum() <= 900 - states.LEAST)
+    best = min(
+        deviation(x[q]) + deviation(x[~q])
+        for q in states.questions(found).T
+        if states.LEAST <= q.sum() <= 900 - states.LEAST
+    )
     labels = states.tie(found, x, 2)[0](found)
     assert deviation(x[labels == 0]) + deviation(x[labels == 1]) == pytest.approx(best)
 
@@ -157,7 +196,9 @@ def test_too_many_classes_and_an_unseen_phone_are_refused():
 def test_classes_come_from_the_training_set_alone():
     """In training a nasal before matters most; in the test set a vowel after does, and far more."""
     found, x, nasal, vowel = toy()
-    part = lambda x, shift: [((10 * x[i : i + 100]).astype(np.int8), found[i : i + 100]) for i in range(shift, shift + 1000, 100)]
+    part = lambda x, shift: [
+        ((10 * x[i : i + 100]).astype(np.int8), found[i : i + 100]) for i in range(shift, shift + 1000, 100)
+    ]
     arrays, n = corpora.assemble(part(x, 0), part(x * [0, 10], 1000), 2)
     assert len(set(zip(arrays[1], nasal[:1000]))) == len(set(zip(arrays[3], nasal[1000:2000]))) == n == 2
     assert [a.shape for a in arrays] == [(1000, 2), (1000,), (1000, 2), (1000,), (10,), (10,)]
@@ -168,9 +209,18 @@ def test_a_validation_set_is_every_sixth_utterance():
     y = np.repeat(np.arange(7), lengths)
     arrays = y[:, None], y, y[:0, None], y[:0], lengths, lengths[:0]
     x_train, y_train, x_test, y_test, n_train, n_test = speech.validation(arrays)
-    assert y_test.tolist() == 6 * [5] and set(y_train) == {0, 1, 2, 3, 4, 6} and n_test.tolist() == [6] and n_train.sum() == len(x_train)
+    assert (
+        y_test.tolist() == 6 * [5]
+        and set(y_train) == {0, 1, 2, 3, 4, 6}
+        and n_test.tolist() == [6]
+        and n_train.sum() == len(x_train)
+    )
     whole, held = data.load("speech-lj"), data.load("speech-lj-val")
-    assert len(held.y_train) + len(held.y_test) == len(whole.y_train) and held.classes == 345 and held.checksum != whole.checksum
+    assert (
+        len(held.y_train) + len(held.y_test) == len(whole.y_train)
+        and held.classes == 345
+        and held.checksum != whole.checksum
+    )
 
 
 # ------------------------------------------------------------------------------------------------- a human voice
@@ -192,14 +242,20 @@ def test_the_embedded_voice_has_as_many_frames_as_the_aligners_phones_last():
         lengths[name[-1] in "369"].append(1 + (round(segments[-1][0] * 16000) - 400) // 160)
     *_, n_train, n_test = data.raw("speech-lj")
     apart = np.concatenate([lengths[False] - n_train, lengths[True] - n_test])
-    assert sorted(set(apart)) == [0, 78] and (apart == 78).sum() == 1  # the aligner draws LJ001-0042's last pause out beyond its end
+    assert (
+        sorted(set(apart)) == [0, 78] and (apart == 78).sum() == 1
+    )  # the aligner draws LJ001-0042's last pause out beyond its end
     labels = {phone for segments in lj.phones().values() for _, phone in segments}
     assert labels <= set(states.PHONES) and {"pau", "spn", "zh"} <= labels
 
 
 def test_a_network_has_as_many_outputs_as_its_data_set_has_classes():
     assert Run("F2", "speech-lj", 256).build()[-1].out_features == 345
-    assert Run("F2", "speech", 256).build()[-1].out_features == Run("F2", "tiny-timit", 32).build()[-1].out_features == 1973
+    assert (
+        Run("F2", "speech", 256).build()[-1].out_features
+        == Run("F2", "tiny-timit", 32).build()[-1].out_features
+        == 1973
+    )
 
 
 def test_the_voice_is_made_from_wav_files_again(tmp_path, monkeypatch):
@@ -227,7 +283,10 @@ def test_resampling_keeps_a_tone(tmp_path):
         file.setparams((1, 2, 22050, 0, "NONE", ""))
         file.writeframes((16384 * np.sin(2 * np.pi * 1000 / 22050 * np.arange(22050))).astype("<i2").tobytes())
     ours = lj.read(tmp_path / "tone.wav")
-    assert len(ours) == 16000 and np.abs(ours - 0.5 * np.sin(2 * np.pi * 1000 / 16000 * np.arange(16000)))[100:-100].max() < 1e-3
+    assert (
+        len(ours) == 16000
+        and np.abs(ours - 0.5 * np.sin(2 * np.pi * 1000 / 16000 * np.arange(16000)))[100:-100].max() < 1e-3
+    )
 
 
 # ----------------------------------------------------------------------------------------- what is not there is told
@@ -235,7 +294,9 @@ def test_resampling_keeps_a_tone(tmp_path):
 
 def test_a_corpus_that_is_not_there_says_how_to_come_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LBGAP_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=f"speech was not found in {tmp_path}.*`lbgap data make speech`.*LBGAP_DATA.*speech-lj"):
+    with pytest.raises(
+        FileNotFoundError, match=f"speech was not found in {tmp_path}.*`lbgap data make speech`.*LBGAP_DATA.*speech-lj"
+    ):
         data.load("speech")
     with pytest.raises(FileNotFoundError, match="timit was not found.*licence.*Kaldi.*LBGAP_DATA"):
         data.load("timit")
@@ -281,7 +342,10 @@ def test_a_readers_timit_is_loaded_packed_and_trained_with_its_own_classes(tmp_p
         (tmp_path / "timit" / split).mkdir(parents=True)
         frames = {name: rng.standard_normal((30, 40)).astype(np.float32) for name in names}
         kaldiio.save_ark(str(tmp_path / "timit" / split / "feats.ark"), frames)
-        kaldiio.save_ark(str(tmp_path / "timit" / split / "ali.ark"), {name: rng.integers(0, 7, 30).astype(np.int32) for name in names})
+        kaldiio.save_ark(
+            str(tmp_path / "timit" / split / "ali.ark"),
+            {name: rng.integers(0, 7, 30).astype(np.int32) for name in names},
+        )
     (tmp_path / "timit" / "num_pdfs").write_text("7\n")
     monkeypatch.setenv("LBGAP_DATA", str(tmp_path))
     with pytest.warns(UserWarning, match="60 frames, the paper's 721,329"):
@@ -316,7 +380,9 @@ def test_sentences_are_drawn_by_their_number_and_none_is_in_both_sets():
         assert low <= min(values) < low + 0.1 * (high - low) and high - 0.1 * (high - low) < max(values) <= high
 
 
-needs_flite = pytest.mark.skipif(not shutil.which("flite"), reason="NO FLITE HERE: THE STAND-IN FOR TIMIT IS NOT SPOKEN")
+needs_flite = pytest.mark.skipif(
+    not shutil.which("flite"), reason="NO FLITE HERE: THE STAND-IN FOR TIMIT IS NOT SPOKEN"
+)
 
 
 @needs_flite
@@ -325,10 +391,14 @@ def test_flites_phones_end_where_its_speech_ends():
     for number, speed in ((0, 100), (1, 90), (2, 112)):
         u = flite.drawn("train", number)._replace(noise=200.0, speed=speed)
         signal, segments = flite.spoken(u)
-        assert segments[0][1] == segments[-1][1] == "pau" and len(signal) / 16000 == pytest.approx(segments[-1][0], abs=0.15)
+        assert segments[0][1] == segments[-1][1] == "pau" and len(signal) / 16000 == pytest.approx(
+            segments[-1][0], abs=0.15
+        )
         energy = (signal[: len(signal) // 80 * 80].reshape(-1, 80) ** 2).mean(1)
         loud = np.nonzero(energy > 1e-4 * energy.max())[0] * 80 / 16000
-        assert loud[0] == pytest.approx(segments[0][0], abs=0.06) and loud[-1] == pytest.approx(segments[-2][0], abs=0.06)
+        assert loud[0] == pytest.approx(segments[0][0], abs=0.06) and loud[-1] == pytest.approx(
+            segments[-2][0], abs=0.06
+        )
 
 
 @needs_flite
@@ -364,10 +434,15 @@ def test_what_flite_says_when_it_fails_is_told(monkeypatch):
         flite.spoken(u)
 
 
-@pytest.mark.skipif(not FOLDER or not os.path.exists(os.path.join(FOLDER or "", "lbgap-speech.npz")),
-                    reason="NO lbgap-speech.npz IN LBGAP_DATA: the whole stand-in is not checked")
+@pytest.mark.skipif(
+    not FOLDER or not os.path.exists(os.path.join(FOLDER or "", "lbgap-speech.npz")),
+    reason="NO lbgap-speech.npz IN LBGAP_DATA: the whole stand-in is not checked",
+)
 def test_the_whole_stand_in_where_it_is():
     x_train, y_train, x_test, y_test, n_train, n_test = arrays = data.raw("speech", FOLDER)
     assert (len(y_train), len(y_test), n_train.sum(), n_test.sum()) == (721329, 310621, 721329, 310621)
     assert len(np.unique(y_train)) == 1973 and y_train.max() == 1972 and set(y_test) <= set(y_train)
-    assert data.digest(arrays) == data.CHECKSUMS["speech"] and data.digest(speech.validation(arrays)) == data.CHECKSUMS["speech-val"]
+    assert (
+        data.digest(arrays) == data.CHECKSUMS["speech"]
+        and data.digest(speech.validation(arrays)) == data.CHECKSUMS["speech-val"]
+    )

@@ -49,8 +49,13 @@ def go(run, **settings):
 
 def same(a, b):
     """Whether two minimisers are the same, bit for bit."""
-    return (torch.equal(a.x, b.x) and a.history == b.history and a.diverged == b.diverged
-            and a.buffers.keys() == b.buffers.keys() and all(torch.equal(v, b.buffers[k]) for k, v in a.buffers.items()))
+    return (
+        torch.equal(a.x, b.x)
+        and a.history == b.history
+        and a.diverged == b.diverged
+        and a.buffers.keys() == b.buffers.keys()
+        and all(torch.equal(v, b.buffers[k]) for k, v in a.buffers.items())
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- Run
@@ -61,14 +66,37 @@ def test_an_id_never_changes():
     assert Run("F1", "mnist", 256, seed=0).id == "f20eb39302c6a143de43c383"
     text = b'{"batch_size":256,"dataset":"mnist","init_seed":0,"network":"F1","order_seed":0}'
     assert hashlib.sha256(text).hexdigest()[:24] == "f20eb39302c6a143de43c383"
-    other = Run("C1", "cifar10", 5000, seed=3, variant="text", optimizer="sgd", lr=0.1, momentum=0.8, weight_decay=5e-4,
-                epochs=300, patience=10, stop_loss=1e-3, precision="bf16", label_noise=0.2, noise_seed=1, order_seed=7)
+    other = Run(
+        "C1",
+        "cifar10",
+        5000,
+        seed=3,
+        variant="text",
+        optimizer="sgd",
+        lr=0.1,
+        momentum=0.8,
+        weight_decay=5e-4,
+        epochs=300,
+        patience=10,
+        stop_loss=1e-3,
+        precision="bf16",
+        label_noise=0.2,
+        noise_seed=1,
+        order_seed=7,
+    )
     assert other.id == "cc04ebf28b483950e35cb7b0"
 
 
 def test_the_spec_has_what_must_be_told_and_what_differs_and_makes_the_run_again():
     run = Run("F1", "mnist", 256, seed=2, lr=0.01)
-    assert run.spec == {"network": "F1", "dataset": "mnist", "batch_size": 256, "init_seed": 2, "order_seed": 2, "lr": 0.01}
+    assert run.spec == {
+        "network": "F1",
+        "dataset": "mnist",
+        "batch_size": 256,
+        "init_seed": 2,
+        "order_seed": 2,
+        "lr": 0.01,
+    }
     assert Run(**json.loads(json.dumps(run.spec))) == run
 
 
@@ -81,26 +109,68 @@ def test_a_seed_is_both_seeds_unless_they_are_given():
 
 def test_every_field_changes_the_id():
     base = Run("F1", "mnist", 256)
-    other = dict(network="mlp", dataset="cifar10", batch_size=5, variant="text", init="he", optimizer="sgd", precision="tf32",
-                 lr=0.5, beta1=0.5, beta2=0.5, adam_epsilon=0.5, momentum=0.5, weight_decay=0.5, epochs=5, patience=5,
-                 stop_loss=0.5, label_noise=0.5, noise_seed=5, init_seed=5, order_seed=5, activation="tanh", dropout=False,
-                 shrink=8, lr_end=0.0, start=dataclasses.replace(base, epochs=7), carry=True,
-                 stop_f=0.5, stop_epochs=5, remedies=(remedies.SAM(),))
+    other = dict(
+        network="mlp",
+        dataset="cifar10",
+        batch_size=5,
+        variant="text",
+        init="he",
+        optimizer="sgd",
+        precision="tf32",
+        lr=0.5,
+        beta1=0.5,
+        beta2=0.5,
+        adam_epsilon=0.5,
+        momentum=0.5,
+        weight_decay=0.5,
+        epochs=5,
+        patience=5,
+        stop_loss=0.5,
+        label_noise=0.5,
+        noise_seed=5,
+        init_seed=5,
+        order_seed=5,
+        activation="tanh",
+        dropout=False,
+        shrink=8,
+        lr_end=0.0,
+        start=dataclasses.replace(base, epochs=7),
+        carry=True,
+        stop_f=0.5,
+        stop_epochs=5,
+        remedies=(remedies.SAM(),),
+    )
     assert other.keys() == {f.name for f in dataclasses.fields(Run)}
-    ids = {dataclasses.replace(base, **{k: v}, **({"start": base} if k == "carry" else {})).id for k, v in other.items()}
+    ids = {
+        dataclasses.replace(base, **{k: v}, **({"start": base} if k == "carry" else {})).id for k, v in other.items()
+    }
     assert len(ids) == len(other) and base.id not in ids
 
 
-@pytest.mark.parametrize("words, settings", {
-    "network 'F9'.*F1": dict(network="F9"), "dataset 'mnits'.*mnist": dict(dataset="mnits"),
-    "variant 'book'": dict(variant="book"), "init 'zero'": dict(init="zero"), "optimizer 'lion'.*adagrad": dict(optimizer="lion"),
-    "precision 'fp8'.*bf16": dict(precision="fp8"), "batch_size is 0": dict(batch_size=0), "epochs is -1": dict(epochs=-1),
-    "lr is 0": dict(lr=0), "lr is nan": dict(lr=math.nan), "patience is 0": dict(patience=0), "stop_loss is 0": dict(stop_loss=0),
-    "label_noise is 1": dict(label_noise=1), "activation 'gelu'.*tanh": dict(activation="gelu"), "shrink 3.*8": dict(shrink=3),
-    "lr_end is -1": dict(lr_end=-1), "carry is True, but there is no start": dict(carry=True),
-    "network is 'F1'.*starts from has 'mlp'": dict(start=Run("mlp", "mnist", 8)),
-    "optimizer is 'sgd'.*starts from has 'adam'": dict(start=Run("F1", "mnist", 8), optimizer="sgd", carry=True),
-}.items())
+@pytest.mark.parametrize(
+    "words, settings",
+    {
+        "network 'F9'.*F1": dict(network="F9"),
+        "dataset 'mnits'.*mnist": dict(dataset="mnits"),
+        "variant 'book'": dict(variant="book"),
+        "init 'zero'": dict(init="zero"),
+        "optimizer 'lion'.*adagrad": dict(optimizer="lion"),
+        "precision 'fp8'.*bf16": dict(precision="fp8"),
+        "batch_size is 0": dict(batch_size=0),
+        "epochs is -1": dict(epochs=-1),
+        "lr is 0": dict(lr=0),
+        "lr is nan": dict(lr=math.nan),
+        "patience is 0": dict(patience=0),
+        "stop_loss is 0": dict(stop_loss=0),
+        "label_noise is 1": dict(label_noise=1),
+        "activation 'gelu'.*tanh": dict(activation="gelu"),
+        "shrink 3.*8": dict(shrink=3),
+        "lr_end is -1": dict(lr_end=-1),
+        "carry is True, but there is no start": dict(carry=True),
+        "network is 'F1'.*starts from has 'mlp'": dict(start=Run("mlp", "mnist", 8)),
+        "optimizer is 'sgd'.*starts from has 'adam'": dict(start=Run("F1", "mnist", 8), optimizer="sgd", carry=True),
+    }.items(),
+)
 def test_a_run_that_makes_no_sense_is_refused_by_name(words, settings):
     with pytest.raises(ValueError, match=words):
         Run(**{"network": "F1", "dataset": "mnist", "batch_size": 256, **settings})
@@ -168,9 +238,10 @@ def test_the_first_steps_of_sgd_and_adagrad_and_weight_decay():
     torch.testing.assert_close(x1, x0 - 0.01 * g / (g.abs() + 1e-10), atol=2e-7, rtol=0)
 
 
-@pytest.mark.parametrize("count, size, expected", [
-    (10, 5, [5, 5]), (12, 5, [5, 5, 2]), (11, 5, [5, 6]), (6, 5, [6]), (1, 5, [1]), (5, 5, [5]), (3, 1, [1, 2]),
-])
+@pytest.mark.parametrize(
+    "count, size, expected",
+    [(10, 5, [5, 5]), (12, 5, [5, 5, 2]), (11, 5, [5, 6]), (6, 5, [6]), (1, 5, [1]), (5, 5, [5]), (3, 1, [1, 2])],
+)
 def test_a_rest_of_one_joins_the_batch_before_it(count, size, expected):
     permutation = torch.randperm(count)
     parts = training.batches(permutation, size)
@@ -188,14 +259,19 @@ def test_each_epoch_visits_every_example_once_in_another_order(monkeypatch):
 
 def test_the_history_is_the_objectives_and_the_distance_the_norms():
     points = []
-    m = go(Run("mlp-bn", "mnist-1k", 16, epochs=3), on_epoch=lambda epoch, network: points.append(flat(network.parameters())))
+    m = go(
+        Run("mlp-bn", "mnist-1k", 16, epochs=3),
+        on_epoch=lambda epoch, network: points.append(flat(network.parameters())),
+    )
     assert all(len(v) == 3 for v in m.history.values()) and torch.equal(points[-1], m.x)
     x0 = flat(networks.build("mlp-bn", seed=0).parameters())
     for i, x in enumerate(points):
         h = {k: v[i] for k, v in m.history.items()}
         assert h["distance"] == pytest.approx((x - x0).double().norm().item(), rel=1e-9)
         assert (h["train_loss"], h["train_accuracy"]) == pytest.approx(Objective(m).evaluate(x), rel=1e-6)
-        assert (h["test_loss"], h["test_accuracy"]) == pytest.approx(Objective(m, "test", "recalibrated").evaluate(x), rel=1e-6)
+        assert (h["test_loss"], h["test_accuracy"]) == pytest.approx(
+            Objective(m, "test", "recalibrated").evaluate(x), rel=1e-6
+        )
     assert m.history["distance"][0] > 0 and m.seconds > 0
 
 
@@ -236,7 +312,10 @@ def test_bf16_trains_and_rounds_the_training_only():
 
 def test_tf32_is_switched_off_again():
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    go(dataclasses.replace(MLP, precision="tf32", epochs=1), on_epoch=lambda *_: torch.get_float32_matmul_precision() == "high" or 1 / 0)
+    go(
+        dataclasses.replace(MLP, precision="tf32", epochs=1),
+        on_epoch=lambda *_: torch.get_float32_matmul_precision() == "high" or 1 / 0,
+    )
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
@@ -256,8 +335,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(run):
 
 def test_small_and_large_batch_of_one_seed_start_at_one_point(monkeypatch):
     starts = []
-    monkeypatch.setattr(training, "make_optimizer", lambda run, parameters, make=training.make_optimizer:
-                        starts.append(flat(parameters)) or make(run, parameters))
+    monkeypatch.setattr(
+        training,
+        "make_optimizer",
+        lambda run, parameters, make=training.make_optimizer: starts.append(flat(parameters)) or make(run, parameters),
+    )
     for batch_size, seed in ((4, 3), (60, 3), (60, 4)):
         go(Run("mlp", "mnist-1k", batch_size, seed=seed, epochs=1))
     assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
@@ -275,8 +357,16 @@ def stop_at(epoch):
     return stop
 
 
-@pytest.mark.parametrize("run", [MLP, DROPOUT, dataclasses.replace(MLP, network="mlp-bn", optimizer="sgd"),
-                                 dataclasses.replace(MLP, optimizer="adagrad")], ids=["mlp", "dropout", "sgd", "adagrad"])
+@pytest.mark.parametrize(
+    "run",
+    [
+        MLP,
+        DROPOUT,
+        dataclasses.replace(MLP, network="mlp-bn", optimizer="sgd"),
+        dataclasses.replace(MLP, optimizer="adagrad"),
+    ],
+    ids=["mlp", "dropout", "sgd", "adagrad"],
+)
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path, run):
     whole, file = go(run), tmp_path / "work" / "run.pt"
     for epoch in (2, 4):
@@ -359,20 +449,33 @@ def test_after_the_deadline_the_checkpoint_is_written_and_the_next_call_goes_on(
 def scripted(monkeypatch, **curves):
     """Train with losses that are read from lists."""
     calls = []
-    monkeypatch.setattr(training, "_epoch", lambda *a: calls.append(1) or curves.get("running", [1.0] * 99)[len(calls) - 1])
+    monkeypatch.setattr(
+        training, "_epoch", lambda *a: calls.append(1) or curves.get("running", [1.0] * 99)[len(calls) - 1]
+    )
     monkeypatch.setattr(training, "adam_idle", lambda optimizer: 0.0)
-    monkeypatch.setattr(training, "measure", lambda *a: {
-        "train_loss": curves.get("train", [1.0] * 99)[len(calls) - 1], "train_accuracy": 0.0, "test_loss": 0.0, "test_accuracy": 0.0})
+    monkeypatch.setattr(
+        training,
+        "measure",
+        lambda *a: {
+            "train_loss": curves.get("train", [1.0] * 99)[len(calls) - 1],
+            "train_accuracy": 0.0,
+            "test_loss": 0.0,
+            "test_accuracy": 0.0,
+        },
+    )
     return calls
 
 
-@pytest.mark.parametrize("losses, patience, stops", [
-    ([5, 4, 3, 3, 3, 2], 2, 5),  # 3 again is no improvement
-    ([5, 4, 6, 3, 6, 6, 2], 2, 6),  # 6 and 6 after 3
-    ([5, 6, 4, 5, 3, 4, 2, 1], 2, 8),  # better at least every second time
-    ([5, 5, 1], 1, 2),
-    ([5, 4, 3, 2, 1, 0.5], 3, 6),
-])
+@pytest.mark.parametrize(
+    "losses, patience, stops",
+    [
+        ([5, 4, 3, 3, 3, 2], 2, 5),  # 3 again is no improvement
+        ([5, 4, 6, 3, 6, 6, 2], 2, 6),  # 6 and 6 after 3
+        ([5, 6, 4, 5, 3, 4, 2, 1], 2, 8),  # better at least every second time
+        ([5, 5, 1], 1, 2),
+        ([5, 4, 3, 2, 1, 0.5], 3, 6),
+    ],
+)
 def test_patience_waits_so_many_epochs_for_an_improvement(monkeypatch, losses, patience, stops):
     calls = scripted(monkeypatch, train=losses)
     m = go(dataclasses.replace(MLP, patience=patience, epochs=len(losses)))
@@ -396,7 +499,9 @@ def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypa
     monkeypatch.setattr(training, "DEAR", 30)
     run = dataclasses.replace(MLP, epochs=13)
     looked = go(run, checkpoint=tmp_path / f"{run.id}.pt", keep=(3,))
-    assert looked.history["epoch"] == [1, 2, 3, 4, 5, 10, 13] and looked.epochs == 13  # 3: an iterate is left there, whole
+    assert (
+        looked.history["epoch"] == [1, 2, 3, 4, 5, 10, 13] and looked.epochs == 13
+    )  # 3: an iterate is left there, whole
     assert measurements.looked_at(looked, 60)["epoch"] == [1, 2, 4, 5, 10, 13]
     monkeypatch.setattr(training, "DEAR", 1000)
     always = go(run)
@@ -407,7 +512,9 @@ def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypa
     assert all(go(dataclasses.replace(run, **rule)).history["epoch"] == list(range(1, 14)) for rule in stops)
     with pytest.raises(Stopped):
         go(run, checkpoint=tmp_path / "cut" / "run.pt", checkpoint_every=0, on_epoch=stop_at(8))
-    assert same(go(run), go(run, checkpoint=tmp_path / "cut" / "run.pt"))  # 7 epochs done, the last look after the fifth
+    assert same(
+        go(run), go(run, checkpoint=tmp_path / "cut" / "run.pt")
+    )  # 7 epochs done, the last look after the fifth
 
 
 def test_the_updates_of_every_epoch_are_kept_where_f_is_not_measured(monkeypatch):
@@ -453,7 +560,9 @@ def test_a_run_that_diverges_is_recorded_as_such_and_stays_so(tmp_path):
 # ------------------------------------------------------------------------------------------------------ save and open
 
 
-@pytest.mark.parametrize("run", [MLP, dataclasses.replace(MLP, network="mlp-bn", lr=0.01, stop_loss=1e-9)], ids=["mlp", "mlp-bn"])
+@pytest.mark.parametrize(
+    "run", [MLP, dataclasses.replace(MLP, network="mlp-bn", lr=0.01, stop_loss=1e-9)], ids=["mlp", "mlp-bn"]
+)
 def test_a_saved_minimiser_is_opened_as_it_was(tmp_path, run):
     m = go(run)
     m.save(tmp_path / "m.safetensors")
@@ -496,7 +605,9 @@ def test_a_run_goes_on_from_an_earlier_epoch_of_itself_to_the_same_bits(tmp_path
 def test_a_continued_run_with_carried_moments_and_the_same_order_is_the_longer_run():
     """The oracle is the run that never stopped: two epochs, then more with Adam's state and the same permutations."""
     warm = Run("mlp", "mnist-1k", 60, seed=3, epochs=2, start=Run("mlp", "mnist-1k", 60, seed=3, epochs=2), carry=True)
-    long = go(Run("mlp", "mnist-1k", 60, seed=3, epochs=4))  # the whole set is one batch, so that order is only rounding
+    long = go(
+        Run("mlp", "mnist-1k", 60, seed=3, epochs=4)
+    )  # the whole set is one batch, so that order is only rounding
     assert torch.allclose(go(warm).x, long.x, atol=1e-5)
     reset = go(dataclasses.replace(warm, carry=False))
     assert not torch.allclose(reset.x, long.x, atol=1e-5)
@@ -525,7 +636,9 @@ def test_a_run_that_starts_where_another_diverged_says_so():
 def test_the_rate_falls_along_a_line_to_its_end(monkeypatch):
     """One step of SGD a batch, no momentum: the sizes of the steps over the sizes of the gradients are the rates."""
     rates, step = [], torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a))
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a)
+    )
     go(Run("mlp", "mnist-1k", 30, epochs=2, optimizer="sgd", lr=0.1, lr_end=0.02))
     assert rates == pytest.approx([0.1, 0.08, 0.06, 0.04])
 
@@ -536,7 +649,10 @@ def test_the_share_of_idle_coordinates_follows_adams_own_formula():
     p.grad = torch.tensor([0.0, 5e-3, 9e-3, 2e-2])  # after one step sqrt(v) is |g|: three are under 10 epsilon = 1e-2
     optimizer.step()
     assert training.adam_idle(optimizer) == 75
-    assert len(go(SHORT).history["adam_idle"]) == 2 and "adam_idle" not in go(dataclasses.replace(SHORT, optimizer="sgd")).history
+    assert (
+        len(go(SHORT).history["adam_idle"]) == 2
+        and "adam_idle" not in go(dataclasses.replace(SHORT, optimizer="sgd")).history
+    )
 
 
 def test_a_run_leaves_its_iterates_where_they_are_wanted(tmp_path):

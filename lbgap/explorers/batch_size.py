@@ -17,8 +17,9 @@ class BatchSizeExplorer(Explorer):
     _esm = source("batch_size.js")
     arm = traitlets.Int(0, min=0, help="which arm is shown, counted from 0").tag(sync=True)
 
-    def __init__(self, batch_sizes, accuracy, sharpness, *, title="", epsilon=1e-3, arms=("",), paper=None,
-                 sharpness_axis="log"):
+    def __init__(
+        self, batch_sizes, accuracy, sharpness, *, title="", epsilon=1e-3, arms=("",), paper=None, sharpness_axis="log"
+    ):
         sizes = axis("batch_sizes", batch_sizes, positive=True)
         if isinstance(arms, str) or not len(arms):
             raise ValueError(f"arms is {arms!r}; expected a sequence of at least one name: arms=({arms!r},)")
@@ -39,7 +40,11 @@ class BatchSizeExplorer(Explorer):
             "arms": [str(name) for name in arms],
         }
         if paper is not None:
-            if not isinstance(paper, dict) or not {"batch_sizes"} < set(paper) <= {"batch_sizes", "accuracy", "sharpness"}:
+            if not isinstance(paper, dict) or not {"batch_sizes"} < set(paper) <= {
+                "batch_sizes",
+                "accuracy",
+                "sharpness",
+            }:
                 raise ValueError(
                     f"paper is {paper!r}; expected dict(batch_sizes=(M,), accuracy=(M,), sharpness=(M,)), "
                     "with either of the last two or both"
@@ -56,19 +61,30 @@ class BatchSizeExplorer(Explorer):
                 meta["arms"], mean(arrays["accuracy"], -1), mean(arrays["sharpness"], -1), strict=True
             )
         ]
-        super().__init__(arrays, meta, "Test accuracy and sharpness against batch size. " + "; ".join(said) + ".", position=len(sizes) - 1)
+        super().__init__(
+            arrays,
+            meta,
+            "Test accuracy and sharpness against batch size. " + "; ".join(said) + ".",
+            position=len(sizes) - 1,
+        )
 
     def _draw(self, figure):
         top, bottom = figure.subplots(2, sharex=True)
         data, sizes = self.arrays(), self.meta["batch_sizes"]
         for panel, name, label in ((top, "accuracy", "Test accuracy, %"), (bottom, "sharpness", "Sharpness")):
-            for values, arm, marker, line in zip(data[name], self.meta["arms"], "osDv^" * 9, ("-", "--", ":", "-.") * 9, strict=False):
+            for values, arm, marker, line in zip(
+                data[name], self.meta["arms"], "osDv^" * 9, ("-", "--", ":", "-.") * 9, strict=False
+            ):
                 drawn = panel.plot(sizes, mean(values, -1), line + marker, label=arm)
                 panel.plot(sizes, values, marker, color=drawn[0].get_color(), markersize=3, alpha=0.4)
             if "paper_" + name in data:
-                panel.plot(self.meta["paper"], data["paper_" + name], "D", color="black", fillstyle="none", label="the paper")
+                panel.plot(
+                    self.meta["paper"], data["paper_" + name], "D", color="black", fillstyle="none", label="the paper"
+                )
             panel.set(ylabel=label, xscale="log")
             panel.grid(alpha=0.3)
-        bottom.set(xlabel="Batch size", yscale="log" if self.meta["log"] and (data["sharpness"] > 0).any() else "linear")
+        bottom.set(
+            xlabel="Batch size", yscale="log" if self.meta["log"] and (data["sharpness"] > 0).any() else "linear"
+        )
         if any(self.meta["arms"]) or "paper" in self.meta:
             top.legend()

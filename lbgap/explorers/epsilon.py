@@ -20,7 +20,9 @@ class EpsilonExplorer(Explorer):
     def __init__(self, epsilons, curves, *, title=""):
         eps = axis("epsilons", epsilons, positive=True)
         if not isinstance(curves, dict) or not curves:
-            raise ValueError(f"curves is {curves!r:.60}; expected a dict with at least one curve: {{label: dict(small=..., large=...)}}")
+            raise ValueError(
+                f"curves is {curves!r:.60}; expected a dict with at least one curve: {{label: dict(small=..., large=...)}}"
+            )
         arrays = {}
         for c, (label, given) in enumerate(curves.items()):
             keys(f"curves[{label!r}]", given, ("small", "large"))
@@ -45,7 +47,9 @@ class EpsilonExplorer(Explorer):
             for side, style in (("small", "-o"), ("large", "--s")):
                 values = data[f"{c}.{side}"]
                 drawn = panel.plot(self.meta["epsilons"], mean(values), style, label=side + " batch")
-                panel.plot(self.meta["epsilons"], values.T, style[-1], color=drawn[0].get_color(), markersize=3, alpha=0.4)
+                panel.plot(
+                    self.meta["epsilons"], values.T, style[-1], color=drawn[0].get_color(), markersize=3, alpha=0.4
+                )
             panel.set(xscale="log", yscale="log" if drawable else "linear", xlabel="ε")
             panel.set_title(label, fontsize="small")
             panel.tick_params(labelbottom=True)

@@ -56,7 +56,9 @@ def axis(name, values, *, positive=False):
     """`values` as a float64 array (K,) of strictly rising finite numbers, all above zero if `positive`; else ValueError."""
     out = array(name, values, ("K",))
     if np.isnan(out).any() or (np.diff(out) <= 0).any():
-        raise ValueError(f"{name} is {out.tolist()}; expected strictly rising numbers without NaN: sort them and drop repeats")
+        raise ValueError(
+            f"{name} is {out.tolist()}; expected strictly rising numbers without NaN: sort them and drop repeats"
+        )
     if positive and out[0] <= 0:
         raise ValueError(f"{name} starts at {out[0]:g}; expected positive numbers, since the axis is logarithmic")
     return out
@@ -135,7 +137,11 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7, as in Colab, may have none
-        bundle = inherited(**kwargs) if inherited else {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        bundle = (
+            inherited(**kwargs)
+            if inherited
+            else {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        )
         if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})

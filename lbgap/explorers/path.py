@@ -23,14 +23,18 @@ class PathExplorer(Explorer):
 
     def __init__(self, paths, *, title="", small_label="small batch (256)", large_label="large batch (6,000)"):
         if not isinstance(paths, dict) or not paths:
-            raise ValueError(f"paths is {paths!r:.60}; expected a dict with at least one path, such as {{'linear': dict(alpha=...)}}")
+            raise ValueError(
+                f"paths is {paths!r:.60}; expected a dict with at least one path, such as {{'linear': dict(alpha=...)}}"
+            )
         arrays, listed = {}, []
         for p, (name, given) in enumerate(paths.items()):
             keys(f"paths[{name!r}]", given, ("alpha", *CURVES))
             alpha = axis(f"paths[{name!r}]['alpha']", given["alpha"])
             trials = "trials"
             for key in CURVES:
-                value = array(f"paths[{name!r}][{key!r}]", given[key], (trials, len(alpha)), percent=key.endswith("accuracy"))
+                value = array(
+                    f"paths[{name!r}][{key!r}]", given[key], (trials, len(alpha)), percent=key.endswith("accuracy")
+                )
                 trials = len(value)
                 arrays[f"{p}.{key}"] = value
             listed.append({"name": str(name), "alpha": alpha.tolist(), "trials": trials})
@@ -39,7 +43,9 @@ class PathExplorer(Explorer):
         for p, path in enumerate(listed):
             values = mean(arrays[f"{p}.test_accuracy"])
             ends = [human(values[np.abs(np.subtract(path["alpha"], a)).argmin()]) for a in (0, 1)]
-            said.append(f"{path['name']} path: test accuracy {ends[0]} % at the {small_label}, {ends[1]} % at the {large_label}")
+            said.append(
+                f"{path['name']} path: test accuracy {ends[0]} % at the {small_label}, {ends[1]} % at the {large_label}"
+            )
         super().__init__(
             arrays,
             meta,
@@ -51,7 +57,9 @@ class PathExplorer(Explorer):
         data, paths = self.arrays(), self.meta["paths"]
         panels = figure.subplots(2, len(paths), sharex="col", sharey="row", squeeze=False)
         for p, path in enumerate(paths):
-            for panel, quantity, label in zip(panels[:, p], ("loss", "accuracy"), ("Cross-entropy loss", "Accuracy, %"), strict=True):
+            for panel, quantity, label in zip(
+                panels[:, p], ("loss", "accuracy"), ("Cross-entropy loss", "Accuracy, %"), strict=True
+            ):
                 for split, line in (("train", "-"), ("test", "--")):
                     panel.plot(path["alpha"], mean(data[f"{p}.{split}_{quantity}"]), line, label=split)
                 for a in (0, 1):
@@ -62,5 +70,7 @@ class PathExplorer(Explorer):
             if any((data[f"{q}.{split}_loss"] > 0).any() for q in range(len(paths)) for split in ("train", "test")):
                 panels[0, p].set_yscale("log")
             panels[0, p].set_title(path["name"], fontsize="medium")
-            panels[1, p].set_xlabel(f"α (0: {self.meta['small_label']}, 1: {self.meta['large_label']})", fontsize="small")
+            panels[1, p].set_xlabel(
+                f"α (0: {self.meta['small_label']}, 1: {self.meta['large_label']})", fontsize="small"
+            )
         panels[0, 0].legend()

@@ -21,8 +21,15 @@ class ScalingExplorer(Explorer):
     efficiency = traitlets.Int(0, min=0, help="which efficiency is shown, counted from 0").tag(sync=True)
     batches = traitlets.Int(0, min=0, help="which ratio of the batch sizes is shown, counted from 0").tag(sync=True)
 
-    def __init__(self, efficiencies=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0), batch_ratios=(0.01, 256 / 6000, 0.1, 0.25, 0.5),
-                 iterations=RATIOS, *, start=(0.2, 0.1, 0.5), title=""):
+    def __init__(
+        self,
+        efficiencies=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0),
+        batch_ratios=(0.01, 256 / 6000, 0.1, 0.25, 0.5),
+        iterations=RATIOS,
+        *,
+        start=(0.2, 0.1, 0.5),
+        title="",
+    ):
         f = axis("efficiencies", efficiencies, positive=True)
         b = axis("batch_ratios", batch_ratios, positive=True)
         i = axis("iterations", iterations, positive=True)
@@ -30,7 +37,9 @@ class ScalingExplorer(Explorer):
             raise ValueError(f"efficiencies ends at {f[-1]:g}; expected shares of perfect scaling, at most 1")
         # SB takes one iteration, of as many examples as the ratio says, and LB i iterations of one example
         arrays = {
-            "times": [[[scaling.time(k, 1) / scaling.time(1, ratio, efficiency=of) for k in i] for ratio in b] for of in f],
+            "times": [
+                [[scaling.time(k, 1) / scaling.time(1, ratio, efficiency=of) for k in i] for ratio in b] for of in f
+            ],
             "even": [[scaling.break_even(of, ratio) for ratio in b] for of in f],
         }
         near = [int(abs(values - at).argmin()) for values, at in zip((f, b, i), start, strict=True)]
@@ -41,15 +50,28 @@ class ScalingExplorer(Explorer):
             f"batch of {human(f[near[0]])} and batch sizes in the ratio {human(b[near[1]])} both take as long where the large batch needs "
             f"{human(even)} times as many iterations as the small one."
         )
-        super().__init__({k: np.array(v) for k, v in arrays.items()}, meta, summary, efficiency=near[0], batches=near[1], position=near[2])
+        super().__init__(
+            {k: np.array(v) for k, v in arrays.items()},
+            meta,
+            summary,
+            efficiency=near[0],
+            batches=near[1],
+            position=near[2],
+        )
 
     def _draw(self, figure):
         panel, data = figure.subplots(), self.arrays()
         for k, (of, line) in enumerate(zip(self.meta["efficiencies"], ("-", "--", ":", "-.") * 9, strict=False)):
-            drawn = panel.plot(self.meta["iterations"], data["times"][k, self.batches], line, label=f"f_SB = {human(of)}")
+            drawn = panel.plot(
+                self.meta["iterations"], data["times"][k, self.batches], line, label=f"f_SB = {human(of)}"
+            )
             panel.plot(data["even"][k, self.batches], 1, "o", color=drawn[0].get_color())
         panel.axhline(1, color="grey", linestyle=":")
-        panel.set(xscale="log", yscale="log", xlabel=f"I_LB / I_SB, at B_SB / B_LB = {human(self.meta['batch_ratios'][self.batches])}",
-                  ylabel="time of LB / time of SB; a dot is the break-even")
+        panel.set(
+            xscale="log",
+            yscale="log",
+            xlabel=f"I_LB / I_SB, at B_SB / B_LB = {human(self.meta['batch_ratios'][self.batches])}",
+            ylabel="time of LB / time of SB; a dot is the break-even",
+        )
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")

@@ -22,32 +22,67 @@ class ScoreboardExplorer(Explorer):
             if isinstance(given, str) or not len(given):
                 raise ValueError(f"{name} is {given!r}; expected a sequence of at least one name: {name}=({given!r},)")
         shape = len(networks), len(remedies)
-        arrays = {name: array(name, values, (*shape, 3)) for name, values in (("gain", gain), ("ratio", ratio), ("left", left))}
+        arrays = {
+            name: array(name, values, (*shape, 3))
+            for name, values in (("gain", gain), ("ratio", ratio), ("left", left))
+        }
         arrays["trials"] = array("trials", trials, shape)
         if (arrays["ratio"] <= 0).any():
-            raise ValueError(f"ratio has {arrays['ratio'][arrays['ratio'] <= 0][0]:g}; expected positive numbers, since its axis is "
-                             "logarithmic, and NaN where there is none")
-        meta = {"title": title, "remedies": [str(name) for name in remedies], "networks": [str(name) for name in networks], "small": small}
-        said = [f"{network + ': ' if network else ''}" + (", ".join(
-            f"{remedy} {human(g)} points at {human(r)} times the sharpness"
-            for remedy, (g, *_), (r, *_) in zip(meta["remedies"], gains, ratios, strict=True) if g == g) or "not measured")
-            for network, gains, ratios in zip(meta["networks"], arrays["gain"], arrays["ratio"], strict=True)]
-        super().__init__(arrays, meta, "Points of test accuracy over plain LB, and sharpness over plain LB's. " + "; ".join(said) + ".")
+            raise ValueError(
+                f"ratio has {arrays['ratio'][arrays['ratio'] <= 0][0]:g}; expected positive numbers, since its axis is "
+                "logarithmic, and NaN where there is none"
+            )
+        meta = {
+            "title": title,
+            "remedies": [str(name) for name in remedies],
+            "networks": [str(name) for name in networks],
+            "small": small,
+        }
+        said = [
+            f"{network + ': ' if network else ''}"
+            + (
+                ", ".join(
+                    f"{remedy} {human(g)} points at {human(r)} times the sharpness"
+                    for remedy, (g, *_), (r, *_) in zip(meta["remedies"], gains, ratios, strict=True)
+                    if g == g
+                )
+                or "not measured"
+            )
+            for network, gains, ratios in zip(meta["networks"], arrays["gain"], arrays["ratio"], strict=True)
+        ]
+        super().__init__(
+            arrays,
+            meta,
+            "Points of test accuracy over plain LB, and sharpness over plain LB's. " + "; ".join(said) + ".",
+        )
 
     def _draw(self, figure):
         data, networks = self.arrays(), self.meta["networks"]
-        for k, (network, panel) in enumerate(zip(networks, figure.subplots(1, len(networks), squeeze=False)[0], strict=True)):
+        for k, (network, panel) in enumerate(
+            zip(networks, figure.subplots(1, len(networks), squeeze=False)[0], strict=True)
+        ):
             panel.axvline(1, color="grey", linestyle=":", label="plain LB")
             panel.axhline(0, color="grey", linestyle=":")
             for i, name in enumerate(self.meta["remedies"]):
                 (g, *y), (r, *x) = data["gain"][k, i].tolist(), data["ratio"][k, i].tolist()
                 small = name == self.meta["small"]
-                panel.plot(r, g, "D" if small else "o", color="black" if small else "C0", fillstyle="none" if small else "full",
-                           label=name if small else None)
+                panel.plot(
+                    r,
+                    g,
+                    "D" if small else "o",
+                    color="black" if small else "C0",
+                    fillstyle="none" if small else "full",
+                    label=name if small else None,
+                )
                 panel.plot((r, r), y, "-", x, (g, g), "-", color="C0", alpha=0.3)
                 if g == g and r == r and not small:
                     panel.annotate(name, (r, g), xytext=(3, 3), textcoords="offset points", fontsize=5)
-            panel.set(title=network, xscale="log", xlabel="sharpness over plain LB's", ylabel=None if k else "points over plain LB")
+            panel.set(
+                title=network,
+                xscale="log",
+                xlabel="sharpness over plain LB's",
+                ylabel=None if k else "points over plain LB",
+            )
             panel.xaxis.set_minor_formatter("")
             panel.grid(alpha=0.3)
         figure.axes[0].legend(fontsize="small")

@@ -42,12 +42,18 @@ def complete(runs) -> bool:
 def arrived(runs) -> bool:
     """Whether every run's f came below its goal, rather than the run to its last epoch, and none diverged."""
     found = stored.each(units.train, runs)
-    return all(r is not None and max(r["history"]["train_loss"][-of.stop_epochs:]) < of.stop_f for of, r in zip(runs, found))
+    return all(
+        r is not None and max(r["history"]["train_loss"][-of.stop_epochs :]) < of.stop_f for of, r in zip(runs, found)
+    )
 
 
 def fitted(network: str) -> dict[str, np.ndarray]:
     """{cell: f where its runs ended (T,)} of the cells that may take part in an answer."""
-    return {", ".join(cell): LOSS["training loss"](runs) for cell, runs in cells(network).items() if complete(runs) and arrived(runs)}
+    return {
+        ", ".join(cell): LOSS["training loss"](runs)
+        for cell, runs in cells(network).items()
+        if complete(runs) and arrived(runs)
+    }
 
 
 def causal_table(networks=None) -> Text:
@@ -59,15 +65,40 @@ def causal_table(networks=None) -> Text:
             accuracy, sharp, base = stored.final(runs), sharpness(runs), grid[SB]
             ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
             line = [network, f"{noise}, {shape}", spread(accuracy), spread(sharp)]
-            line += [PENDING if np.isnan(ahead.value) else f"{number(ahead.value)} ({interval(ahead.interval)})" if (noise, shape) != SB else "0",
-                     PENDING if not len(known(sharp)) or not quotient.how else times(quotient) if (noise, shape) != SB else "1"]
+            line += [
+                PENDING
+                if np.isnan(ahead.value)
+                else f"{number(ahead.value)} ({interval(ahead.interval)})"
+                if (noise, shape) != SB
+                else "0",
+                PENDING
+                if not len(known(sharp)) or not quotient.how
+                else times(quotient)
+                if (noise, shape) != SB
+                else "1",
+            ]
             line += [spread(stored.final(runs, "train", "batch", "loss"), 4), spread(stored.updates(runs), 0)]
             lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
-    said = "".join(f"\n\n{network}, {len(there)} cells that came to the loss: {ended(there)}." for network in chosen if (there := fitted(network)))
-    head = ["network", "noise, shape", "test accuracy", f"sharpness at {EPSILON:g}", "SB as it is is ahead by, points", "sharpness / SB's",
-            "f at the end", "updates", "came to the loss"]
-    return Text(f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over seeds, paired; "
-                f"the ratio on a log scale.{said}{note(chosen)}")
+    said = "".join(
+        f"\n\n{network}, {len(there)} cells that came to the loss: {ended(there)}."
+        for network in chosen
+        if (there := fitted(network))
+    )
+    head = [
+        "network",
+        "noise, shape",
+        "test accuracy",
+        f"sharpness at {EPSILON:g}",
+        "SB as it is is ahead by, points",
+        "sharpness / SB's",
+        "f at the end",
+        "updates",
+        "came to the loss",
+    ]
+    return Text(
+        f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over seeds, paired; "
+        f"the ratio on a log scale.{said}{note(chosen)}"
+    )
 
 
 def causal_grid(networks=None):
@@ -81,7 +112,15 @@ def causal_grid(networks=None):
             wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
             there = ~np.isnan(x * y) & (x > 0)
             if there.any():
-                ax.plot(x[there], y[there], MARK[noise], color=COLOR[noise], fillstyle=FILL[shape], ms=6, label=f"{noise}, {shape}")
+                ax.plot(
+                    x[there],
+                    y[there],
+                    MARK[noise],
+                    color=COLOR[noise],
+                    fillstyle=FILL[shape],
+                    ms=6,
+                    label=f"{noise}, {shape}",
+                )
                 ax.set_xscale("log")
         ax.set(title=network, xlabel=f"sharpness at epsilon {EPSILON:g}", ylabel="test accuracy (%)")
         _mark(ax, network, wanted)
@@ -104,7 +143,11 @@ class Check:
 def checks(network: str) -> dict[tuple[str, str], Check]:
     """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a network."""
     grid = cells(network)
-    bent = {(n, s): ratio(sharpness(grid[n, "as it is"]), sharpness(runs)) for (n, s), runs in grid.items() if s != "as it is"}
+    bent = {
+        (n, s): ratio(sharpness(grid[n, "as it is"]), sharpness(runs))
+        for (n, s), runs in grid.items()
+        if s != "as it is"
+    }
     out = {}
     for (cell, found), p in zip(bent.items(), holm([found.p for found in bent.values()])):
         there = complete(grid[cell]) and complete(grid[cell[0], "as it is"])
@@ -115,14 +158,21 @@ def checks(network: str) -> dict[tuple[str, str], Check]:
 
 def causal_checks(networks=None) -> Text:
     """The manipulation checks in words."""
+
     def sentence(network):
         found = checks(network)
         if all(check.passed is None for check in found.values()):
             return None
         words = {True: "passed", False: "**failed**", None: PENDING}
-        return f"{network}: " + "; ".join(
-            f"{noise}, {shape} {words[c.passed]}" + ("" if c.passed is None else f" ({times(c.ratio)} as sharp)")
-            for (noise, shape), c in found.items()) + "."
+        return (
+            f"{network}: "
+            + "; ".join(
+                f"{noise}, {shape} {words[c.passed]}" + ("" if c.passed is None else f" ({times(c.ratio)} as sharp)")
+                for (noise, shape), c in found.items()
+            )
+            + "."
+        )
+
     return by_network(networks_of("causal_grid", networks), sentence)
 
 
@@ -136,7 +186,13 @@ def gains(gain: Compared, left: Compared, lead: Compared) -> str:
     if gain.side(0) == -1:
         return "hurts"
     if lead.side(0) < 1:  # there is no gap
-        return "raises accuracy, though there is no gap" if gain.side(0) else "does nothing" if gain.interval[1] < FLOOR else "not settled"
+        return (
+            "raises accuracy, though there is no gap"
+            if gain.side(0)
+            else "does nothing"
+            if gain.interval[1] < FLOOR
+            else "not settled"
+        )
     if gain.side(0) == 1:
         return "closes the gap" if left.interval[1] < margin(lead) else "narrows the gap"
     return "does nothing" if gain.interval[1] < margin(lead) else "not settled"
@@ -169,8 +225,10 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
     """{question: (answer, evidence)} by the registered rules."""
     grid, out = cells(network), {}
     lead = gap(grid[SB], grid[LB])
-    out["0. Is there a gap?"] = (_void(network, grid, (SB, LB)) or {1: "yes", 0: "none shown", -1: "reversed"}[lead.side(0)],
-                                 _points("SB ahead by", lead))
+    out["0. Is there a gap?"] = (
+        _void(network, grid, (SB, LB)) or {1: "yes", 0: "none shown", -1: "reversed"}[lead.side(0)],
+        _points("SB ahead by", lead),
+    )
 
     def ahead(first, second):
         return gap(grid[first], grid[second])
@@ -185,8 +243,13 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         word = gains(ahead(flat, LB), ahead(SB, flat), lead)
         if word in ("does nothing", "narrows the gap") and to_small.side(1) == 1:
             word += ", but it is not as flat as SB"
-    out["1. LB made flatter"] = word, (f"{_points('gains', ahead(flat, LB))}; {_points('SB still ahead by', ahead(SB, flat))}; sharpness over "
-                                      f"SB's: {times(to_small)}")
+    out["1. LB made flatter"] = (
+        word,
+        (
+            f"{_points('gains', ahead(flat, LB))}; {_points('SB still ahead by', ahead(SB, flat))}; sharpness over "
+            f"SB's: {times(to_small)}"
+        ),
+    )
     word = _void(network, grid, (SB, LB, sharp), (sharp,))
     to_large = quotient(sharp, LB)
     if not word:
@@ -199,14 +262,18 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         if cell in grid:
             word, against = _void(network, grid, (SB, LB, cell)), quotient(cell, LB)
             if not word:
-                flatter = {-1: "and flattens", 1: "and sharpens", 0: "without a change of sharpness shown"}[against.side(1)]
+                flatter = {-1: "and flattens", 1: "and sharpens", 0: "without a change of sharpness shown"}[
+                    against.side(1)
+                ]
                 word = f"{gains(ahead(cell, LB), ahead(SB, cell), lead)}, {flatter}"
             out[f"3. {noise}"] = word, f"{_points('gains', ahead(cell, LB))}; sharpness over LB's: {times(against)}"
     small, large = (NOISE[0], "flatter"), (NOISE[1], "flatter")
     rest = ahead(small, large)
-    out["4. Both made flatter"] = (_void(network, grid, (small, large), (small, large)) or {
-        1: "SB is still ahead", 0: "no lead shown", -1: "LB is ahead"}[rest.side(0)],
-        f"{_points('SB ahead by', rest)}; sharpness LB / SB: {times(quotient(large, small))}")
+    out["4. Both made flatter"] = (
+        _void(network, grid, (small, large), (small, large))
+        or {1: "SB is still ahead", 0: "no lead shown", -1: "LB is ahead"}[rest.side(0)],
+        f"{_points('SB ahead by', rest)}; sharpness LB / SB: {times(quotient(large, small))}",
+    )
     return out
 
 
@@ -216,6 +283,8 @@ def causal_verdict(networks=None) -> Text:
     lines = []
     for network in chosen:
         found = {} if stored.waiting(network) else answers(network)
-        lines += [[network, question, f"**{word}**" if word != PENDING else word, evidence if word != PENDING else PENDING]
-                  for question, (word, evidence) in found.items()]
+        lines += [
+            [network, question, f"**{word}**" if word != PENDING else word, evidence if word != PENDING else PENDING]
+            for question, (word, evidence) in found.items()
+        ]
     return Text(f"{table(['network', 'question', 'answer', 'evidence'], lines)}{note(chosen)}")

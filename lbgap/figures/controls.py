@@ -11,7 +11,24 @@ from .. import experiments, paper, stored, treatments, units
 from ..experiments import EXPERIMENTS
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
-from .words import ARMS, PENDING, Text, ahead, by_network, collapsed, dots, ended, interval, known, names, note, number, percent, spread, table
+from .words import (
+    ARMS,
+    PENDING,
+    Text,
+    ahead,
+    by_network,
+    collapsed,
+    dots,
+    ended,
+    interval,
+    known,
+    names,
+    note,
+    number,
+    percent,
+    spread,
+    table,
+)
 
 EPSILON = 1e-3
 OTHER = {"SB": "LB", "LB": "SB"}
@@ -47,7 +64,9 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     """
     ratios = []
     for r in rows:
-        both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # an arm is ahead where the other is pending: compare the same trials
+        both = ~np.isnan(
+            r.sharp["SB"] * r.sharp["LB"]
+        )  # an arm is ahead where the other is pending: compare the same trials
         ratios.append(ratio(r.sharp["SB"][both], r.sharp["LB"][both]))
     adjusted, lines = holm([found.p for found in ratios]), []
     for r, found, p in zip(rows, ratios, adjusted):
@@ -55,8 +74,13 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
         if accuracy:
             lead, finals = gap(r.runs["SB"], r.runs["LB"]), [stored.final(r.runs[arm]) for arm in ARMS]
             measured += finals
-            line += [*map(dots, finals), PENDING if np.isnan(lead.value) else number(lead.value) + (
-                f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else "")]
+            line += [
+                *map(dots, finals),
+                PENDING
+                if np.isnan(lead.value)
+                else number(lead.value)
+                + (f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else ""),
+            ]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
         there, of = min(len(known(v)) for v in measured), len(r.runs["SB"])
@@ -64,14 +88,26 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
         quotient, word = PENDING, PENDING
         if all(len(known(r.sharp[arm])) for arm in ARMS):
             quotient = times(found)
-            word = {1: "LB sharper", -1: "LB flatter", 0: "not settled"}[0 if p >= 0.05 else found.side(1)] if found.interval else "open"
+            word = (
+                {1: "LB sharper", -1: "LB flatter", 0: "not settled"}[0 if p >= 0.05 else found.side(1)]
+                if found.interval
+                else "open"
+            )
         any_there = r.lost or any(len(known(v)) for v in measured)
         lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), quotient, word, count if any_there else PENDING])
     head = ["network", "setting"] + (["test accuracy, SB", "LB", "gap, points"] if accuracy else [])
-    head += [f"{words}, {arm}" for words in extra or {} for arm in ARMS] + ["sharpness, SB", "LB", "LB / SB", "", "trials"]
+    head += [f"{words}, {arm}" for words in extra or {} for arm in ARMS] + [
+        "sharpness, SB",
+        "LB",
+        "LB / SB",
+        "",
+        "trials",
+    ]
     tested = sum(found.interval is not None for found in ratios)
-    said = (f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a log scale; "
-            f"its verdict is Holm-corrected, comparisons: {tested}.")
+    said = (
+        f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a log scale; "
+        f"its verdict is Holm-corrected, comparisons: {tested}."
+    )
     if accuracy:
         said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
     return Text(f"{table(head, collapsed(lines))}\n\n{said}{note(dict.fromkeys(r.network for r in rows))}")
@@ -81,7 +117,9 @@ def times(found: Compared) -> str:
     """A ratio and its interval in a cell."""
     if np.isnan(found.value):
         return "none: a value is not above 0"
-    return f"{number(found.value, 1)} times" + (f" ({' to '.join(number(v, 1) for v in found.interval)})" if found.interval else "")
+    return f"{number(found.value, 1)} times" + (
+        f" ({' to '.join(number(v, 1) for v in found.interval)})" if found.interval else ""
+    )
 
 
 # -- what an experiment varies, read off its own units ------------------------------------------------------------------
@@ -105,7 +143,9 @@ def sharpness_settings(name: str, network: str) -> list[dict]:
     found = []
     for unit in () if stored.waiting(network) else EXPERIMENTS[name].units(network, 0):
         if unit["kind"] == "sharpness":
-            settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match", "revision")}
+            settings = {
+                k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match", "revision")
+            }
             found += [settings] if settings not in found else []
     return found
 
@@ -127,7 +167,9 @@ def _trained(name, networks, extra=None, labels=None) -> Text:
     for network in networks_of(name, networks):
         rows.append(row(network, "as in Table 2", stored.pairs(network)))
         for settings in run_settings(name, network):
-            rows.append(row(network, (labels or in_words)(settings), stored.pairs(network, stored.trials(name), **settings)))
+            rows.append(
+                row(network, (labels or in_words)(settings), stored.pairs(network, stored.trials(name), **settings))
+            )
     return compare(rows, extra=extra)
 
 
@@ -146,7 +188,9 @@ def _each(name, network, make) -> list:
 
 
 def _named(table):
-    return lambda settings: next((name for name, own in table.items() if own.items() <= settings.items()), in_words(settings))
+    return lambda settings: next(
+        (name for name, own in table.items() if own.items() <= settings.items()), in_words(settings)
+    )
 
 
 EPOCHS = {"epochs": stored.epochs}
@@ -169,6 +213,7 @@ def initialisations(networks=None) -> Text:
 
 def text_variant(networks=None) -> Text:
     """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's accuracy."""
+
     def nearer(network):
         cell, off = paper.cell("table2", network)["test"], {}
         for words, settings in (("the code's", {}), ("the text's", run_settings("text_variant", network)[0])):
@@ -178,8 +223,11 @@ def text_variant(networks=None) -> Text:
                 return None
             off[words] = sum(abs(found[arm].mean() - cell[arm][0]) for arm in ARMS) / 2
         first, second = sorted(off, key=off.get)
-        return (f"{network}: {first} variant is nearer to the paper's {cell['SB'][0]} and {cell['LB'][0]} %, {number(off[first])} points "
-                f"off in the mean of the two, {second} {number(off[second])}.")
+        return (
+            f"{network}: {first} variant is nearer to the paper's {cell['SB'][0]} and {cell['LB'][0]} %, {number(off[first])} points "
+            f"off in the mean of the two, {second} {number(off[second])}."
+        )
+
     chosen = networks_of("text_variant", networks)
     return Text(f"{_trained('text_variant', networks, labels=lambda _: 'as printed')}\n\n{by_network(chosen, nearer)}")
 
@@ -191,13 +239,20 @@ def no_dropout(networks=None) -> Text:
 
 def matched_loss(networks=None) -> Text:
     """Both arms trained to one goal in the loss, and whether f ended at one training loss."""
+
     def sentence(network):
         said = []
         for settings in run_settings("matched_loss", network):
-            f = {arm: LOSS["training loss"](of) for arm, of in stored.pairs(network, stored.trials("matched_loss"), **settings).items()}
+            f = {
+                arm: LOSS["training loss"](of)
+                for arm, of in stored.pairs(network, stored.trials("matched_loss"), **settings).items()
+            }
             said += [f"{network}, {in_words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
         return " ".join(said) or None
-    return Text(f'{_trained("matched_loss", networks, LOSS | EPOCHS)}\n\n{by_network(networks_of("matched_loss", networks), sentence)}')
+
+    return Text(
+        f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n{by_network(networks_of('matched_loss', networks), sentence)}"
+    )
 
 
 def patience(networks=None) -> Text:
@@ -207,8 +262,13 @@ def patience(networks=None) -> Text:
 
 def more_seeds(networks=None) -> Text:
     """The scale's own trials, and twice as many."""
-    return compare([row(network, words, stored.pairs(network, which)) for network in networks_of("more_seeds", networks)
-                    for words, which in (("as in Table 2", None), ("with further seeds", stored.trials("more_seeds")))])
+    return compare(
+        [
+            row(network, words, stored.pairs(network, which))
+            for network in networks_of("more_seeds", networks)
+            for words, which in (("as in Table 2", None), ("with further seeds", stored.trials("more_seeds")))
+        ]
+    )
 
 
 def settled(networks=None) -> Text:
@@ -216,17 +276,22 @@ def settled(networks=None) -> Text:
     rows = []
     for network in networks_of("settled", networks):
         runs = stored.pairs(network)
-        rows += [row(network, "as in Table 2", runs),
-                 row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS})]
+        rows += [
+            row(network, "as in Table 2", runs),
+            row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}),
+        ]
     return compare(rows, extra=LOSS)
 
 
 def settled_verdict(networks="F1") -> Text:
     """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it is at."""
+
     def sentence(network):
         runs, told = stored.pairs(network), []
         after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
-        there = [i for i, both in enumerate(zip(*(stored.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()]
+        there = [
+            i for i, both in enumerate(zip(*(stored.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()
+        ]
         if not there:
             return None
         for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
@@ -235,6 +300,7 @@ def settled_verdict(networks="F1") -> Text:
             loss = " against ".join(spread(stored.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
             told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
         return f"{network}, {len(there)} trial{'' if len(there) == 1 else 's'}: {'; '.join(told)}."
+
     return by_network(networks, sentence)
 
 
@@ -250,9 +316,14 @@ def _other_large(name, networks, makers, extra=None) -> Text:
 
 def half_life(networks=None) -> Text:
     """LB with Adam's memory as long as SB's in examples."""
-    return _other_large("half_life", networks, {
-        "LB: beta2 by examples": treatments.half_life,
-        "LB: beta1 and beta2 by examples": lambda network, trial: treatments.half_life(network, trial, True)})
+    return _other_large(
+        "half_life",
+        networks,
+        {
+            "LB: beta2 by examples": treatments.half_life,
+            "LB: beta1 and beta2 by examples": lambda network, trial: treatments.half_life(network, trial, True),
+        },
+    )
 
 
 def equal_updates(networks=None) -> Text:
@@ -262,7 +333,9 @@ def equal_updates(networks=None) -> Text:
 
 def known_voices(networks=None) -> Text:
     """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between voices?"""
-    return _trained("known_voices", networks, labels=lambda _: "a sixth of the training utterances held out, to test on")
+    return _trained(
+        "known_voices", networks, labels=lambda _: "a sixth of the training utterances held out, to test on"
+    )
 
 
 def adam_epsilon(networks=None) -> Text:
@@ -279,11 +352,15 @@ def idle(networks=None) -> Text:
     """The share of coordinates in which Adam's sqrt(v) is under 10 epsilon, after the first epoch and after the last."""
     rows = []
     for network in networks_of("adam_epsilon", networks):
-        for words, settings in [("as in Table 2", {})] + [(in_words(s), s) for s in run_settings("adam_epsilon", network)]:
+        for words, settings in [("as in Table 2", {})] + [
+            (in_words(s), s) for s in run_settings("adam_epsilon", network)
+        ]:
             runs = stored.pairs(network, stored.trials("adam_epsilon") if settings else None, **settings)
             found = {arm: stored.history(runs[arm], "adam_idle") for arm in ARMS}
             rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
-    return table(["network", "idle coordinates", "SB, first epoch", "SB, last", "LB, first epoch", "LB, last"], collapsed(rows))
+    return table(
+        ["network", "idle coordinates", "SB, first epoch", "SB, last", "LB, first epoch", "LB, last"], collapsed(rows)
+    )
 
 
 def learning_rate_table(networks=None) -> Text:
@@ -334,8 +411,11 @@ def norm_matched(networks=None) -> Text:
     rows = []
     for network in networks_of("norm_matched", networks):
         runs = stored.pairs(network)
-        rows += [row(network, "as they are", runs), row(network, "LB with SB's norms", runs, {"LB": "norms"}),
-                 row(network, "SB with LB's norms", runs, {"SB": "norms"})]
+        rows += [
+            row(network, "as they are", runs),
+            row(network, "LB with SB's norms", runs, {"LB": "norms"}),
+            row(network, "SB with LB's norms", runs, {"SB": "norms"}),
+        ]
     return compare(rows, accuracy=False)
 
 
@@ -344,7 +424,10 @@ def temperature(networks=None) -> Text:
     rows = []
     for network in networks_of("temperature", networks):
         runs = stored.pairs(network)
-        rows += [row(network, "as they are", runs), row(network, "at the higher loss", runs, dict.fromkeys(ARMS, "loss"))]
+        rows += [
+            row(network, "as they are", runs),
+            row(network, "at the higher loss", runs, dict.fromkeys(ARMS, "loss")),
+        ]
     return compare(rows, accuracy=False)
 
 
@@ -355,20 +438,31 @@ def test_sharpness(networks=None) -> Text:
 
 def literal_ranking(networks=(*units.SPOKEN, *units.LABS)) -> Text:
     """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest batch."""
+
     def sentence(network):
         runs = [] if stored.waiting(network) else [experiments.ends(network, trial) for trial in units.scale().trials]
-        found = {solver: np.array([stored.sharpness(pair, EPSILON, **settings) for pair in runs]).reshape(-1, 2)
-                 for solver, settings in (("best", {}), ("literal", {"solver": "literal"}))}
+        found = {
+            solver: np.array([stored.sharpness(pair, EPSILON, **settings) for pair in runs]).reshape(-1, 2)
+            for solver, settings in (("best", {}), ("literal", {"solver": "literal"}))
+        }
         there = ~np.isnan(found["best"] + found["literal"]).any(1)
         if not there.any():
             return None
         sharper = {solver: values[there][:, 1] > values[there][:, 0] for solver, values in found.items()}
         same = sharper["best"] == sharper["literal"]
-        word = "ranks them as `best` does" if same.all() else "turns the ranking of `best` round" if not same.any() else (
-            f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
+        word = (
+            "ranks them as `best` does"
+            if same.all()
+            else "turns the ranking of `best` round"
+            if not same.any()
+            else (f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
+        )
         small, large = (of.batch_size for of in runs[0])
-        return (f"{network}, batch {small:,} and {large:,}: `literal` {word}. It finds the large batch the sharper in "
-                f"{sharper['literal'].sum()} of {there.sum()} trials, `best` in {sharper['best'].sum()}.")
+        return (
+            f"{network}, batch {small:,} and {large:,}: `literal` {word}. It finds the large batch the sharper in "
+            f"{sharper['literal'].sum()} of {there.sum()} trials, `best` in {sharper['best'].sum()}."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -377,9 +471,13 @@ def evaluator(networks=units.PAPER) -> Text:
 
     The interval is of the mean over pairs by Student's t, since both numbers come from one pair of networks.
     """
+
     def sentence(network):
         runs, told = stored.pairs(network), []
-        by = {mode: stored.final(runs["SB"], "test", mode) - stored.final(runs["LB"], "test", mode) for mode in ("recalibrated", "batch", "frozen")}
+        by = {
+            mode: stored.final(runs["SB"], "test", mode) - stored.final(runs["LB"], "test", mode)
+            for mode in ("recalibrated", "batch", "frozen")
+        }
         for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
             more = known(by[mode] - by["recalibrated"])
             if len(more):
@@ -389,8 +487,11 @@ def evaluator(networks=units.PAPER) -> Text:
         lead = known(by["recalibrated"])
         if not told:
             return None
-        return (f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is {number(lead.mean())} points; "
-                f"{'; '.join(told)}. Where an interval holds 0, the evaluator may have no part in it.")
+        return (
+            f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is {number(lead.mean())} points; "
+            f"{'; '.join(told)}. Where an interval holds 0, the evaluator may have no part in it."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -409,7 +510,10 @@ def matrices(networks=None) -> Text:
     rows = []
     for network in networks_of("table4_matrices", networks):
         runs = stored.pairs(network)
-        mine = [row(network, in_words(s), runs, **s) for s in [{"subspace": 100}, *sharpness_settings("table4_matrices", network)]]
+        mine = [
+            row(network, in_words(s), runs, **s)
+            for s in [{"subspace": 100}, *sharpness_settings("table4_matrices", network)]
+        ]
         mean = {arm: np.exp(np.mean([np.log(r.sharp[arm]) for r in mine], 0)) for arm in ARMS}
         rows += [*mine, Row(network, f"mean of the {len(mine)} matrices", runs, mean)]
     return compare(rows, accuracy=False)
@@ -427,9 +531,18 @@ def evaluation_batches(networks=None) -> Text:
 
 def modes3(networks=None) -> Text:
     """Table 3 under each way to normalise, at the point that `batch` found."""
-    return compare([row(network, words, stored.pairs(network), what=what) for network in networks_of("evaluation_batch", networks)
-                    for what, words in (("value", "batch norm: the evaluation batch's"), ("recalibrated", "recalibrated"),
-                                        ("frozen", "running averages"))], accuracy=False)
+    return compare(
+        [
+            row(network, words, stored.pairs(network), what=what)
+            for network in networks_of("evaluation_batch", networks)
+            for what, words in (
+                ("value", "batch norm: the evaluation batch's"),
+                ("recalibrated", "recalibrated"),
+                ("frozen", "running averages"),
+            )
+        ],
+        accuracy=False,
+    )
 
 
 def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
@@ -439,7 +552,14 @@ def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
         runs = stored.pairs(network)
         along = {arm: [stored.descent(of, EPSILON) for of in runs[arm]] for arm in ARMS}
         for loss in losses:
-            rows.append(Row(network, f"f {loss:g}", runs, {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS}))
+            rows.append(
+                Row(
+                    network,
+                    f"f {loss:g}",
+                    runs,
+                    {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS},
+                )
+            )
     return compare(rows, accuracy=False)
 
 
@@ -463,28 +583,44 @@ def top_space(networks=None) -> Text:
             found = [r for r in stored.each(units.spectrum, runs[arm]) if r]
             for k, epsilon in enumerate(units.EPSILONS):
                 there = [r["in_top_space"][k] for r in found]
-                rows.append([network, f"{arm}, {epsilon:g}", *(dots([t[what] for t in there]) for what in ("predicted", "measured")),
-                             dots(stored.sharpness(runs[arm], epsilon))])
+                rows.append(
+                    [
+                        network,
+                        f"{arm}, {epsilon:g}",
+                        *(dots([t[what] for t in there]) for what in ("predicted", "measured")),
+                        dots(stored.sharpness(runs[arm], epsilon)),
+                    ]
+                )
             for r in found:
                 low, off = r["bottom"], r["bottom_residual"]
                 word = "negative" if low < -off else "not told from 0"
-                ends.append(f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
-                            f"(± {number(r['top_residuals'][0], 4)})")
-    said = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}." if ends else "The Hessians are pending."
+                ends.append(
+                    f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
+                    f"(± {number(r['top_residuals'][0], 4)})"
+                )
+    said = (
+        f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
+        if ends
+        else "The Hessians are pending."
+    )
     head = ["network", "arm, epsilon", "in the top eigenvectors, predicted", "measured", "in the full space"]
     return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
 
 
 def steep_share(networks=None, share=0.05) -> Text:
     """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole space)"."""
+
     def sentence(network):
         lines = []
         for arm, of in stored.pairs(network, stored.trials("directions")).items():
             for r in filter(None, stored.each(units.directions, of)):
                 random, hessian = np.array(r["random"], float), np.array(r["hessian"], float)
                 most = np.nanmax([*random, *hessian])
-                lines.append(f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by more than "
-                             f"{100 * share:.0f} % of the largest rise, {number(most)}, and {(hessian > share * most).sum()} of "
-                             f"{len(hessian)} of the Hessian's")
+                lines.append(
+                    f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by more than "
+                    f"{100 * share:.0f} % of the largest rise, {number(most)}, and {(hessian > share * most).sum()} of "
+                    f"{len(hessian)} of the Hessian's"
+                )
         return f"{network}, {'; '.join(lines)}. The paper says: e.g. 5 % of the space." if lines else None
+
     return by_network(networks_of("directions", networks), sentence)

@@ -34,7 +34,13 @@ def along(of) -> dict[str, np.ndarray]:
         epoch = int(np.nanmin([k, end, of.epochs]))
         if r and epoch not in found:
             off = max(r[f"{kind}_residual"] / abs(r[kind]) for kind in KINDS)
-            found[epoch] = epoch, epoch * batches, r["plain"], r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)), off
+            found[epoch] = (
+                epoch,
+                epoch * batches,
+                r["plain"],
+                r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)),
+                off,
+            )
     return dict(zip(("epoch", "step", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 5).T))
 
 
@@ -44,7 +50,10 @@ def first_epoch(network: str) -> int:
     Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size: a run
     passes through them whatever the curvature.
     """
-    return max(math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9) for of in units.pair(network, 0))
+    return max(
+        math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9)
+        for of in units.pair(network, 0)
+    )
 
 
 def edge_of_stability(networks=None):
@@ -60,7 +69,16 @@ def edge_of_stability(networks=None):
             for of in runs:
                 found = along(of)
                 if len(found["epoch"]):
-                    ax.plot(found["epoch"], found[kind], LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, lw=1.2, label=arm)
+                    ax.plot(
+                        found["epoch"],
+                        found[kind],
+                        LINE[arm],
+                        marker=MARK[arm],
+                        color=COLOR[arm],
+                        ms=4,
+                        lw=1.2,
+                        label=arm,
+                    )
                     ax.set(xscale="log", yscale="log")
                     ax.axhline(levels(of)[kind], color="k", lw=0.9, ls=":", label="edge of stability")
         if kind == "preconditioned" and ax.get_xscale() == "log" and (first := first_epoch(network)) > 1:
@@ -76,6 +94,7 @@ def edge_verdict(networks=None) -> Text:
 
     Judged from `first_epoch` on, in both arms.
     """
+
     def sentence(network):
         if stored.waiting(network):
             return None
@@ -83,22 +102,44 @@ def edge_verdict(networks=None) -> Text:
         for arm, runs in stored.pairs(network, stored.trials("edge")).items():
             each = [(along(of), levels(of)["preconditioned"]) for of in runs]
             late = [found["epoch"] >= first for found, _ in each]
-            shares = [found["preconditioned"][there] / level for (found, level), there in zip(each, late) if there.any()]
+            shares = [
+                found["preconditioned"][there] / level for (found, level), there in zip(each, late) if there.any()
+            ]
             if not shares:
                 return None
             off += [value for found, _ in each for value in found["off"]]
-            early[arm] = max((value / level for (found, level), there in zip(each, late) for value in found["preconditioned"][~there]), default=0)
+            early[arm] = max(
+                (
+                    value / level
+                    for (found, level), there in zip(each, late)
+                    for value in found["preconditioned"][~there]
+                ),
+                default=0,
+            )
             reach[arm] = [bool(s.max() >= NEAR) for s in shares]
-            said += [f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
-                     f"{' and '.join(number(s[-1]) for s in shares)}"]
-        words = {(True, False): "LB reaches the edge and SB stays below it", (True, True): "both reach the edge",
-                 (False, False): "neither reaches the edge", (False, True): "SB reaches the edge and LB stays below it"}
+            said += [
+                f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
+                f"{' and '.join(number(s[-1]) for s in shares)}"
+            ]
+        words = {
+            (True, False): "LB reaches the edge and SB stays below it",
+            (True, True): "both reach the edge",
+            (False, False): "neither reaches the edge",
+            (False, True): "SB reaches the edge and LB stays below it",
+        }
         settled = all(len(set(reach[arm])) == 1 for arm in ARMS)
         word = words[reach["LB"][0], reach["SB"][0]] if settled else "the trials disagree"
         some = {arm: len(shares) for arm, shares in reach.items()}
-        return (f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
-                f"\"reaches\" means at least {NEAR} of it). "
-                + (f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the edge and LB up to "
-                   f"{number(early['LB'])}. " if any(early.values()) else "")
-                + f"An eigenvalue is at most {number(100 * max(off), 1)} % off.")
+        return (
+            f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
+            f'"reaches" means at least {NEAR} of it). '
+            + (
+                f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the edge and LB up to "
+                f"{number(early['LB'])}. "
+                if any(early.values())
+                else ""
+            )
+            + f"An eigenvalue is at most {number(100 * max(off), 1)} % off."
+        )
+
     return by_network(networks_of("edge", networks), sentence)

@@ -26,14 +26,26 @@ def ends(share: float) -> dict[str, dict[str, list]]:
 
 def memorised(runs) -> np.ndarray:
     """The share of the wrong labels that each run's network gives, in percent (R,)."""
-    return np.array([np.nan if r is None else r.get("memorised", np.nan) for r in stored.each(units.train, runs)], float)
+    return np.array(
+        [np.nan if r is None else r.get("memorised", np.nan) for r in stored.each(units.train, runs)], float
+    )
 
 
 def noisy_table() -> Text:
     """SB and LB on wrong labels, by their share and by how training ends; the test labels are right."""
-    rows = [row(NETWORK, f"{100 * share:g} % wrong, {end}", runs) for share in LABEL_NOISE for end, runs in ends(share).items()]
-    return compare(rows, extra={"training loss": lambda runs: stored.final(runs, "train", "batch", "loss"),
-                                "wrong labels memorised, %": memorised, "updates": stored.updates})
+    rows = [
+        row(NETWORK, f"{100 * share:g} % wrong, {end}", runs)
+        for share in LABEL_NOISE
+        for end, runs in ends(share).items()
+    ]
+    return compare(
+        rows,
+        extra={
+            "training loss": lambda runs: stored.final(runs, "train", "batch", "loss"),
+            "wrong labels memorised, %": memorised,
+            "updates": stored.updates,
+        },
+    )
 
 
 def noisy_curves():
@@ -45,7 +57,14 @@ def noisy_curves():
         for arm in ARMS:
             for of in runs[arm]:
                 for curve, steps in zip(stored.history([of], "test_accuracy"), stored.updates([of])):
-                    ax.plot(steps / len(curve) * np.arange(1, len(curve) + 1), curve, LINE[arm], color=COLOR[arm], lw=1, label=arm)
+                    ax.plot(
+                        steps / len(curve) * np.arange(1, len(curve) + 1),
+                        curve,
+                        LINE[arm],
+                        color=COLOR[arm],
+                        lw=1,
+                        label=arm,
+                    )
                     ax.set_xscale("log")
         ax.set(title=f"{100 * share:g} % wrong labels", xlabel="updates", ylabel="test accuracy (%)")
         _mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])
@@ -76,24 +95,39 @@ def _verdict(share: float) -> str:
         lines.append(
             f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
             f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
-            f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}.")
+            f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
+        )
     if not both:
         return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
     found = [end for end, counter in both.items() if counter]
-    words = f"LB is shown to be both sharper and better: {', '.join(found)}" if found else "LB is nowhere shown to be both sharper and better"
+    words = (
+        f"LB is shown to be both sharper and better: {', '.join(found)}"
+        if found
+        else "LB is nowhere shown to be both sharper and better"
+    )
     if at_loss:
         kept = [end for end in at_loss if both[end]]
-        words += ("; at a matched loss it is so " + (f"in {len(kept)} of {len(at_loss)}" if kept else f"in none of {len(at_loss)}"))
+        words += "; at a matched loss it is so " + (
+            f"in {len(kept)} of {len(at_loss)}" if kept else f"in none of {len(at_loss)}"
+        )
     else:
         tried = any("stop_f" in ENDS.get(end, {}) for end in both)
-        words += f"; trained to one goal, the two did not end within a factor of {FACTOR:g} in f" if tried else f"; matched loss {PENDING}"
+        words += (
+            f"; trained to one goal, the two did not end within a factor of {FACTOR:g} in f"
+            if tried
+            else f"; matched loss {PENDING}"
+        )
     every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
     every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
     accuracy = stored.final(every)
-    told = [f"with {name} {_rank(values, accuracy)}" for name, values in (
-        ("the share memorised", memorised(every)), ("sharpness", stored.sharpness(every, EPSILON)))]
-    return (f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "
-            f"accuracy is {', '.join(told)}.\n\n" + "\n".join(lines))
+    told = [
+        f"with {name} {_rank(values, accuracy)}"
+        for name, values in (("the share memorised", memorised(every)), ("sharpness", stored.sharpness(every, EPSILON)))
+    ]
+    return (
+        f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "
+        f"accuracy is {', '.join(told)}.\n\n" + "\n".join(lines)
+    )
 
 
 def _more(value: float, pair) -> str:

@@ -28,7 +28,9 @@ def _axes(count, columns=2, height=2.7):
     import matplotlib.pyplot as plt
 
     rows = math.ceil(count / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(6.0, height * rows + 0.4), facecolor="white", layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(6.0, height * rows + 0.4), facecolor="white", layout="constrained", squeeze=False
+    )
     for ax in axes.flat[count:]:
         ax.remove()
     for ax in axes.flat[:count]:
@@ -45,7 +47,9 @@ def _mark(ax, network, wanted):
         title += f", on {units.scale().datasets[network]}"
     done = sum(stored.document(unit) is not None for unit in wanted)
     if why := stored.waiting(network):
-        ax.text(0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8)
+        ax.text(
+            0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8
+        )
     elif done < len(wanted):
         title += f"\npending: {done} of {len(wanted)} measured"
     ax.set_title(title, fontsize=10)
@@ -93,7 +97,9 @@ def fig1():
         ax.plot([at, at], [f(at), f(at - shift)], color=COLOR[arm], lw=3)
         ax.plot(at, f(at), MARK[arm], color=COLOR[arm])
         ax.text(at, -0.08, f"{name}: rises by {f(at - shift) - f(at):.2f}", ha="center", va="top", color=COLOR[arm])
-    ax.set(xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices", ylim=(-0.25, 1.3))
+    ax.set(
+        xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices", ylim=(-0.25, 1.3)
+    )
     ax.legend(loc="upper center", ncols=2, fontsize=8)
     return figure
 
@@ -116,8 +122,15 @@ def fig2(networks="F1", **settings):
                 if curves:
                     epochs = functools.reduce(np.intersect1d, [at for at, _ in curves])  # measured in every trial
                     mean = np.mean([c[np.isin(at, epochs)] for at, c in curves], 0)
-                    ax.plot(epochs, mean, DASH[split], color=COLOR[arm], marker=MARK[arm],
-                            markevery=max(1, len(mean) // 5), label=f"{arm}, {len(curves)} trial{'' if len(curves) == 1 else 's'}")
+                    ax.plot(
+                        epochs,
+                        mean,
+                        DASH[split],
+                        color=COLOR[arm],
+                        marker=MARK[arm],
+                        markevery=max(1, len(mean) // 5),
+                        label=f"{arm}, {len(curves)} trial{'' if len(curves) == 1 else 's'}",
+                    )
             ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
             if late:
                 low, high = min(map(np.nanmin, late)), max(map(np.nanmax, late))
@@ -145,7 +158,15 @@ def path(kind="linear", network="F1"):
 def _along(ax, found, what, color):
     for split in DASH if found else ():
         for i, curve in enumerate(found[f"{split}_{what}"]):
-            ax.plot(found["alpha"], curve, DASH[split], color=color, lw=1, alpha=0.8, label=f"{what}, {split}" if i == 0 else None)
+            ax.plot(
+                found["alpha"],
+                curve,
+                DASH[split],
+                color=color,
+                lw=1,
+                alpha=0.8,
+                label=f"{what}, {split}" if i == 0 else None,
+            )
 
 
 def _ends(ax, ends):
@@ -167,7 +188,11 @@ def paths(panels, columns=2):
         _along(ax, found, "loss", LOSS)
         _along(right[-1], found, "accuracy", ACCURACY)
         _ends(ax, ends)
-        ax.set(title=title, xlabel="alpha" if k + columns >= len(panels) else None, ylabel="cross-entropy" if k % columns == 0 else None)
+        ax.set(
+            title=title,
+            xlabel="alpha" if k + columns >= len(panels) else None,
+            ylabel="cross-entropy" if k % columns == 0 else None,
+        )
         ax.set(xlim=(-1, 2))
         ax.set_ylim(bottom=0)
         right[-1].set(ylim=(0, 102), ylabel="accuracy (%)" if k % columns == columns - 1 else None)
@@ -179,7 +204,12 @@ def paths(panels, columns=2):
 
 def fig3(networks=PAPER, kind="linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False, ..."""
-    return paths([(network, network, *stored.pairs(network, trials, **settings).values(), kind, {}, ARMS) for network in names(networks)])
+    return paths(
+        [
+            (network, network, *stored.pairs(network, trials, **settings).values(), kind, {}, ARMS)
+            for network in names(networks)
+        ]
+    )
 
 
 def fig7(networks=PAPER):
@@ -192,8 +222,10 @@ def norm_matched_paths(networks=None, experiment="norm_matched", **settings):
     panels = []
     for network in networks_of(experiment, networks):
         runs = stored.pairs(network, stored.trials(experiment), **settings).values()
-        panels += [(f"{network}, as it is", network, *runs, "linear", {}, ARMS),
-                   (f"{network}, SB's norms", network, *runs, "linear", {"match": "norms"}, ("SB", "LB"))]
+        panels += [
+            (f"{network}, as it is", network, *runs, "linear", {}, ARMS),
+            (f"{network}, SB's norms", network, *runs, "linear", {"match": "norms"}, ("SB", "LB")),
+        ]
     return paths(panels)
 
 
@@ -206,7 +238,11 @@ def sisters(networks=None):
     """Fig. 3 between two minimisers of one batch size: is its hill any two minima's?"""
     panels = []
     for network in networks_of("sisters", networks):
-        found = {} if stored.waiting(network) else [experiments.sisters(network, trial) for trial in stored.trials("sisters")]
+        found = (
+            {}
+            if stored.waiting(network)
+            else [experiments.sisters(network, trial) for trial in stored.trials("sisters")]
+        )
         for name in found[0] if found else (f"{arm}, {which} start" for arm in ARMS for which in ("other", "same")):
             pairs = [f[name] for f in found]
             small, large = [a for a, _ in pairs], [b for _, b in pairs]
@@ -226,8 +262,16 @@ def _against_batch(ax, sizes, accuracy, sharpness):
     for epsilon, (at, values) in sharpness.items():
         if len(at):
             right.plot(np.repeat(at, values.shape[1]), values.ravel(), "s", color=COLOR["LB"], ms=2.5, alpha=0.6)
-            right.plot(at, np.exp(np.nanmean(np.log(values), 1)), STYLE[epsilon], marker="s", color=COLOR["LB"], ms=4,
-                       mfc="white" if epsilon < 1e-3 else None, label=f"sharpness, epsilon {epsilon:g}")
+            right.plot(
+                at,
+                np.exp(np.nanmean(np.log(values), 1)),
+                STYLE[epsilon],
+                marker="s",
+                color=COLOR["LB"],
+                ms=4,
+                mfc="white" if epsilon < 1e-3 else None,
+                label=f"sharpness, epsilon {epsilon:g}",
+            )
             right.set_yscale("log")
     if len(sizes) or any(len(at) for at, _ in sharpness.values()):
         ax.set_xscale("log")
@@ -262,7 +306,9 @@ def laboratory(networks=LABS):
     right, sizes = [], list(units.scale().laboratory)
     for ax, network in zip(axes, names(networks)):
         of = lambda what: stored.there(sizes, stored.laboratory(what, [network])[0])
-        right.append(_against_batch(ax, *of(stored.final), {e: of(lambda runs: stored.sharpness(runs, e)) for e in STYLE}))
+        right.append(
+            _against_batch(ax, *of(stored.final), {e: of(lambda runs: stored.sharpness(runs, e)) for e in STYLE})
+        )
         _titles(ax, right[-1], network, len(right))
         _mark(ax, network, _wanted(network, "laboratory"))
     _legend(figure, *axes, *right)
@@ -280,9 +326,13 @@ def landing():
     """
     from ..explorers import BatchSizeExplorer
 
-    return BatchSizeExplorer(units.scale().laboratory, stored.laboratory(stored.final),
-                             stored.laboratory(lambda runs: stored.sharpness(runs, 1e-3)), arms=tuple(LANDING.values()),
-                             title="A small network on 1,000 digits")
+    return BatchSizeExplorer(
+        units.scale().laboratory,
+        stored.laboratory(stored.final),
+        stored.laboratory(lambda runs: stored.sharpness(runs, 1e-3)),
+        arms=tuple(LANDING.values()),
+        title="A small network on 1,000 digits",
+    )
 
 
 def where_ended(networks=LABS) -> Text:
@@ -290,14 +340,21 @@ def where_ended(networks=LABS) -> Text:
     sizes = units.scale().laboratory
     said = []
     for network in names(networks):
-        f = {f"batch {b:,}": FITTED["training loss"]([units.laboratory(network, b, t) for t in units.scale().trials]) for b in sizes}
+        f = {
+            f"batch {b:,}": FITTED["training loss"]([units.laboratory(network, b, t) for t in units.scale().trials])
+            for b in sizes
+        }
         said.append(f"{LANDING[network]}, {ended(f)}")
     told = ". ".join(words[0].upper() + words[1:] for words in said)
     return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")
 
 
-FIG5 = {"restarted": ("LB from there", "s-", COLOR["LB"]), "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),
-        "continued": ("SB continued", "D", "#2f9e8f"), "reverse": ("SB from LB's epoch", "v", "#555555")}
+FIG5 = {
+    "restarted": ("LB from there", "s-", COLOR["LB"]),
+    "carried": ("LB, Adam's moments carried", "^", "#e08a3c"),
+    "continued": ("SB continued", "D", "#2f9e8f"),
+    "reverse": ("SB from LB's epoch", "v", "#555555"),
+}
 
 
 def fig5(networks=PAPER, trial=0):
@@ -315,7 +372,9 @@ def fig5(networks=PAPER, trial=0):
                     ax.plot(np.array(at)[there], values[there], style, color=color, ms=4, lw=1, label=words)
                     if ax is right:
                         ax.set_yscale("log")
-            ax.set(xlabel="epochs of SB before", title=f"{network}, {'test accuracy (%)' if ax is left else 'sharpness'}")
+            ax.set(
+                xlabel="epochs of SB before", title=f"{network}, {'test accuracy (%)' if ax is left else 'sharpness'}"
+            )
         wanted = _wanted(network, "fig5", "fig5_controls")
         for ax, kind in ((left, "train"), (right, "sharpness")):
             _mark(ax, network, [u for u in wanted if u["kind"] == kind])
@@ -325,16 +384,27 @@ def fig5(networks=PAPER, trial=0):
 
 def fig6(networks=PAPER):
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
+
     def draw(ax, network):
         for arm, runs in stored.pairs(network).items():
             for epsilon, style in STYLE.items():
                 for of in runs:
                     f, s = stored.descent(of, epsilon)
                     if len(f):
-                        ax.plot(f, s, style, marker=MARK[arm], color=COLOR[arm], ms=4, lw=0.9, label=f"{arm}, epsilon {epsilon:g}",
-                                mfc="white" if epsilon < 1e-3 else None)
+                        ax.plot(
+                            f,
+                            s,
+                            style,
+                            marker=MARK[arm],
+                            color=COLOR[arm],
+                            ms=4,
+                            lw=0.9,
+                            label=f"{arm}, epsilon {epsilon:g}",
+                            mfc="white" if epsilon < 1e-3 else None,
+                        )
                         ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness")
+
     return _panels("fig6", networks, draw)
 
 
@@ -357,8 +427,19 @@ def spectrum(networks=None, width=0.15):
             for r in of:
                 u, density = smoothed(np.arcsinh(np.array(r["nodes"]) / linear), np.array(r["weights"]), width)
                 ax.plot(linear * np.sinh(u), density, LINE[arm], color=COLOR[arm], lw=1.3, label=arm)
-                for end, words in ((r["bottom"], "most negative" if r["bottom"] < 0 else "smallest"), (r["top"][0], "largest")):
-                    ax.plot(end, 1e-5, MARK[arm], color=COLOR[arm], clip_on=False, zorder=5, label=f"{arm}: {words} {number(end, 3)}")
+                for end, words in (
+                    (r["bottom"], "most negative" if r["bottom"] < 0 else "smallest"),
+                    (r["top"][0], "largest"),
+                ):
+                    ax.plot(
+                        end,
+                        1e-5,
+                        MARK[arm],
+                        color=COLOR[arm],
+                        clip_on=False,
+                        zorder=5,
+                        label=f"{arm}: {words} {number(end, 3)}",
+                    )
         ax.set(title=network, xlabel="eigenvalue of the Hessian", ylabel="density", ylim=(1e-5, 10), yscale="log")
         if any(found.values()):
             ax.set_xscale("asinh", linear_width=linear)
@@ -376,17 +457,27 @@ def smoothed(nodes, weights, width, points=600):
 
 def directions(networks=None):
     """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the largest."""
+
     def draw(ax, network):
         for arm, runs in stored.pairs(network, stored.trials("directions")).items():
             for r in filter(None, stored.each(units.directions, runs)):
                 largest = max(v for what in ("random", "hessian") for v in r[what])
                 for what, style in (("hessian", "-"), ("random", "--")):
                     rises = np.sort(r[what])[::-1]
-                    ax.plot(np.arange(1, len(rises) + 1), rises, style, marker=MARK[arm], ms=3, lw=1, color=COLOR[arm],
-                            label=f"{arm}, {what}")
+                    ax.plot(
+                        np.arange(1, len(rises) + 1),
+                        rises,
+                        style,
+                        marker=MARK[arm],
+                        ms=3,
+                        lw=1,
+                        color=COLOR[arm],
+                        label=f"{arm}, {what}",
+                    )
                 ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
                 ax.set_yscale("symlog", linthresh=0.01)
         ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
+
     return _panels("directions", networks, draw)
 
 
@@ -421,6 +512,7 @@ def _means(arrays):
 
 def noise_scale(networks=None):
     """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
+
     def draw(ax, network):
         for arm, runs in stored.pairs(network, stored.trials("noise_scale")).items():
             for of in runs:
@@ -430,19 +522,29 @@ def noise_scale(networks=None):
                     ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
                     ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="epoch", ylabel="gradient noise scale (examples)")
+
     return _panels("noise_scale", networks, draw)
 
 
 def epsilon_grid(networks=None, rise=0.1):
     """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the grey."""
+
     def draw(ax, network):
         at_rise = epsilon_at_rise(network, rise)
         floor = []
         for arm, runs in stored.pairs(network, stored.trials("epsilon_grid")).items():
             for i, of in enumerate(runs):
                 if held := stored.entries(of, grid_first=True):
-                    ax.plot(list(held), [v["fmax"] - v["f0"] for v in held.values()], LINE[arm], marker=MARK[arm],
-                            color=COLOR[arm], ms=3, lw=1, label=arm)
+                    ax.plot(
+                        list(held),
+                        [v["fmax"] - v["f0"] for v in held.values()],
+                        LINE[arm],
+                        marker=MARK[arm],
+                        color=COLOR[arm],
+                        ms=3,
+                        lw=1,
+                        label=arm,
+                    )
                     ax.plot(at_rise[arm][i], rise, MARK[arm], ms=9, mfc="none", color=COLOR[arm])
                     ax.set(xscale="log", yscale="log")
                     floor += [1e-7 * v["f0"] for v in held.values()]
@@ -452,4 +554,5 @@ def epsilon_grid(networks=None, rise=0.1):
             if max(floor) > low:
                 ax.axhspan(low, max(floor), color="0.85", label="float32's floor")
         ax.set(title=network, xlabel="epsilon", ylabel="greatest rise of f in the box")
+
     return _panels("epsilon_grid", networks, draw)

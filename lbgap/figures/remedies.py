@@ -14,8 +14,27 @@ from .controls import EPSILON, EPOCHS, LOSS, _each, best, compare, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
 from .statistics import Compared, gap, holm, ratio, welch, welch_p
 from .tables import KEY
-from .words import (ARMS, FACTOR, PENDING, Text, ahead, by_network, dots, ended, interval, known, matched, names, note, number,
-                    percent, points, spread, table, trials)
+from .words import (
+    ARMS,
+    FACTOR,
+    PENDING,
+    Text,
+    ahead,
+    by_network,
+    dots,
+    ended,
+    interval,
+    known,
+    matched,
+    names,
+    note,
+    number,
+    percent,
+    points,
+    spread,
+    table,
+    trials,
+)
 
 BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
 UPDATES = {"updates": stored.updates}
@@ -30,12 +49,22 @@ def treated(name: str, network: str) -> dict[str, list]:
 
 def benches() -> Text:
     """Plain SB and LB of the benches, on which remedies can be tried often."""
-    return compare([row(network, f"{units.BENCHES.get(network, network)} on {units.scale().datasets[network]}",
-                        stored.pairs(network)) for network in EXPERIMENTS["benches"].networks], extra=EPOCHS | UPDATES)
+    return compare(
+        [
+            row(
+                network,
+                f"{units.BENCHES.get(network, network)} on {units.scale().datasets[network]}",
+                stored.pairs(network),
+            )
+            for network in EXPERIMENTS["benches"].networks
+        ],
+        extra=EPOCHS | UPDATES,
+    )
 
 
 def bench_gaps(networks=BOARD) -> Text:
     """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB is."""
+
     def sentence(network):
         runs = stored.pairs(network)
         lead = gap(*runs.values())
@@ -43,11 +72,19 @@ def bench_gaps(networks=BOARD) -> Text:
             return None
         small, large = units.sizes(network)
         count = cost.examples(runs["LB"][0].dataset)[0]
-        share = "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
-        word = "open" if lead.interval is None else {
-            1: "a gap", -1: "no gap: LB is the better", 0: "no gap that the trials can tell"}[lead.side(0)]
-        return (f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
-                f"{trials(*map(stored.final, runs.values()))}: {ahead(lead)}.")
+        share = (
+            "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
+        )
+        word = (
+            "open"
+            if lead.interval is None
+            else {1: "a gap", -1: "no gap: LB is the better", 0: "no gap that the trials can tell"}[lead.side(0)]
+        )
+        return (
+            f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
+            f"{trials(*map(stored.final, runs.values()))}: {ahead(lead)}."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -64,31 +101,60 @@ def table6(networks=None) -> Text:
     accuracy, sharp = [], []
     for network in chosen:
         runs, cell = treated("augmentation", network), paper.cell("table6_augmentation", network)
-        accuracy.append([network, *(c for arm in ARMS for c in (percent(stored.final(runs[arm])), f"{_theirs(cell[arm])} %"))])
+        accuracy.append(
+            [network, *(c for arm in ARMS for c in (percent(stored.final(runs[arm])), f"{_theirs(cell[arm])} %"))]
+        )
         for epsilon, key in KEY.items():
             for words, settings in (("as it is", {}), ("augmented", {"augmented": True})):
-                sharp.append([network, key, words, *(dots(stored.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
-                              _theirs(cell["sharpness_LB"][key])])
-    text = "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1." if "C1-text" in chosen else ""
-    return Text(f"{table(['test accuracy, augmented', 'SB, ours', 'SB, paper', 'LB, ours', 'LB, paper'], accuracy)}\n\n"
-                f"{table(['sharpness', 'epsilon', 'training set', 'SB', 'LB', 'LB, paper'], sharp)}\n\n"
-                f"The paper gives no sharpness of SB, and does not say on which set it measured.{text}{note(chosen)}")
+                sharp.append(
+                    [
+                        network,
+                        key,
+                        words,
+                        *(dots(stored.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
+                        _theirs(cell["sharpness_LB"][key]),
+                    ]
+                )
+    text = (
+        "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1."
+        if "C1-text" in chosen
+        else ""
+    )
+    return Text(
+        f"{table(['test accuracy, augmented', 'SB, ours', 'SB, paper', 'LB, ours', 'LB, paper'], accuracy)}\n\n"
+        f"{table(['sharpness', 'epsilon', 'training set', 'SB', 'LB', 'LB, paper'], sharp)}\n\n"
+        f"The paper gives no sharpness of SB, and does not say on which set it measured.{text}{note(chosen)}"
+    )
 
 
 def verdict6(networks=None) -> Text:
     """E.1's two claims: LB with augmentation comes near to SB with it, and is still the sharper."""
+
     def sentence(network):
         runs, plain = treated("augmentation", network), stored.pairs(network)
         left, before = gap(runs["SB"], runs["LB"]), gap(plain["SB"], plain["LB"])
-        sharper = {words: ratio(*(stored.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
-                   for words, settings in (("as it is", {}), ("augmented", {"augmented": True}))}
+        sharper = {
+            words: ratio(*(stored.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
+            for words, settings in (("as it is", {}), ("augmented", {"augmented": True}))
+        }
         if np.isnan(left.value):
             return None
-        word = {1: "a gap remains", -1: "LB is ahead", 0: "no gap that the trials can tell"}[left.side(0)] if left.interval else "open"
-        told = "; ".join(f"on the training set {words} {times(found)}" for words, found in sharper.items() if not np.isnan(found.value))
-        return (f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
-                f"without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. "
-                f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}.")
+        word = (
+            {1: "a gap remains", -1: "LB is ahead", 0: "no gap that the trials can tell"}[left.side(0)]
+            if left.interval
+            else "open"
+        )
+        told = "; ".join(
+            f"on the training set {words} {times(found)}"
+            for words, found in sharper.items()
+            if not np.isnan(found.value)
+        )
+        return (
+            f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
+            f"without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. "
+            f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}."
+        )
+
     return by_network(networks or treatments.IMAGES, sentence)
 
 
@@ -100,16 +166,50 @@ def table7(networks=None) -> Text:
     chosen = names(networks or (*PAPER, *CHEAP))
     accuracy, sharp = [], []
     for network in chosen:
-        plain, runs, cell = stored.pairs(network), treated("conservative", network)["LB"], paper.cell("table7_conservative", network)
+        plain, runs, cell = (
+            stored.pairs(network),
+            treated("conservative", network)["LB"],
+            paper.cell("table7_conservative", network),
+        )
         before = paper.cell("table2", network).get("test", {})
-        accuracy.append([network, *(c for of, theirs in ((plain["SB"], cell.get("SB")), (plain["LB"], before.get("LB")),
-                                                         (runs, cell.get("LB"))) for c in (spread(stored.final(of)), _theirs(theirs)))])
-        sharp += [[network, key, dots(stored.sharpness(plain["LB"], epsilon)), dots(stored.sharpness(runs, epsilon)),
-                   _theirs(cell.get("sharpness_LB", {}).get(key)), _theirs(paper.cell("table3", network).get(key, {}).get("LB"))]
-                  for epsilon, key in KEY.items()]
-    head = ["test accuracy, %", "SB, ours", "SB, Table 7", "LB, ours", "LB, Table 2", "conservative LB, ours", "conservative LB, Table 7"]
-    return Text(f"{table(head, accuracy)}\n\n"
-                f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}{note(chosen)}")
+        accuracy.append(
+            [
+                network,
+                *(
+                    c
+                    for of, theirs in (
+                        (plain["SB"], cell.get("SB")),
+                        (plain["LB"], before.get("LB")),
+                        (runs, cell.get("LB")),
+                    )
+                    for c in (spread(stored.final(of)), _theirs(theirs))
+                ),
+            ]
+        )
+        sharp += [
+            [
+                network,
+                key,
+                dots(stored.sharpness(plain["LB"], epsilon)),
+                dots(stored.sharpness(runs, epsilon)),
+                _theirs(cell.get("sharpness_LB", {}).get(key)),
+                _theirs(paper.cell("table3", network).get(key, {}).get("LB")),
+            ]
+            for epsilon, key in KEY.items()
+        ]
+    head = [
+        "test accuracy, %",
+        "SB, ours",
+        "SB, Table 7",
+        "LB, ours",
+        "LB, Table 2",
+        "conservative LB, ours",
+        "conservative LB, Table 7",
+    ]
+    return Text(
+        f"{table(head, accuracy)}\n\n"
+        f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}{note(chosen)}"
+    )
 
 
 def paper_gain(network: str) -> Compared:
@@ -123,16 +223,28 @@ def verdict7_paper() -> Text:
     """E.2's "statistically significant improvement", tested with the paper's own numbers."""
     found = {network: paper_gain(network) for network in PAPER}
     adjusted = dict(zip(PAPER, holm([of.p for of in found.values()])))
-    lines = [f"- {network}: {number(of.value)} points ({interval(of.interval)}; p after Holm {adjusted[network]:.2g})"
-             for network, of in found.items()]
+    lines = [
+        f"- {network}: {number(of.value)} points ({interval(of.interval)}; p after Holm {adjusted[network]:.2g})"
+        for network, of in found.items()
+    ]
     better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
-    worse = [f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} < {paper.cell('table2', network)['test']['LB'][0]})"
-             for network in PAPER if found[network].value < 0]
-    sharper = [network for network in PAPER if paper.cell("table7_conservative", network)["sharpness_LB"]["1e-3"] > paper.cell("table3", network)["1e-3"]["LB"]]
-    return Text(f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
-                f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
-                f"{', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table 2), "
-                f"Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines))
+    worse = [
+        f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} < {paper.cell('table2', network)['test']['LB'][0]})"
+        for network in PAPER
+        if found[network].value < 0
+    ]
+    sharper = [
+        network
+        for network in PAPER
+        if paper.cell("table7_conservative", network)["sharpness_LB"]["1e-3"]
+        > paper.cell("table3", network)["1e-3"]["LB"]
+    ]
+    return Text(
+        f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
+        f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
+        f"{', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table 2), "
+        f"Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines)
+    )
 
 
 def verdict7(networks=None) -> Text:
@@ -144,11 +256,16 @@ def verdict7(networks=None) -> Text:
         (s,) = scores(network, "conservative")
         if s.pending or np.isnan(s.gain.value):
             return None
-        word = {"gains": "an improvement", "loses": "a loss"}.get(found[network][s.title, "gain"], found[network][s.title, "gain"])
+        word = {"gains": "an improvement", "loses": "a loss"}.get(
+            found[network][s.title, "gain"], found[network][s.title, "gain"]
+        )
         every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(stored.final(stored.pairs(network)['LB']))}"
-        return (f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
-                f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
-                f"Its sharpness over plain LB's: {_ratio(s.ratio)}.")
+        return (
+            f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
+            f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
+            f"Its sharpness over plain LB's: {_ratio(s.ratio)}."
+        )
+
     return Text(f"{by_network(chosen, sentence)}\n\n{_family(found)}")
 
 
@@ -158,22 +275,33 @@ def moments(networks=None) -> Text:
     for network in names(networks or EXPERIMENTS["conservative_reset"].networks):
         plain = stored.pairs(network)
         rows.append(row(network, "plain LB", plain))
-        rows += [row(network, f"conservative LB, moments {words}", plain | treated(name, network))
-                 for words, name in (("kept", "conservative"), ("reset", "conservative_reset"))]
+        rows += [
+            row(network, f"conservative LB, moments {words}", plain | treated(name, network))
+            for words, name in (("kept", "conservative"), ("reset", "conservative_reset"))
+        ]
     return compare(rows, extra=UPDATES | LOSS)
 
 
 def half_pull(networks=None) -> Text:
     """Whether it matters that Eq. 5 may have meant lambda / 2: conservative LB with half the pull against it with the whole."""
+
     def sentence(network):
         half, whole = (treated(name, network)["LB"] for name in ("conservative_half", "conservative"))
         gain, sharp = gap(half, whole), ratio(*(stored.sharpness(of, EPSILON) for of in (whole, half)))
         if np.isnan(gain.value):
             return None
-        word = "open" if gain.interval is None or sharp.interval is None else "no difference that the trials can tell" if not (
-            gain.side(0) or sharp.side(1)) else "it makes a difference"
-        return (f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(stored.final(half), stored.final(whole))}: "
-                f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole.")
+        word = (
+            "open"
+            if gain.interval is None or sharp.interval is None
+            else "no difference that the trials can tell"
+            if not (gain.side(0) or sharp.side(1))
+            else "it makes a difference"
+        )
+        return (
+            f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(stored.final(half), stored.final(whole))}: "
+            f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
+        )
+
     return by_network(networks or TREATMENTS["conservative_half"].networks, sentence)
 
 
@@ -184,8 +312,16 @@ ROBUST = ("adversarial", "stability")
 
 def robust(networks=BOARD) -> Text:
     """E.3, which the paper reports without a number: both arms plain, trained adversarially, and for stability."""
-    return compare([row(network, words, runs) for network in names(networks) for words, runs in (
-        ("plain", stored.pairs(network)), *((TREATMENTS[name].title, treated(name, network)) for name in ROBUST))])
+    return compare(
+        [
+            row(network, words, runs)
+            for network in names(networks)
+            for words, runs in (
+                ("plain", stored.pairs(network)),
+                *((TREATMENTS[name].title, treated(name, network)) for name in ROBUST),
+            )
+        ]
+    )
 
 
 def robust_verdict(networks=BOARD) -> Text:
@@ -203,12 +339,17 @@ def robust_verdict(networks=BOARD) -> Text:
                     lines.setdefault(network, []).append(
                         f"- {network}, {s.title}, {arm}, {trials(stored.final(treated(name, network)[arm]))}: {number(of.value)} points "
                         f"({interval(of.interval)}), {better}; "
-                        f"sharpness {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}.")
+                        f"sharpness {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}."
+                    )
     missing = [n for n in names(networks) if n not in lines]
     word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if lines else PENDING
     said = "\n".join(line for of in lines.values() for line in of)
-    return Text(f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
-                f"off).\n\n{said}\n\n{_family(found)}" + (f"\n\nPending: {', '.join(missing)}." if missing else "") + note(networks))
+    return Text(
+        f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
+        f"off).\n\n{said}\n\n{_family(found)}"
+        + (f"\n\nPending: {', '.join(missing)}." if missing else "")
+        + note(networks)
+    )
 
 
 def remedy_paths(name: str, networks=BOARD):
@@ -245,8 +386,16 @@ def tuning(networks=None) -> Text:
         for (name, arm), found in validated(network).items():
             cells = (f"{value:g}: {spread(stored.final(runs))}" for value, runs in found.items())
             at = chosen[name, arm]
-            rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), f"**{at:g}**" if at else PENDING,
-                         f"{treatments.TUNED[name][network][arm]:g}"])
+            rows.append(
+                [
+                    network,
+                    TREATMENTS[name].title,
+                    arm,
+                    "; ".join(cells),
+                    f"**{at:g}**" if at else PENDING,
+                    f"{treatments.TUNED[name][network][arm]:g}",
+                ]
+            )
     return table(["network", "remedy", "arm", "number: validation accuracy, %", "best", "used here"], rows)
 
 
@@ -283,8 +432,22 @@ def score(network: str, title: str, source: str, runs: list, small=None) -> Scor
     plain = stored.pairs(network)
     sharp = {arm: stored.sharpness(plain[arm], EPSILON) for arm in ARMS}
     own = stored.sharpness(runs, EPSILON)
-    return Score(network, title, source, runs, stored.final(runs), own, gap(runs, plain["LB"]), gap(plain["SB"], runs), ratio(sharp["LB"], own),
-                 *((None, None) if small is None else (gap(small, plain["SB"]), ratio(sharp["SB"], stored.sharpness(small, EPSILON)))))
+    return Score(
+        network,
+        title,
+        source,
+        runs,
+        stored.final(runs),
+        own,
+        gap(runs, plain["LB"]),
+        gap(plain["SB"], runs),
+        ratio(sharp["LB"], own),
+        *(
+            (None, None)
+            if small is None
+            else (gap(small, plain["SB"]), ratio(sharp["SB"], stored.sharpness(small, EPSILON)))
+        ),
+    )
 
 
 def scores(network: str, which=None) -> list[Score]:
@@ -312,21 +475,32 @@ def judgements(network: str) -> dict[tuple[str, str], str]:
 
     One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole book.
     """
-    asked = {(s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None}
+    asked = {
+        (s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None
+    }
     out = {}
     for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
         null, above, below = ASKED[which[1]]
-        out[which] = PENDING if np.isnan(found.value) else "open" if found.interval is None else {
-            1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+        out[which] = (
+            PENDING
+            if np.isnan(found.value)
+            else "open"
+            if found.interval is None
+            else {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+        )
     return out
 
 
 def _family(words: dict[str, dict]) -> str:
     """Over how many comparisons the words, {network: its judgements}, are corrected."""
-    counts = {network: sum(word not in (PENDING, "open") for word in found.values()) for network, found in words.items()}
+    counts = {
+        network: sum(word not in (PENDING, "open") for word in found.values()) for network, found in words.items()
+    }
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
-    return ("The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
-            f"{told or 'none yet'}.")
+    return (
+        "The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
+        f"{told or 'none yet'}."
+    )
 
 
 def _gain(found: Compared | None, word="") -> str:
@@ -334,7 +508,9 @@ def _gain(found: Compared | None, word="") -> str:
         return "not tried"
     if np.isnan(found.value):
         return PENDING
-    told = number(found.value) + (f" ({number(found.interval[0])} to {number(found.interval[1])})" if found.interval else "")
+    told = number(found.value) + (
+        f" ({number(found.interval[0])} to {number(found.interval[1])})" if found.interval else ""
+    )
     return told + (f", {word}" if word else "")
 
 
@@ -351,21 +527,38 @@ def scoreboard(networks=None, which=None) -> Text:
         for arm, runs in stored.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
             if not s.pending:
-                rows.append(_line(s, (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", "")))
+                rows.append(
+                    _line(s, (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", ""))
+                )
         for s in found:
             if s.pending:
                 pending.setdefault(network, []).append(s.title)
             else:
                 gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
-                rows.append(_line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small))))
+                rows.append(
+                    _line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small)))
+                )
         fits += _fits(network, [s for s in found if not s.pending])
-    head = ["network", "remedy at LB", "test accuracy, %", "points over plain LB", "left to plain SB", "sharpness", "over plain LB's", "f",
-            "updates", "at SB, points over plain SB", "trials"]
+    head = [
+        "network",
+        "remedy at LB",
+        "test accuracy, %",
+        "points over plain LB",
+        "left to plain SB",
+        "sharpness",
+        "over plain LB's",
+        "f",
+        "updates",
+        "at SB, points over plain SB",
+        "trials",
+    ]
     missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
     said = [str(table(head, rows))] if rows else []
     said += [f"Still pending: {missing}."] if missing else []
     said += ["\n".join(fits)] if fits else []
-    said.append(f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a run's start too.")
+    said.append(
+        f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a run's start too."
+    )
     return Text("\n\n".join(said) + note(board))
 
 
@@ -376,16 +569,33 @@ def _fits(network: str, found: list[Score]) -> list[str]:
         return []
     own = {s.title: LOSS["training loss"](s.runs) for s in found}
     off = [f"{title} ({number(known(f).mean(), 4)})" for title, f in own.items() if not matched(f, plain["LB"])]
-    return [f"- {network}, plain: {ended(plain)}." + (
-        f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}." if off
-        else f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f." if found else "")]
+    return [
+        f"- {network}, plain: {ended(plain)}."
+        + (
+            f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}."
+            if off
+            else f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f."
+            if found
+            else ""
+        )
+    ]
 
 
 def _line(s: Score, compared) -> list[str]:
     gain, left, sharper, small = compared
-    return [s.network, s.title + (f" ({s.source})" if s.source else ""), spread(s.accuracy), gain, left, spread(s.sharp), sharper,
-            number(known(LOSS["training loss"](s.runs)).mean(), 4), number(known(stored.updates(s.runs)).mean(), 0), small,
-            f"{len(known(s.accuracy))} of {len(s.runs)}"]
+    return [
+        s.network,
+        s.title + (f" ({s.source})" if s.source else ""),
+        spread(s.accuracy),
+        gain,
+        left,
+        spread(s.sharp),
+        sharper,
+        number(known(LOSS["training loss"](s.runs)).mean(), 4),
+        number(known(stored.updates(s.runs)).mean(), 0),
+        small,
+        f"{len(known(s.accuracy))} of {len(s.runs)}",
+    ]
 
 
 def scoreboard_verdict(networks=None, which=None) -> Text:
@@ -397,29 +607,38 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
         found = [s for s in board[network] if not np.isnan(s.gain.value)]
         if not found:
             return None
-        ours = lambda *wanted: [s for s in found if set(wanted) <= {words[network][s.title, what] for what in ("gain", "ratio")}]
+        ours = lambda *wanted: [
+            s for s in found if set(wanted) <= {words[network][s.title, what] for what in ("gain", "ratio")}
+        ]
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
         before = gap(*(stored.pairs(network)[arm] for arm in ARMS))
-        return (f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** "
-                f"{f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain: {told(ours('gains'))}. "
-                f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
-                f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
-                f"The rest is not settled with these trials.")
+        return (
+            f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** "
+            f"{f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain: {told(ours('gains'))}. "
+            f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
+            f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
+            f"The rest is not settled with these trials."
+        )
+
     return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(words)}")
 
 
 def scoreboard_figure(networks=None, which=None):
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial, means, intervals."""
-    board = {network: sorted((s for s in found if not np.isnan(s.gain.value)), key=lambda s: s.gain.value)
-             for network, found in _board(networks, which).items()}
+    board = {
+        network: sorted((s for s in found if not np.isnan(s.gain.value)), key=lambda s: s.gain.value)
+        for network, found in _board(networks, which).items()
+    }
     figure, axes = _axes(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
     for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
         plain = stored.pairs(network)
         small = score(network, "plain SB", "", plain["SB"])
         accuracy, sharp = known(stored.final(plain["LB"])), known(stored.sharpness(plain["LB"], EPSILON))
         middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
-        for ax, what, null, of, log in ((left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
-                                        (right, lambda s: known(s.sharp) / middle, 1, "ratio", True)):
+        for ax, what, null, of, log in (
+            (left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
+            (right, lambda s: known(s.sharp) / middle, 1, "ratio", True),
+        ):
             for y, s in enumerate(found):
                 at, values = getattr(s, of), what(s)
                 if np.isnan(at.value):
@@ -436,8 +655,15 @@ def scoreboard_figure(networks=None, which=None):
             ax.set(yticks=range(len(found)), yticklabels=[s.title for s in found] if ax is left else [])
             ax.tick_params(axis="y", labelsize=7)
             ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
-            _mark(ax, network, [u for u in _wanted(network, *(which and names(which) or TREATMENTS))
-                                if u["kind"] == ("train" if ax is left else "sharpness")])
+            _mark(
+                ax,
+                network,
+                [
+                    u
+                    for u in _wanted(network, *(which and names(which) or TREATMENTS))
+                    if u["kind"] == ("train" if ax is left else "sharpness")
+                ],
+            )
     _legend(figure, *axes)
     return figure
 
@@ -451,5 +677,12 @@ def scoreboard_data(networks=BOARD, which=None) -> dict:
     titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))
     by = [[{s.title: s for s in board[network]}.get(title) for title in titles] for network in some]
     three = lambda found: [found.value, *(found.interval or (np.nan, np.nan))]
-    return {"remedies": titles, "networks": tuple(some), "trials": [[len(known(s.accuracy)) if s else 0 for s in line] for line in by],
-            **{key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by] for key in ("gain", "ratio", "left")}}
+    return {
+        "remedies": titles,
+        "networks": tuple(some),
+        "trials": [[len(known(s.accuracy)) if s else 0 for s in line] for line in by],
+        **{
+            key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by]
+            for key in ("gain", "ratio", "left")
+        },
+    }

@@ -23,14 +23,20 @@ def ends(network: str) -> dict[str, list]:
     return dict(zip(ARMS, map(list, zip(*found))))
 
 
-def along(network: str, box: str = "Metric 2.1", what: str = "value") -> tuple[tuple[float, ...], dict[str, np.ndarray]]:
+def along(
+    network: str, box: str = "Metric 2.1", what: str = "value"
+) -> tuple[tuple[float, ...], dict[str, np.ndarray]]:
     """The factors (C,), 1 among them, and what each end's twins have there: {"SB": (C, T), "LB": (C, T)}."""
     factors, runs = experiments.TWINS[network], ends(network)
-    return factors, {arm: np.array([stored.sharpness(runs[arm], EPSILON, what, twin=c, **BOXES[box]) for c in factors]) for arm in ARMS}
+    return factors, {
+        arm: np.array([stored.sharpness(runs[arm], EPSILON, what, twin=c, **BOXES[box]) for c in factors])
+        for arm in ARMS
+    }
 
 
 def twins(networks=None):
     """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial, geometric means."""
+
     def draw(ax, network):
         for box in BOXES:
             factors, found = along(network, box)
@@ -38,11 +44,18 @@ def twins(networks=None):
                 style = dict(color=COLOR[arm], marker=MARK[arm], mfc="white" if BOXES[box] else None)
                 if len(known(values)):
                     ax.plot(np.repeat(factors, values.shape[1]), values.ravel(), ls="", ms=2.5, alpha=0.6, **style)
-                    ax.plot(factors, [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values], LINE[arm], ms=5,
-                            label=f"{arm}, {box}", **style)
+                    ax.plot(
+                        factors,
+                        [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values],
+                        LINE[arm],
+                        ms=5,
+                        label=f"{arm}, {box}",
+                        **style,
+                    )
                     ax.set_xscale("log", base=2)
                     ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
         ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
+
     return _panels("twins", networks, draw)
 
 
@@ -54,7 +67,9 @@ def twins_verdict(networks=None) -> Text:
 def _verdict(network):
     factors, paper = along(network)
     adaptive, f = along(network, "adaptive")[1], along(network, what="f0")[1]
-    whole = ~np.isnan(sum(found[arm].sum(0) for found in (paper, adaptive) for arm in ARMS))  # trials of which every twin is measured
+    whole = ~np.isnan(
+        sum(found[arm].sum(0) for found in (paper, adaptive) for arm in ARMS)
+    )  # trials of which every twin is measured
     if not whole.any():
         return None
     paper, adaptive, f = ({arm: found[arm][:, whole] for arm in ARMS} for found in (paper, adaptive, f))
@@ -64,19 +79,28 @@ def _verdict(network):
     high, low = (np.array([getattr(paper[arm], side)(0) for arm in ARMS]) for side in ("max", "min"))
     over = np.where(sharper, high[0] / low[1], high[1] / low[0])  # how far twins put the other end ahead
     turned = int((over > 1).sum())
-    word = "survives" if not turned else "can be turned round" + ("" if turned == len(over) else f" in {turned} of {len(over)} trials")
+    word = (
+        "survives"
+        if not turned
+        else "can be turned round" + ("" if turned == len(over) else f" in {turned} of {len(over)} trials")
+    )
     most = " to ".join(dict.fromkeys(number(v, 1) for v in (over.min(), over.max())))
     found = ratio(*(adaptive[arm][one] for arm in ARMS))
-    order = {1: "LB is the sharper there", -1: "LB is the flatter there", 0: "the trials do not settle an order"}[found.side(1)]
-    ranges = "; ".join(f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found"
-                       for arm in ARMS)
+    order = {1: "LB is the sharper there", -1: "LB is the flatter there", 0: "the trials do not settle an order"}[
+        found.side(1)
+    ]
+    ranges = "; ".join(
+        f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found"
+        for arm in ARMS
+    )
     return (
         f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric 2.1 of the twins "
         f"from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is the sharper in {sharper.sum()} of "
         f"{len(over)}; with a twin chosen for each, the other end comes out {most} times as sharp. All the while f moves by "
         f"{100 * moved(f):.2g} % at most, and the adaptive metric by {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, "
         f"LB {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}): "
-        f"{order if found.interval else 'one trial tells no order'}.")
+        f"{order if found.interval else 'one trial tells no order'}."
+    )
 
 
 def retrained(networks=units.LABS) -> Text:
@@ -87,23 +111,36 @@ def retrained(networks=units.LABS) -> Text:
     elsewhere, hills = [], []
     for network in names(networks):
         for arm, runs in ends(network).items():
-            f, value = ([stored.sharpness(runs, EPSILON, what, **settings) for settings in ({}, {"twin": 1.0})] for what in ("f0", "value"))
+            f, value = (
+                [stored.sharpness(runs, EPSILON, what, **settings) for settings in ({}, {"twin": 1.0})]
+                for what in ("f0", "value")
+            )
             far, high = (np.abs(twin / own - 1) > SAME for own, twin in (f, value))
             for there, told, found in ((far, elsewhere, (f, value)), (high & ~far, hills, (value,))):
                 if there.any():
-                    told.append(f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of {len(known(value[0] * value[1]))} trials: " + ", ".join(
-                        f"{what} {_each(own[there])} against {_each(twin[there])}"
-                        for what, (own, twin) in zip(("f", "Metric 2.1") if len(found) > 1 else ("Metric 2.1",), found)))
+                    told.append(
+                        f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of {len(known(value[0] * value[1]))} trials: "
+                        + ", ".join(
+                            f"{what} {_each(own[there])} against {_each(twin[there])}"
+                            for what, (own, twin) in zip(
+                                ("f", "Metric 2.1") if len(found) > 1 else ("Metric 2.1",), found
+                            )
+                        )
+                    )
     said = []
     if elsewhere:
-        said.append("For the twins some runs were trained a second time, and ended at another place than the table's Metric 2.1 was measured "
-                    f"at. {'; '.join(elsewhere)}.")
+        said.append(
+            "For the twins some runs were trained a second time, and ended at another place than the table's Metric 2.1 was measured "
+            f"at. {'; '.join(elsewhere)}."
+        )
     if hills:
         said.append(f"Others came to the same f, but the ascent found a higher or a lower hill. {'; '.join(hills)}.")
     if not said:
         return Text("The run itself and its twin at factor 1 are stored with the same values.")
-    return Text(f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So compare twins with twins: the "
-                "table's last column is of the one training, its others can be of the other.")
+    return Text(
+        f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So compare twins with twins: the "
+        "table's last column is of the one training, its others can be of the other."
+    )
 
 
 def _each(values) -> str:
@@ -120,16 +157,41 @@ def adaptive(networks=units.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
         runs = ends(network)
         some = any(stored.entry(of, EPSILON, **BOXES["adaptive"]) for of in runs["SB"] + runs["LB"])
         for epsilon in epsilons if some else (EPSILON,):
-            plain, relative = ({arm: stored.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values())
-            slope = {arm: 100 * stored.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) / relative[arm] for arm in ARMS}
-            rows.append([network, f"{epsilon:g}", *(spread(v, 4) for v in relative.values()), *(spread(v, 0) for v in slope.values()), *(
-                times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING for by in (relative, plain))])
-    head = ["network", "epsilon", "adaptive, SB", "LB", "gradient alone, % of it, SB", "LB", "adaptive, LB / SB", "Metric 2.1, LB / SB"]
+            plain, relative = (
+                {arm: stored.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
+            )
+            slope = {
+                arm: 100 * stored.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) / relative[arm]
+                for arm in ARMS
+            }
+            rows.append(
+                [
+                    network,
+                    f"{epsilon:g}",
+                    *(spread(v, 4) for v in relative.values()),
+                    *(spread(v, 0) for v in slope.values()),
+                    *(
+                        times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING
+                        for by in (relative, plain)
+                    ),
+                ]
+            )
+    head = [
+        "network",
+        "epsilon",
+        "adaptive, SB",
+        "LB",
+        "gradient alone, % of it, SB",
+        "LB",
+        "adaptive, LB / SB",
+        "Metric 2.1, LB / SB",
+    ]
     return table(head, rows, networks)
 
 
 def norms_verdict(networks=None) -> Text:
     """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two functions, Holm-corrected."""
+
     def sentence(network):
         runs = stored.pairs(network)
         rows = [row(network, "", runs, match=match) for match in (None, {"LB": "norms"}, {"SB": "norms"})]
@@ -140,15 +202,24 @@ def norms_verdict(networks=None) -> Text:
         adjusted = holm([found.p for found in (plain, small, large)])[1:]
         sides = [found.side(1) if p < 0.05 else 0 for found, p in zip((small, large), adjusted)]
         count = f"{both.sum()} trial{'' if both.sum() == 1 else 's'} of {len(both)}"
-        word = "open, with one trial" if plain.interval is None else {
-            1: "LB comes out sharper at either scale of the weights", 0: "at one scale of the weights or both, LB is not told from SB",
-            -1: "at one scale of the weights or both, LB is flatter"}[min(sides)]
+        word = (
+            "open, with one trial"
+            if plain.interval is None
+            else {
+                1: "LB comes out sharper at either scale of the weights",
+                0: "at one scale of the weights or both, LB is not told from SB",
+                -1: "at one scale of the weights or both, LB is flatter",
+            }[min(sides)]
+        )
         if plain.interval:
             weakest = min((small, large), key=lambda found: found.interval[0])
             word += f", in {count}: at the scale that tells less, {number(weakest.value, 1)} times as sharp ({interval(weakest.interval, 1)})"
         told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
-        return (f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, "
-                f"{told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of "
-                f"{number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two "
-                "functions three contrasts.")
+        return (
+            f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, "
+            f"{told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of "
+            f"{number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two "
+            "functions three contrasts."
+        )
+
     return by_network(networks_of("norm_matched", networks), sentence)

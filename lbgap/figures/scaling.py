@@ -16,15 +16,25 @@ DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose co
 
 def throughput(networks=None):
     """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the steps."""
+
     def draw(ax, network):
         for device, (name, like) in DEVICE.items():
             found = speeds(network, device)
             if found:
                 value, low, high = (np.array([r[what] for r in found.values()]) for what in ("value", "low", "high"))
-                ax.errorbar(list(found), value, (value - low, high - value), fmt=LINE[like] + MARK[like], color=COLOR[like], ms=4,
-                            capsize=2, label=name)
+                ax.errorbar(
+                    list(found),
+                    value,
+                    (value - low, high - value),
+                    fmt=LINE[like] + MARK[like],
+                    color=COLOR[like],
+                    ms=4,
+                    capsize=2,
+                    label=name,
+                )
                 ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="batch size", ylabel="training examples a second")
+
     return _panels("throughput", networks, draw)
 
 
@@ -40,6 +50,7 @@ def fills(networks=None, device="cpu") -> Text:
 
     Two speeds differ where the quartiles of their steps do not meet.
     """
+
     def sentence(network):
         found = speeds(network, device)
         if len(found) < 2:
@@ -48,14 +59,20 @@ def fills(networks=None, device="cpu") -> Text:
         told = lambda size: f"{number(found[size]['value'], 0)} examples a second at batch {size:,}"
         slower = lambda size: found[size]["high"] < found[fastest]["low"]
         first, last = min(found), max(found)
-        word = {(True, False): "a larger batch is the faster one", (False, True): "a larger batch is the slower one",
-                (True, True): "the fastest batch is neither the smallest nor the largest",
-                (False, False): "no batch size is shown to be the faster one"}[slower(first), slower(last)]
+        word = {
+            (True, False): "a larger batch is the faster one",
+            (False, True): "a larger batch is the slower one",
+            (True, True): "the fastest batch is neither the smallest nor the largest",
+            (False, False): "no batch size is shown to be the faster one",
+        }[slower(first), slower(last)]
         said = f"{network} on one {DEVICE[device][0]}: {word}. {', '.join(map(told, dict.fromkeys((first, fastest, last))))}."
         if slower(last) and device == "cpu":
-            said += (" That need not be arithmetic: a large batch needs large blocks of memory, and where these are given back after each step "
-                     "and fetched anew at the next, the time goes there.")
+            said += (
+                " That need not be arithmetic: a large batch needs large blocks of memory, and where these are given back after each step "
+                "and fetched anew at the next, the time goes there."
+            )
         return said
+
     return by_network(networks_of("throughput", networks), sentence)
 
 
@@ -66,6 +83,7 @@ def pays(networks="F1", device="cpu"):
     A trial is undecided where its iterations lie within the timing's spread of the break-even: between what it is with the quartiles
     of the two speeds one way and the other.
     """
+
     def sentence(network):
         runs = stored.pairs(network)
         if not len(known(stored.final(runs["LB"]))):
@@ -82,8 +100,10 @@ def pays(networks="F1", device="cpu"):
         reached = quotients[np.isfinite(quotients) & (quotients > 0)]
         said = f"{network}, first epoch at LB's final test accuracy, {number(level)} % in the mean: {came('SB', small)}; {came('LB', large)}."
         if len(reached):
-            said += (f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it would pay where SB's "
-                     f"parallel efficiency is below {points([scaling.break_even(q, ratio) for q in reached])}.")
+            said += (
+                f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it would pay where SB's "
+                f"parallel efficiency is below {points([scaling.break_even(q, ratio) for q in reached])}."
+            )
         found, name = speeds(network, device), DEVICE[device][0]
         if not set(batches.values()) <= set(found):
             return f"**Verdict: pending.** The speed of {network} on one {name} is not measured. {said}"
@@ -92,13 +112,29 @@ def pays(networks="F1", device="cpu"):
         small, large = (found[batches[arm]] for arm in ARMS)
         low, high = (scaling.break_even(small[a], ratio, large[b]) for a, b in (("high", "low"), ("low", "high")))
         won, lost = int((quotients < low).sum()), int((quotients > high).sum())
-        word = "pays" if won == len(quotients) else "does not pay" if lost == len(quotients) else " and ".join(
-            f"{what} in {count}" for what, count in (("pays", won), ("does not pay", lost), ("is undecided", len(quotients) - won - lost))
-            if count) + f" of {len(quotients)} trials"
-        return (f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)} examples a second "
-                f"at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of "
-                f"{number(limit, 3)}; a trial between {number(low, 3)} and {number(high, 3)} is undecided, since the speeds' own quartiles "
-                f"put the break-even anywhere there.")
+        word = (
+            "pays"
+            if won == len(quotients)
+            else "does not pay"
+            if lost == len(quotients)
+            else " and ".join(
+                f"{what} in {count}"
+                for what, count in (
+                    ("pays", won),
+                    ("does not pay", lost),
+                    ("is undecided", len(quotients) - won - lost),
+                )
+                if count
+            )
+            + f" of {len(quotients)} trials"
+        )
+        return (
+            f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)} examples a second "
+            f"at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of "
+            f"{number(limit, 3)}; a trial between {number(low, 3)} and {number(high, 3)} is undecided, since the speeds' own quartiles "
+            f"put the break-even anywhere there."
+        )
+
     return by_network(networks, sentence)
 
 

@@ -27,7 +27,9 @@ def corpora() -> Text:
     for name, (voices, source) in WHAT.items():
         train, test = examples(name)
         classes = speech.CLASSES[name]
-        rows.append([f"`{name}`", voices, f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0), source])
+        rows.append(
+            [f"`{name}`", voices, f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0), source]
+        )
     return table(["corpus", "voices", "frames to train", "to test", "classes", "frames a class", "phones from"], rows)
 
 
@@ -45,17 +47,27 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
     half = features.HOP / features.RATE / 2
     figure, (ax,) = _axes(1, 1, 3.2)
     ax.grid(False)
-    ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=(times[0] - half, times[-1] + half, 0, features.BANDS))
+    ax.imshow(
+        frames.T,
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        extent=(times[0] - half, times[-1] + half, 0, features.BANDS),
+    )
     for i, (end, phone) in enumerate(said[name]):
         start = said[name][i - 1][0] if i else 0.0
         if end < times[-1]:
             ax.axvline(end, color="#123f73", lw=0.8)
         if (start + end) / 2 < times[-1]:
-            ax.text((start + end) / 2, features.BANDS + 0.6, phone, ha="center", va="bottom", fontsize=8, color="#123f73")
+            ax.text(
+                (start + end) / 2, features.BANDS + 0.6, phone, ha="center", va="bottom", fontsize=8, color="#123f73"
+            )
     for change in np.nonzero(np.diff(labels))[0]:
         ax.plot(2 * [times[change] + half], [0, 1.5], color="#c1440e", lw=1)
     middle = int(np.abs(times - at).argmin())
-    ax.add_patch(_box(times[middle - features.CONTEXT] - half, 0, (2 * features.CONTEXT + 1) * 2 * half, features.BANDS))
+    ax.add_patch(
+        _box(times[middle - features.CONTEXT] - half, 0, (2 * features.CONTEXT + 1) * 2 * half, features.BANDS)
+    )
     ax.set(xlabel="seconds", ylabel="mel band, low to high", xlim=(times[0] - half, times[-1] + half))
     ax.set_title("box: what F2 sees at once; ticks below: the class changes", fontsize=9, pad=16)
     return figure
@@ -80,7 +92,9 @@ def listen(which: str):
     if which not in SOUNDS:
         raise ValueError(f"sound {which!r} is unknown; expected one of {', '.join(SOUNDS)}")
     sound = base64.b64encode((pathlib.Path(speech.__file__).parent / f"{which}.mp3").read_bytes()).decode()
-    return HTML(f'<audio controls preload="none" aria-label="{SOUNDS[which]}" src="data:audio/mpeg;base64,{sound}"></audio>')
+    return HTML(
+        f'<audio controls preload="none" aria-label="{SOUNDS[which]}" src="data:audio/mpeg;base64,{sound}"></audio>'
+    )
 
 
 def human_verdict() -> Text:
@@ -95,8 +109,10 @@ def human_verdict() -> Text:
             lines.append(f"- {stored.stand_in(network)}: pending, fewer than two pairs are measured.")
             continue
         sides[network] = lead.side(0), sharper.side(1)
-        lines.append(f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: "
-                     f"{ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)}).")
+        lines.append(
+            f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: "
+            f"{ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)})."
+        )
     if len(sides) == 2:
         word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"
     else:

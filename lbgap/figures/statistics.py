@@ -29,8 +29,12 @@ def gap(small_runs, large_runs) -> Compared:
     """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in order."""
     small, large = (stored.final(runs) for runs in (small_runs, large_runs))
     same = [of.init_seed for of in small_runs] == [of.init_seed for of in large_runs]
-    return contrast(small, large, seeds="paired" if same else "independent",
-                    diverged=int(lost(small_runs, small).sum() + lost(large_runs, large).sum()))
+    return contrast(
+        small,
+        large,
+        seeds="paired" if same else "independent",
+        diverged=int(lost(small_runs, small).sum() + lost(large_runs, large).sum()),
+    )
 
 
 def ratio(small, large, diverged: int = 0) -> Compared:
@@ -69,8 +73,9 @@ def ahead(found: Compared, first="SB", second="LB") -> str:
         value, pair, first, second = -value, pair and (-pair[1], -pair[0]), second, first
     said = f"{first} is ahead by {number(value)} points"
     if pair and pair[0] < 0:  # each end with its leader in place of a minus sign
-        return (f"{said} (95 % interval: from {second} ahead by {number(-pair[0])} to "
-                f"{first} ahead by {number(pair[1])})")
+        return (
+            f"{said} (95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])})"
+        )
     return f"{said} ({interval(pair)})"
 
 

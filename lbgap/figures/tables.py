@@ -9,12 +9,31 @@ import numpy as np
 from .. import claims, experiments, paper, stored, units
 from ..units import PAPER
 from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_ratio, ratio, sharper
-from .words import (ARMS, PENDING, Text, by_network, collapsed, dots, interval, known, names, note, number, percent, points, spread,
-                    table)
+from .words import (
+    ARMS,
+    PENDING,
+    Text,
+    by_network,
+    collapsed,
+    dots,
+    interval,
+    known,
+    names,
+    note,
+    number,
+    percent,
+    points,
+    spread,
+    table,
+)
 
 KEY = {1e-3: "1e-3", 5e-4: "5e-4"}  # of the paper's tables
-CLAIM = {("table3", "1e-3"): "sharper", ("table3", "5e-4"): "sharper-half-box",
-         ("table4", "1e-3"): "sharper-subspace", ("table4", "5e-4"): "sharper-subspace-half-box"}
+CLAIM = {
+    ("table3", "1e-3"): "sharper",
+    ("table3", "5e-4"): "sharper-half-box",
+    ("table4", "1e-3"): "sharper-subspace",
+    ("table4", "5e-4"): "sharper-subspace-half-box",
+}
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
@@ -32,8 +51,10 @@ def counted(of: int, n: int, gone=0) -> str:
 def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits=2) -> str:
     """The paper's value, and whether ours has its size, in sentences."""
     on = ", on TIMIT," if stored.stand_in(network) else ""
-    said = (f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, "
-            "from its means and deviations)")
+    said = (
+        f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, "
+        "from its means and deviations)"
+    )
     if stored.stand_in(network):
         return f"{said}; ours is another data set, so sizes are not compared."
     if verdict.quotient is None:
@@ -94,29 +115,37 @@ def _verdict2(network):
     count = counted(len(small), found.n, gone)
     if np.isnan(ours.value):
         return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
-    return (f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, "
-            f"{ours.how}; {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}.")
+    return (
+        f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, "
+        f"{ours.how}; {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}."
+    )
 
 
 def elsewhere(network: str) -> str:
-    """", on a stand-in for TIMIT" for a network on other data than the paper's, else nothing."""
+    """ ", on a stand-in for TIMIT" for a network on other data than the paper's, else nothing."""
     return f", on {stored.stand_in(network)}" if stored.stand_in(network) else ""
 
 
 def peaks(networks=PAPER) -> Text:
     """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from them."""
+
     def sentence(network):
         runs = stored.pairs(network)
         curve = lambda of: next(iter(stored.history([of], "test_accuracy")), np.array([np.nan]))
-        best, last = ({arm: np.array([pick(curve(of)) for of in runs[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1]))
+        best, last = (
+            {arm: np.array([pick(curve(of)) for of in runs[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1])
+        )
         found, end = claims.contrast(best["SB"], best["LB"]), claims.contrast(last["SB"], last["LB"]).value
         verdict = claims.get("early-stopping").verdict(found)
         if verdict.direction == claims.UNMEASURED:
             return None
         fall = {arm: spread(best[arm] - last[arm]) for arm in ARMS}
-        return (f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself, "
-                f"{ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, "
-                f"test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB.")
+        return (
+            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself, "
+            f"{ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, "
+            f"test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -125,8 +154,11 @@ def modes2(networks=PAPER) -> Text:
     rows = []
     for network in names(networks):
         runs = stored.pairs(network)
-        for mode, words in (("recalibrated", "recalibrated on the training set"), ("batch", "the test batch's own statistics"),
-                            ("frozen", "running averages from training")):
+        for mode, words in (
+            ("recalibrated", "recalibrated on the training set"),
+            ("batch", "the test batch's own statistics"),
+            ("frozen", "running averages from training"),
+        ):
             small, large = (stored.final(runs[arm], "test", mode) for arm in ARMS)
             value = difference(small, large)[0]
             rows.append([network, words, percent(small), percent(large), PENDING if np.isnan(value) else number(value)])
@@ -135,6 +167,7 @@ def modes2(networks=PAPER) -> Text:
 
 def distances(networks=PAPER) -> Text:
     """Section 3: how far SB and LB went from their common start, and the null of a random walk."""
+
     def sentence(network):
         runs = stored.pairs(network)
         small, large = (stored.distance(runs[arm]) for arm in ARMS)
@@ -146,12 +179,16 @@ def distances(networks=PAPER) -> Text:
         if said.direction == claims.UNMEASURED:
             return None
         where = {claims.HOLDS: "inside the paper's range", claims.FAILS: "outside the paper's range"}.get(
-            said.direction, "in or out of the paper's range, that is not settled")
-        return (f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB "
-                f"({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends "
-                f"{dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give "
-                f"{number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii) "
-                f"{_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)}).")
+            said.direction, "in or out of the paper's range, that is not settled"
+        )
+        return (
+            f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB "
+            f"({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends "
+            f"{dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give "
+            f"{number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii) "
+            f"{_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)})."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -166,8 +203,18 @@ def _sharpness_table(of, networks, norms=False, **settings):
             for arm, other in (ARMS, ARMS[::-1]):
                 cell = functools.partial(_sharpness_cell, runs[arm], epsilon, **settings)
                 mean, sd = paper.cell(of, network)[key][arm]
-                rows.append([network, key, arm, cell(), cell(solver="literal"), f"{mean:.2f} ± {sd:.2f}", cell("first_order"),
-                             *([cell(to=runs[other], match="norms")] if norms else [])])
+                rows.append(
+                    [
+                        network,
+                        key,
+                        arm,
+                        cell(),
+                        cell(solver="literal"),
+                        f"{mean:.2f} ± {sd:.2f}",
+                        cell("first_order"),
+                        *([cell(to=runs[other], match="norms")] if norms else []),
+                    ]
+                )
     head = ["network", "epsilon", "", "ours, `best`", "ours, `literal`", "paper", "of `best`, gradient alone"]
     return table([*head, *(["`best`, with the other's filter norms"] if norms else [])], rows, networks)
 
@@ -210,8 +257,10 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
             continue
         fallen = found.direction == claims.HOLDS and adjusted[network, key] >= 0.05
         holm_too = ", but not after Holm's correction over the table" if fallen else ""
-        lines.append(f"- {network} at epsilon {key}: {sharper(ours)}, {count}. Direction: {found.direction}{holm_too}. "
-                     f"{sized(found, theirs, network, 'times', 1)} SB: {points(small)}; LB: {points(large)}.")
+        lines.append(
+            f"- {network} at epsilon {key}: {sharper(ours)}, {count}. Direction: {found.direction}{holm_too}. "
+            f"{sized(found, theirs, network, 'times', 1)} SB: {points(small)}; LB: {points(large)}."
+        )
     missing = dict.fromkeys(network for network, key in cells if (network, key) not in measured)
     lines += [f"\nPending: {', '.join(missing)}."] if missing else []
     return Text("\n".join([_together(measured, len(cells), names(networks)) + "\n", *lines]) + note(networks))
@@ -227,8 +276,10 @@ def _together(measured: dict, cells: int, networks: tuple) -> str:
     alone = ", all of one network" if whole == claims.PART and set(said) == {claims.HOLDS} else ""
     sizes = tally(claims.SIZES, [found.size for found in measured.values()]) or "not compared, on other data"
     more = f" ({cells} in the table)" if cells > len(said) else ""
-    return (f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured cells{alone}{more}. "
-            f"Size: {sizes}.")
+    return (
+        f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured cells{alone}{more}. "
+        f"Size: {sizes}."
+    )
 
 
 def growth(networks=PAPER) -> Text:
@@ -241,10 +292,28 @@ def growth(networks=PAPER) -> Text:
             large, small = (stored.sharpness(runs[arm], e) for e in KEY)
             with np.errstate(divide="ignore", invalid="ignore"):
                 exponent = np.log2(large / small)
-            rows.append([network, arm, percent(stored.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer")), dots(exponent),
-                         number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0])), dots(at_rise[arm], 5)])
-    out = table(["network", "", "train accuracy at the maximiser, epsilon 1e-3", "exponent, 5e-4 to 1e-3", "the same, paper",
-                 "epsilon at which f rises by 0.1"], rows, networks)
+            rows.append(
+                [
+                    network,
+                    arm,
+                    percent(stored.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer")),
+                    dots(exponent),
+                    number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0])),
+                    dots(at_rise[arm], 5),
+                ]
+            )
+    out = table(
+        [
+            "network",
+            "",
+            "train accuracy at the maximiser, epsilon 1e-3",
+            "exponent, 5e-4 to 1e-3",
+            "the same, paper",
+            "epsilon at which f rises by 0.1",
+        ],
+        rows,
+        networks,
+    )
     return Text(f"{out}\n\nAn exponent of 1 is the gradient's, of 2 the curvature's.")
 
 
@@ -276,8 +345,14 @@ def crossing(x, y, level: float) -> float:
 def starts(network="F1", epsilon=1e-3) -> Text:
     """How high the starts of `best` over the whole set are, and how far the higher one climbs; mean over the trials."""
     runs, rows = stored.pairs(network), []
-    found = {arm: [e["by_start"] for of in runs[arm] if (e := stored.entry(of, epsilon)) and "coarse" in e["by_start"]] for arm in ARMS}
-    for name, words in (("sign", "the corner that the gradient points to"), ("coarse", "the best that was found on a part of the images")):
+    found = {
+        arm: [e["by_start"] for of in runs[arm] if (e := stored.entry(of, epsilon)) and "coarse" in e["by_start"]]
+        for arm in ARMS
+    }
+    for name, words in (
+        ("sign", "the corner that the gradient points to"),
+        ("coarse", "the best that was found on a part of the images"),
+    ):
         rows.append([words, *(spread([by[name] for by in found[arm]]) for arm in ARMS)])
     rows.append(["**the higher of them, gone on**", *(spread(stored.sharpness(runs[arm], epsilon)) for arm in ARMS)])
     return table(["start", "SB", "LB"], rows, network)
@@ -285,6 +360,7 @@ def starts(network="F1", epsilon=1e-3) -> Text:
 
 def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
     """How much of the sharpness that `best` finds SciPy's ten iterations reach, and whether the ranking survives."""
+
     def sentence(network):
         runs = stored.pairs(network)
         best = {arm: stored.sharpness(runs[arm], epsilon) for arm in ARMS}
@@ -296,11 +372,15 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
             return None
         ours = ratio(literal["SB"], literal["LB"], diverged=int(sum(map(sum, gone.values()))))
         word = {claims.HOLDS: "the ranking survives", claims.FAILS: "the literal metric turns the ranking round"}.get(
-            claims.verdict(ours, 1).direction, "the ranking is not settled")
-        return (f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that "
-                f"{sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in {int(flips.sum())} of "
-                f"{len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and {spread(share['LB'], 3)} % for LB "
-                f"({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))}).")
+            claims.verdict(ours, 1).direction, "the ranking is not settled"
+        )
+        return (
+            f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that "
+            f"{sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in {int(flips.sum())} of "
+            f"{len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and {spread(share['LB'], 3)} % for LB "
+            f"({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))})."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -309,6 +389,7 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
 
 def path_verdict(networks="F1", step=0.5) -> Text:
     """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a plot shows."""
+
     def sentence(network):
         words, lines = [], []
         for kind, p in stored.paths(*stored.pairs(network).values()).items():
@@ -318,12 +399,17 @@ def path_verdict(networks="F1", step=0.5) -> Text:
             found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
             words.append(f"{kind} path, {found.direction}")
             count = counted(len(rise["SB"]), ours.n, ours.diverged).replace("trial", "pair")
-            lines.append(f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
-                         f"({_steeper(ours)}; {count}).")
+            lines.append(
+                f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
+                f"({_steeper(ours)}; {count})."
+            )
         if not lines:
             return None
-        return (f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g} away; "
-                "the claim is of twice as much at least, since less is not seen in a plot.")
+        return (
+            f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g} away; "
+            "the claim is of twice as much at least, since less is not seen in a plot."
+        )
+
     return by_network(networks, sentence)
 
 
@@ -340,7 +426,9 @@ def _steeper(ours: claims.Contrast) -> str:
 def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and epochs."""
     sizes = units.scale().laboratory
-    small, large = ([units.laboratory(network, b, t) for t in units.scale().trials] for b in (small_batch or sizes[0], sizes[-1]))
+    small, large = (
+        [units.laboratory(network, b, t) for t in units.scale().trials] for b in (small_batch or sizes[0], sizes[-1])
+    )
     both = [stored.sharpness(runs, 1e-3) for runs in (small, large)]
     gone = sum(lost(runs, values, units.sharpness).sum() for runs, values in zip((small, large), both))
     tests, steep = gap(small, large), ratio(*both, diverged=int(gone))
@@ -355,7 +443,8 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
         f"{_capital(ahead(tests, first, second))}, and {sharper(steep, second, first)}; "
         f"{counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. "
         f"They took {spread(stored.epochs(small), 0)} and {spread(stored.epochs(large), 0)} epochs, and ended at a training loss of "
-        f"{' and of '.join(spread(stored.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}.")
+        f"{' and of '.join(spread(stored.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
+    )
 
 
 def _capital(words: str) -> str:

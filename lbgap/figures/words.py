@@ -133,8 +133,11 @@ def collapsed(rows) -> list:
 def note(networks) -> str:
     """A paragraph that says which networks have to wait and why, and which are not on the paper's data."""
     reasons = [f"{n} is waiting: {stored.waiting(n)}." for n in names(networks) if stored.waiting(n)]
-    reasons += [f"{n} is trained on {stored.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
-                for n in names(networks) if stored.stand_in(n)]
+    reasons += [
+        f"{n} is trained on {stored.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
+        for n in names(networks)
+        if stored.stand_in(n)
+    ]
     return "\n\n" + " ".join(reasons) if reasons else ""
 
 

@@ -66,7 +66,9 @@ def make(remedies) -> tuple[Remedy, ...]:
     for remedy in out:
         for layer in layers(remedy):
             if layer in taken:
-                raise ValueError(f"remedies {_NAMES[type(taken[layer])]} and {_NAMES[type(remedy)]} both stand in for the step's "
-                                 f"{layer}; expected one of them")
+                raise ValueError(
+                    f"remedies {_NAMES[type(taken[layer])]} and {_NAMES[type(remedy)]} both stand in for the step's "
+                    f"{layer}; expected one of them"
+                )
             taken[layer] = remedy
     return tuple(out)

@@ -33,7 +33,9 @@ class Augmentation(Remedy):
 
     def fits(self, run):
         if len(input_shape(run.network)) != 3:
-            raise ValueError(f"network is {run.network!r}, whose inputs are no images; expected F1, C1, C2, C3, C4, mlp or mlp-bn")
+            raise ValueError(
+                f"network is {run.network!r}, whose inputs are no images; expected F1, C1, C2, C3, C4, mlp or mlp-bn"
+            )
 
     def inputs(self, step, inputs):
         return self.augmented(inputs)
@@ -46,7 +48,9 @@ class Augmentation(Remedy):
         return affine(inputs, turn, across, down, mirrored)
 
 
-def affine(inputs: torch.Tensor, turn: torch.Tensor, across: torch.Tensor, down: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+def affine(
+    inputs: torch.Tensor, turn: torch.Tensor, across: torch.Tensor, down: torch.Tensor, mirrored: torch.Tensor
+) -> torch.Tensor:
     """Square images (B, C, H, H): each mirrored or not (B,), turned clockwise by an angle (B,), moved right and down by shares of its side (B,)."""
     cos, sin, sign = turn.cos(), turn.sin(), 1 - 2 * mirrored.to(turn)
     # Where each pixel of the new image comes from: undo the move, then the turn, then the mirror. A side is 2 long.
@@ -55,4 +59,8 @@ def affine(inputs: torch.Tensor, turn: torch.Tensor, across: torch.Tensor, down:
     theta = torch.cat([linear, -linear @ moved], 2)  # (B, 2, 3)
     grid = F.affine_grid(theta, list(inputs.shape), align_corners=False)
     out = F.grid_sample(inputs, grid, align_corners=False)
-    return out.contiguous(memory_format=torch.channels_last) if inputs.is_contiguous(memory_format=torch.channels_last) else out
+    return (
+        out.contiguous(memory_format=torch.channels_last)
+        if inputs.is_contiguous(memory_format=torch.channels_last)
+        else out
+    )

@@ -27,7 +27,9 @@ class Ghost(Remedy):
     def fits(self, run):
         with torch.device("meta"):
             if not batch_norms(build(run.network, run.variant, shrink=run.shrink)):
-                raise ValueError(f"network {run.network!r} has no batch norm, so it has no ghosts; expected one that has, such as F1 or C1")
+                raise ValueError(
+                    f"network {run.network!r} has no batch norm, so it has no ghosts; expected one that has, such as F1 or C1"
+                )
 
     def forward(self, step, inputs):
         return torch.cat([Step.forward(step, inputs[part]) for part in spans(len(inputs), self.examples)])

@@ -114,7 +114,9 @@ class Remedy:
         value = getattr(self, name)
         if not (low <= value <= high and math.isfinite(value) and (value > low or not above)):
             wanted = f"a number above {low:g}" if above else f"a number of at least {low:g}"
-            raise ValueError(f"{name} is {value}; expected {wanted}" + (f", at most {high:g}" if high < math.inf else ""))
+            raise ValueError(
+                f"{name} is {value}; expected {wanted}" + (f", at most {high:g}" if high < math.inf else "")
+            )
 
     def _count(self, name: str, low: int = 1):
         """Raise ValueError unless a field is a whole number of at least `low`, or None where that is its default."""

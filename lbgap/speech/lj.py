@@ -31,11 +31,16 @@ def phones() -> dict[str, list]:
 
 def wavs(folder) -> pathlib.Path:
     """The folder that holds LJ001-0001.wav: `folder`, or wavs/ one below it. Raises FileNotFoundError."""
-    for path in (pathlib.Path(folder or ".", "LJ001-0001.wav"), *sorted(pathlib.Path(folder or ".").glob("*/wavs/LJ001-0001.wav"))):
+    for path in (
+        pathlib.Path(folder or ".", "LJ001-0001.wav"),
+        *sorted(pathlib.Path(folder or ".").glob("*/wavs/LJ001-0001.wav")),
+    ):
         if path.exists():
             return path.parent
-    raise FileNotFoundError(f"LJ001-0001.wav was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ Speech 1.1 from "
-                            "https://keithito.com/LJ-Speech-Dataset and name the folder that holds LJSpeech-1.1/ in LBGAP_DATA")
+    raise FileNotFoundError(
+        f"LJ001-0001.wav was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ Speech 1.1 from "
+        "https://keithito.com/LJ-Speech-Dataset and name the folder that holds LJSpeech-1.1/ in LBGAP_DATA"
+    )
 
 
 def read(path) -> np.ndarray:
@@ -43,8 +48,10 @@ def read(path) -> np.ndarray:
     with wave.open(str(path)) as file:
         found = file.getframerate(), file.getnchannels(), file.getsampwidth()
         if found != (RATE, 1, 2):
-            raise ValueError(f"{path} has {found[0]} samples a second, {found[1]} channels and {found[2]} bytes a sample; "
-                             f"expected {RATE}, 1 and 2, as in LJ Speech 1.1")
+            raise ValueError(
+                f"{path} has {found[0]} samples a second, {found[1]} channels and {found[2]} bytes a sample; "
+                f"expected {RATE}, 1 and 2, as in LJ Speech 1.1"
+            )
         signal = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
     return resample_poly(signal, 320, 441)  # 22.05 to 16 kHz
 

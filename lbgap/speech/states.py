@@ -9,14 +9,35 @@ import numpy as np
 from .features import HOP, RATE, WINDOW
 
 SETS = {  # questions about a neighbour: how and where a sound is made
-    "vowel": "aa ae ah ao aw ax ay eh er ey ih iy ow oy uh uw", "front": "ae eh ey ih iy", "central": "ah ax er",
-    "back": "aa ao ow uh uw", "high": "ih iy uh uw", "low": "aa ae ao aw ay", "diphthong": "aw ay ey ow oy",
-    "rounded": "ao ow oy uh uw w", "stop": "b d g k p t", "affricate": "ch jh", "fricative": "dh f hh s sh th v z zh",
-    "sibilant": "ch jh s sh z zh", "nasal": "m n ng", "liquid": "l r", "glide": "w y", "rhotic": "er r",
-    "voiceless": "ch f hh k p s sh t th", "voiced": "b d dh g jh v z zh", "labial": "b f m p v w", "dental": "dh th",
-    "alveolar": "d l n s t z", "palatal": "ch jh sh y zh", "velar": "g k ng",
+    "vowel": "aa ae ah ao aw ax ay eh er ey ih iy ow oy uh uw",
+    "front": "ae eh ey ih iy",
+    "central": "ah ax er",
+    "back": "aa ao ow uh uw",
+    "high": "ih iy uh uw",
+    "low": "aa ae ao aw ay",
+    "diphthong": "aw ay ey ow oy",
+    "rounded": "ao ow oy uh uw w",
+    "stop": "b d g k p t",
+    "affricate": "ch jh",
+    "fricative": "dh f hh s sh th v z zh",
+    "sibilant": "ch jh s sh z zh",
+    "nasal": "m n ng",
+    "liquid": "l r",
+    "glide": "w y",
+    "rhotic": "er r",
+    "voiceless": "ch f hh k p s sh t th",
+    "voiced": "b d dh g jh v z zh",
+    "labial": "b f m p v w",
+    "dental": "dh th",
+    "alveolar": "d l n s t z",
+    "palatal": "ch jh sh y zh",
+    "velar": "g k ng",
 }
-PHONES = ("pau", "spn", *sorted({phone for members in SETS.values() for phone in members.split()}))  # a pause, a noise, 40 phones
+PHONES = (
+    "pau",
+    "spn",
+    *sorted({phone for members in SETS.values() for phone in members.split()}),
+)  # a pause, a noise, 40 phones
 CODE = {phone: i for i, phone in enumerate(PHONES)}
 LEAST = 100  # training frames on either side of a split
 
@@ -37,7 +58,9 @@ def contexts(segments, frames: int) -> np.ndarray:
         raise ValueError(f"the phones' ends are {ends.tolist()}; expected seconds in ascending order")
     middle = (np.arange(frames) * HOP + WINDOW / 2) / RATE
     if len(middle) and middle[-1] > ends[-1] + 0.05:
-        raise ValueError(f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s; expected phones for all")
+        raise ValueError(
+            f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s; expected phones for all"
+        )
     at = np.minimum(np.searchsorted(ends, middle, "right"), len(ends) - 1)
     state = np.clip(3 * (middle - starts[at]) / (ends - starts)[at], 0, 2).astype(int)
     phone = np.array([CODE["pau"], *(CODE[p] for _, p in segments), CODE["pau"]])
@@ -94,15 +117,19 @@ def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
         offer(new)
     found = len(roots) + len(splits)
     if classes is not None and found != classes:
-        raise ValueError(f"{classes} classes were asked for, but there are {len(roots)} states of phones, and {len(train)} frames "
-                         f"carry no more than {found} classes; expected a number between, or more frames")
+        raise ValueError(
+            f"{classes} classes were asked for, but there are {len(roots)} states of phones, and {len(train)} frames "
+            f"carry no more than {found} classes; expected a number between, or more frames"
+        )
     first = {tuple(root): i for i, root in enumerate(roots.tolist())}
 
     def classify(contexts):
         different, which = np.unique(contexts, axis=0, return_inverse=True)
         missing = [root for root in map(tuple, different[:, :2].tolist()) if root not in first]
         if missing:
-            raise ValueError(f"state {missing[0][1] + 1} of phone {PHONES[missing[0][0]]!r} is not in the training set; expected it there")
+            raise ValueError(
+                f"state {missing[0][1] + 1} of phone {PHONES[missing[0][0]]!r} is not in the training set; expected it there"
+            )
         answers = questions(different)
         out = np.array([first[root] for root in map(tuple, different[:, :2].tolist())], np.int64)
         for leaf, question, new in splits:
