@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import numbers
+import operator
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at eac
 SHARES = (1 / 36, 1 / 9)  # of the examples, on which `best` looks for its start
 LEAST = 1000  # examples: where the smaller share has fewer, `best` climbs on the whole set
 WIDER = 3  # times epsilon: the box from which the "wide" start comes
+ROUNDING = 0.01  # the share of delta that may be lost when x + delta is rounded
 COLUMNS = 8  # columns of A drawn at a time
 
 
@@ -82,10 +85,12 @@ def sharpness(
       that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates that
       leaves f as it is moves it.
 
-    Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, NaN in x or in f(x), or an unknown solver; the message names
-    the value. Not in the paper: `best` and the starts, and an offset other than 1. See the book's chapters *Measuring
-    sharpness* and *Same function, other sharpness* for why they are needed.
+    Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
+    float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and columns of A
+    that are not independent; the message names the value. Not in the paper: `best` and the starts, and an offset other than 1.
+    See the book's chapters *Measuring sharpness* and *Same function, other sharpness* for why they are needed.
     """
+    seed = operator.index(seed)
     with machine.sparing(len(x)):
         box = Box(f, x, epsilon, subspace, matrix, seed, offset)
         if solver == "literal":
@@ -126,15 +131,34 @@ class Box:
             raise ValueError(
                 f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)"
             )
+        if self.x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"x is {self.x.dtype}, too coarse for a small box; expected x.float(), or torch.float64")
         if not torch.isfinite(self.x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
-        self.f, self.share, self.calls = f, 1.0, []
+        self.f, self.share, self.calls, self.beyond = f, 1.0, [], False
         self.A = _matrix(self.x, subspace, matrix, seed)
         centre = self.x if self.A is None else self.A.coordinates(self.x)  # (p,)
         self.half = epsilon * (centre.abs() + offset)
+        self._check_rounding(epsilon)
         self.f0, self.g0 = self(torch.zeros_like(self.half))
-        if not math.isfinite(self.f0):
-            raise ValueError(f"f(x) is {self.f0}; expected a finite loss (did the training diverge?)")
+        if not self.f0 > -1:
+            raise ValueError(
+                f"f(x) is {self.f0}; expected more than -1, since Metric 2.1 divides by 1 + f(x): measure a loss that is "
+                "not negative, such as a cross-entropy, or add a constant and say which"
+            )
+
+    def _check_rounding(self, epsilon):
+        """ValueError where x + delta is rounded so coarsely that the box is another one."""
+        # what f computes in
+        coarse = torch.float32 if getattr(self.f, "dtype", None) == torch.float32 else self.x.dtype
+        wanted = self.half if self.A is None else self.A.times(self.half)
+        moved = (self.x + wanted).to(coarse) - self.x.to(coarse)
+        lost, whole = (torch.linalg.vector_norm(v, dtype=torch.float64).item() for v in (moved - wanted, wanted))
+        if lost > ROUNDING * whole:
+            raise ValueError(
+                f"epsilon is {epsilon}, too small for {coarse}: x + delta is rounded by {lost / whole:.0%} of delta; "
+                "expected a larger epsilon, or x and f in float64 (x.double(), Objective(..., dtype=torch.float64))"
+            )
 
     @property
     def evaluations(self) -> int:
@@ -149,7 +173,7 @@ class Box:
     def wider(self, factor: float) -> "Box":
         """The same box with sides `factor` times as long."""
         box = copy.copy(self)
-        box.half, box.g0 = factor * self.half, factor * self.g0
+        box.half, box.g0, box.beyond = factor * self.half, factor * self.g0, True
         return box
 
     def on(self, share: float, seed: int) -> "Box":
@@ -174,9 +198,20 @@ class Box:
             raise ValueError(
                 f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x"
             )
+        value = float(value)
+        if not (math.isfinite(value) and torch.isfinite(gradient).all()):
+            if self.beyond:  # outside the box that was asked for: no place to go
+                return -math.inf, torch.zeros_like(self.half)
+            told = "f's gradient has NaN or infinite entries" if math.isfinite(value) else f"f is {value}"
+            where, advice = (
+                ("at x", "did the training diverge?")
+                if len(self.calls) == 1
+                else ("in the box", "try a smaller epsilon, or float64")
+            )
+            raise ValueError(f"{told} {where}; expected finite numbers: {advice}")
         if self.A is not None:
             gradient = self.A.transposed_times(gradient)
-        return float(value), gradient * self.half
+        return value, gradient * self.half
 
 
 # -- the random matrix ------------------------------------------------------------------------------------------------
@@ -187,11 +222,15 @@ def _matrix(x, subspace, matrix, seed):
         matrix = torch.as_tensor(matrix).to(x)
         if matrix.ndim != 2 or len(matrix) != len(x):
             raise ValueError(f"matrix has shape {tuple(matrix.shape)}; expected ({len(x)}, p)")
+        if not torch.isfinite(matrix).all():
+            raise ValueError("matrix has NaN or infinite entries; expected finite ones")
         return _Matrix(lambda: iter([matrix]))
     if subspace is None:
         return None
-    if not (isinstance(subspace, int) and subspace >= 1):
-        raise ValueError(f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper")
+    if not (isinstance(subspace, numbers.Integral) and 1 <= subspace <= len(x)):
+        raise ValueError(
+            f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper, at most the {len(x)} entries of x"
+        )
     if subspace * x.numel() * x.element_size() < STORE_BELOW:
         whole = torch.cat(list(normal_columns(x, subspace, seed)), 1)
         return _Matrix(lambda: iter([whole]))
@@ -226,7 +265,19 @@ class _Matrix:
     def coordinates(self, x):
         """A+ x = (A^T A)^-1 A^T x (p,), solved in float64."""
         gram = torch.cat([torch.cat([(a.T @ b) for b in self.blocks()], 1) for a in self.blocks()])
+        self._check_rank(gram.double(), len(x), x.dtype)
         return torch.linalg.solve(gram.double(), self.transposed_times(x).double()).to(x)
+
+    @staticmethod
+    def _check_rank(gram, n, dtype):
+        """ValueError unless the columns, from their products (p, p), are independent, so that A+ x is what it says."""
+        p, lengths = len(gram), gram.diagonal().sqrt()
+        least = torch.linalg.eigvalsh(gram / lengths.outer(lengths))[0].item() if p <= n and lengths.all() else 0.0
+        if not least > 10 * p * torch.finfo(dtype).eps:
+            raise ValueError(
+                f"A, the matrix, has {p} columns of {n} entries that are not independent; expected at most {n} columns, "
+                "none a sum of others"
+            )
 
 
 # -- the solvers ------------------------------------------------------------------------------------------------------

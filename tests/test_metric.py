@@ -75,7 +75,7 @@ def test_a_monotone_function_is_greatest_in_a_corner(epsilon):
 @pytest.mark.parametrize("epsilon", [1e-3, 0.3])
 def test_a_diagonal_quadratic_of_mixed_signs(seed, epsilon):
     new = draw(seed=seed)
-    f, x = Quadratic(30 * new(), new(), new()), new()
+    f, x = Quadratic(30 * new(), new(), new(), 1000), new()
     best = diagonal_maximum(f, x, half_widths(x, epsilon))
     assert sharpness(f, x, epsilon).value == pytest.approx(value_of(f, x, best), rel=1e-9)
 
@@ -127,7 +127,7 @@ def test_an_offset_in_closed_form(offset):
     s = sharpness(lambda x: (5 + (a @ x).item(), a), x, EPS, offset=offset)
     expected = 100 * (half_widths(x, EPS, offset) @ a.abs()).item() / (6 + (a @ x).item())
     assert s.value == pytest.approx(expected, rel=1e-9) and s.first_order == pytest.approx(expected, rel=1e-9)
-    f = Quadratic(30 * new(), new(), new())
+    f = Quadratic(30 * new(), new(), new(), 1000)
     for epsilon in (EPS, 0.3):
         best = diagonal_maximum(f, x, half_widths(x, epsilon, offset))
         assert sharpness(f, x, epsilon, offset=offset).value == pytest.approx(value_of(f, x, best), rel=1e-9)
@@ -323,7 +323,7 @@ def test_the_sign_is_right(solver, space):
     f, x = Quadratic(root @ root.T, new()), new()
     values = [sharpness(f, x, e, solver=solver, **space).value for e in (1e-4, 5e-4, 1e-3, 1e-2)]
     assert values[0] > 0 and values == sorted(values) and values[-1] > 50 * values[0]
-    down = sharpness(lambda x: tuple(-v for v in f(x)), x, 1e-3, solver=solver, **space)
+    down = sharpness(lambda x: (1e4 - f(x)[0], -f(x)[1]), x, 1e-3, solver=solver, **space)
     assert 100 * (down.fmax - down.f0) >= 0  # never below f(x), whichever way f goes
 
 
@@ -568,6 +568,12 @@ def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
         "subspace is 2.5": dict(subspace=2.5),
         r"matrix has shape \(3, 40\).*\(40, p\)": dict(matrix=torch.ones(3, 40)),
         r"matrix has shape \(40,\)": dict(matrix=torch.ones(40)),
+        "matrix has NaN": dict(matrix=torch.full((40, 2), math.nan)),
+        "subspace is 41; .*at most the 40": dict(subspace=41),
+        "41 columns of 40 entries": dict(matrix=torch.randn(40, 41)),
+        "2 columns of 40 entries that are not independent": dict(matrix=torch.ones(40, 2)),
+        "3 columns.*none a sum of others": dict(matrix=torch.randn(40, 2) @ torch.tensor([[1.0, 0, 1], [0, 1, 1e-9]])),
+        "1 columns.*not independent": dict(matrix=torch.zeros(40, 1)),
         "scale is -1": dict(solver="literal", scale=-1),
         "scale is 'big'.*metric": dict(solver="literal", scale="big"),
         r"warm start 'w' has shape \(3,\).*\(40,\)": dict(warm={"w": torch.ones(3)}),
@@ -576,19 +582,78 @@ def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
 def test_bad_settings_are_refused_by_name(words, settings):
     new = draw()
     with pytest.raises(ValueError, match=words):
-        sharpness(Quadratic(new(), new()), new(), **{"epsilon": EPS, **settings})
+        sharpness(Quadratic(new(), new(), constant=100), new(), **{"epsilon": EPS, **settings})
 
 
 def test_a_bad_point_value_or_gradient_is_refused_by_name():
     new = draw()
-    f, x = Quadratic(new(), new()), new()
+    f, x = Quadratic(new(), new(), constant=100), new()
     for bad in (math.nan, math.inf):
         with pytest.raises(ValueError, match="x has NaN"):
             sharpness(f, torch.full_like(x, bad), EPS)
-        with pytest.raises(ValueError, match=f"is {bad}.*finite loss"):
+        with pytest.raises(ValueError, match=f"is {bad} at x; expected finite"):
             sharpness(lambda x: (bad, x), x, EPS)
+        with pytest.raises(ValueError, match="gradient has NaN or infinite entries at x"):
+            sharpness(lambda x: (1.0, torch.full_like(x, bad)), x, EPS)
+        for wrong in (lambda y: (bad, f(y)[1]), lambda y: (f(y)[0], torch.full_like(y, bad))):
+            for solver in ("best", "literal"):
+                with pytest.raises(ValueError, match="in the box; expected finite"):
+                    sharpness(lambda y: f(y) if torch.equal(y, x) else wrong(y), x, EPS, solver=solver)
     for wrong in (x[None], torch.arange(40)):
         with pytest.raises(ValueError, match=r"shape \(.*dtype.*expected a flat float tensor"):
             sharpness(f, wrong, EPS)
     with pytest.raises(ValueError, match=r"gradient has shape \(3,\); expected \(40,\)"):
         sharpness(lambda x: (1.0, x[:3]), x, EPS)
+
+
+@pytest.mark.parametrize("solver", ["best", "literal"])
+@pytest.mark.parametrize("space", [{}, {"subspace": 5}])
+def test_a_box_finer_than_the_dtype_is_refused_not_answered_with_zero(solver, space):
+    """f = |x|^2 at x = 1: 100 n ((1 + 2 epsilon)^2 - 1) / (1 + n). float32 tells 1 from 1 + 1.2e-7, and no less."""
+    f = lambda x: (x.double().square().sum().item(), 2 * x)
+    x, exact = torch.ones(100), lambda e: 100 * 100 * ((1 + 2 * e) ** 2 - 1) / 101
+    for epsilon in (1e-9, 1e-8, 1e-7):
+        with pytest.raises(ValueError, match=f"epsilon is {epsilon}, too small for torch.float32.*float64"):
+            sharpness(f, x, epsilon, solver=solver, **space)
+        assert space or sharpness(f, x.double(), epsilon, solver=solver).value == pytest.approx(
+            exact(epsilon), rel=1e-5
+        )
+    if not space:
+        assert sharpness(f, x, 1e-5, solver=solver).value == pytest.approx(exact(1e-5), rel=0.01)
+    for coarse in (torch.bfloat16, torch.float16):
+        with pytest.raises(ValueError, match=f"x is {coarse}, too coarse.*float"):
+            sharpness(f, x.to(coarse), EPS, solver=solver, **space)
+
+
+def test_a_box_finer_than_what_f_computes_in_is_refused():
+    """x in float64, but f rounds it to float32 inside, as an Objective in float32 does."""
+    f = lambda x: (x.float().double().square().sum().item(), 2 * x)
+    f.dtype = torch.float32
+    with pytest.raises(ValueError, match="too small for torch.float32"):
+        sharpness(f, torch.ones(100, dtype=torch.float64), 1e-8)
+
+
+@pytest.mark.parametrize("shift", [5, 4.9999, 8])
+def test_f_below_minus_one_has_no_metric(shift):
+    """1 + f(x) would be 0, or turn the sign round; just above -1 the metric still stands."""
+    f = lambda x: (x.square().sum().item() - shift, 2 * x)
+    x = torch.ones(4, dtype=torch.float64)
+    if shift < 5:
+        assert sharpness(f, x, EPS).value == pytest.approx(100 * 4 * (1.002**2 - 1) / (5 - shift), rel=1e-6)
+    else:
+        with pytest.raises(ValueError, match=f"f\\(x\\) is {4.0 - shift}; expected more than -1"):
+            sharpness(f, x, EPS)
+
+
+def test_infinity_outside_the_box_does_not_matter():
+    """The start from a wider box looks further out than the metric does."""
+    x = torch.zeros(5, dtype=torch.float64)
+    f = lambda y: (1 + y.sum().item() if y.abs().max() < 2 * EPS else math.inf, torch.ones_like(y))
+    assert sharpness(f, x, EPS).value == pytest.approx(100 * 5 * EPS / 2, rel=1e-9)
+
+
+def test_whole_numbers_and_x_may_come_from_numpy_or_a_graph():
+    f = lambda x: (float((x**2).sum()), 2 * x.detach())
+    x = torch.ones(40, requires_grad=True)
+    plain = sharpness(f, x.detach(), EPS, subspace=5, seed=3)
+    assert sharpness(f, x, np.float64(EPS), subspace=np.int64(5), seed=np.int64(3)) == plain
