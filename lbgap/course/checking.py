@@ -1,0 +1,172 @@
+"""What every exercise shares: its entry in the list, and comparing an answer with the right one and with known mistakes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+KINDS = ("predict then measure", "implement", "find the bug", "derive", "judge")
+LEVELS = ("easy", "medium", "hard")
+EMPTY = "Put your answer where the dots are."
+
+
+class Unanswered(Exception):
+    """The answer is still the dots of the exercise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exercise:
+    """name, as in `check(name, answer)`; chapter, the page it stands in; kind, of KINDS; level, of LEVELS; minutes it takes.
+
+    verify(answer) returns None or a comment where the answer is right, and otherwise raises ValueError with a hint.
+    """
+
+    name: str
+    title: str
+    chapter: str
+    kind: str
+    level: str
+    minutes: int
+    verify: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and what is to be said about it; true or false as a condition."""
+
+    right: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __str__(self) -> str:
+        return f"{'Right.' if self.right else 'Not yet.'} {self.message}".strip()
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return f"**{'Right.' if self.right else 'Not yet.'}** {self.message}".strip()
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(name: str, title: str, kind: str, level: str, minutes: int):
+    """Enter the decorated `verify(answer)` in the list, under the chapter that its module is named after."""
+    if kind not in KINDS or level not in LEVELS or name in EXERCISES:
+        raise ValueError(
+            f"exercise {name!r}: {kind!r}, {level!r}; expected a new name, one of {KINDS}, one of {LEVELS}"
+        )
+
+    def enter(verify):
+        chapter = verify.__module__.rsplit(".", 1)[-1]
+        EXERCISES[name] = Exercise(name, title, chapter, kind, level, minutes, verify)
+        return verify
+
+    return enter
+
+
+def check(name: str, answer) -> Verdict:
+    """Whether an answer to an exercise is right, and if not, what is wrong and why it may be.
+
+    Args:
+        name: of the exercise, as it stands in the book.
+        answer: the function, number or tuple that the exercise asks for. It is run, and what it raises is caught.
+
+    Returns: a `Verdict`, true where the answer is right; as the last line of a cell it shows itself.
+
+    Raises ValueError for a name that no exercise has.
+    """
+    if name not in EXERCISES:
+        near = difflib.get_close_matches(name, EXERCISES) or sorted(EXERCISES)
+        raise ValueError(f"no exercise is called {name!r}; expected for example {', '.join(near)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            if answer is None or answer is ...:
+                raise Unanswered
+            return Verdict(True, EXERCISES[name].verify(answer) or "")
+        except Unanswered:
+            return Verdict(False, EMPTY)
+        except Wrong as wrong:
+            return Verdict(False, str(wrong))
+        except Exception as error:  # the learner's own code may raise anything
+            return Verdict(False, f"Your code raised {type(error).__name__}: {error}")
+
+
+def catalogue() -> str:
+    """Every exercise with its page, kind, level and time, as a Markdown table in the order of the book's chapters."""
+    rows = ["| exercise | page | kind | level | minutes |", "| --- | --- | --- | --- | --- |"]
+    for one in EXERCISES.values():
+        page = one.chapter.replace("_", " ")
+        rows.append(f"| {one.title} | [{page}]({one.chapter}.ipynb) | {one.kind} | {one.level} | {one.minutes} |")
+    return "\n".join(rows)
+
+
+class Wrong(ValueError):
+    """What is wrong with an answer, as a hint."""
+
+
+def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: float = 1e-5) -> None:
+    """Run a function on each case, beside the right one and beside known mistakes.
+
+    Args:
+        answer, solution: functions of a case's arguments; numbers, arrays, tensors, strings, or tuples of these come out.
+        cases: tuples of arguments.
+        mistakes: {hint: the function that makes this mistake}.
+        tolerance: relative, and as much of 1e-3 absolute.
+
+    Raises Wrong with the hint of the mistake that the answer makes on every case, or else with the first case that differs.
+    """
+    if not callable(answer):
+        raise Wrong(f"The answer is {answer!r}; a function is expected. Pass it by its name, without calling it.")
+    given, expected = [], [solution(*copy.deepcopy(case)) for case in cases]
+    for case in cases:
+        passed = copy.deepcopy(case)
+        given.append(answer(*passed))
+        if given[-1] is None or given[-1] is ...:
+            raise Unanswered
+        if not all(same(a, b, 0.0) for a, b in zip(passed, case) if not callable(a)):
+            raise Wrong("The function changes what it is given. Work on a copy, so that the caller's values stay.")
+    if all(same(a, b, tolerance) for a, b in zip(given, expected)):
+        return
+    for hint, mistake in mistakes.items():
+        if all(same(a, mistake(*copy.deepcopy(case)), tolerance) for a, case in zip(given, cases)):
+            raise Wrong(hint)
+    case, a, b = next(found for found in zip(cases, given, expected) if not same(*found[1:], tolerance))
+    said = ", ".join(shown(value) for value in case if not callable(value))
+    raise Wrong(f"It gives {shown(a)} where {shown(b)} is right" + (f"; called with {said}." if said else "."))
+
+
+def number(answer, solution: float, mistakes: dict[str, float], tolerance: float = 5e-3) -> None:
+    """`compare` for an answer that is a number."""
+    constant = lambda value: lambda: value
+    compare(constant(answer), [()], constant(solution), {k: constant(v) for k, v in mistakes.items()}, tolerance)
+
+
+def same(a, b, tolerance: float) -> bool:
+    """Whether two values agree, entry by entry, and in their shapes."""
+    if isinstance(b, dict):
+        return isinstance(a, dict) and a.keys() == b.keys() and all(same(a[k], b[k], tolerance) for k in b)
+    if isinstance(a, str) or isinstance(b, str):
+        return isinstance(a, str) and isinstance(b, str) and a == b
+    if isinstance(b, tuple | list) and not all(isinstance(v, int | float) for v in b):
+        return isinstance(a, tuple | list) and len(a) == len(b) and all(same(*v, tolerance) for v in zip(a, b))
+    a, b = (np.asarray(v.detach() if isinstance(v, torch.Tensor) else v) for v in (a, b))
+    if a.shape != b.shape:
+        return False
+    return np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=1e-3 * tolerance, equal_nan=True)
+
+
+def shown(value) -> str:
+    """A value in few characters."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().numpy()
+    text = np.array2string(np.asarray(value), precision=4, threshold=6) if not isinstance(value, str) else value
+    return f"`{' '.join(text.split())[:80]}`"
