@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import random
 import sys
 import warnings
 import zipfile
@@ -15,7 +16,7 @@ import zlib
 import numpy as np
 import torch
 
-from . import speech
+from . import machine, speech
 
 # sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader must arrive at.
 CHECKSUMS = {
@@ -57,21 +58,24 @@ class Data:
     """A data set in memory.
 
     x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on the same device.
-    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance.
+    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance. A reader's own
+      data (`own`) have any shape, no checksum, and None for what is not there.
     """
 
     name: str
     x_train: torch.Tensor
     y_train: torch.Tensor
-    x_test: torch.Tensor
-    y_test: torch.Tensor
+    x_test: torch.Tensor | None
+    y_test: torch.Tensor | None
     classes: int
     checksum: str
 
     def split(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images and labels of "train" or "test"; ValueError for any other word."""
+        """The images and labels of "train" or "test"; ValueError for any other word, and where there is no test set."""
         if split not in ("train", "test"):
             raise ValueError(f'split is {split!r}; expected "train" or "test"')
+        if split == "test" and self.x_test is None:
+            raise ValueError('split is "test", but there is no test set; expected test=(inputs, labels)')
         return (self.x_train, self.y_train) if split == "train" else (self.x_test, self.y_test)
 
 
@@ -101,6 +105,7 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
 
 @functools.lru_cache(maxsize=4)
+@machine.plain()
 def _load(name, device, label_noise, noise_seed, folder) -> Data:
     arrays, checksum = _checked(name.removesuffix("-val"), folder)
     if name.endswith("-val"):
@@ -120,6 +125,102 @@ def _load(name, device, label_noise, noise_seed, folder) -> Data:
     else:
         train, test = (scale(x_train), label(y_train)), (scale(x_test), label(y_test))
     return Data(name, *train, *test, classes(name), checksum)
+
+
+def own(data, test=None) -> Data:
+    """The reader's own data as whole tensors, in their own order.
+
+    Args:
+        data: (inputs, labels) as tensors, arrays or lists, N of each; a torch Dataset of such pairs, read once; a DataLoader,
+            whose data set and `collate_fn` are taken, without shuffling and without dropping the last batch; or `Data`.
+        test: the same for a test set; None for none.
+
+    Raises:
+        ValueError: for anything else; unequal lengths; no example; inputs with NaN; a data set that draws random numbers as
+            it is read (augmentation), or has no length; and a loader that draws its examples in a way of its own.
+    """
+    if isinstance(data, Data):
+        test = (data.x_test, data.y_test) if test is None and data.x_test is not None else test
+        pair = _pair((data.x_train, data.y_train), "data")
+        return dataclasses.replace(data, **dict(zip(PARTS, (*pair, *(_pair(test, "test") if test else (None, None))))))
+    return Data("own", *_pair(data, "data"), *((None, None) if test is None else _pair(test, "test")), 0, "")
+
+
+def _pair(given, name):
+    """(inputs, labels) as tensors, N of each."""
+    collate = torch.utils.data.default_collate
+    if isinstance(given, torch.utils.data.DataLoader):
+        given, collate = _of_loader(given, name), given.collate_fn
+    if isinstance(given, torch.utils.data.TensorDataset):
+        given = given.tensors
+    elif isinstance(given, torch.utils.data.Dataset):
+        given = _read(given, collate, name)
+    if not (isinstance(given, tuple | list) and len(given) == 2):
+        what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+        raise ValueError(
+            f"{name} (or dataset) is {what}; expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader of such pairs"
+        )
+    inputs, labels = _tensor(given[0], f"{name}'s inputs"), _tensor(given[1], f"{name}'s labels")
+    if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(inputs) == 0:
+        raise ValueError(
+            f"{name} has inputs of shape {tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}; expected as many "
+            "of one as of the other, and at least one"
+        )
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        raise ValueError(f"{name}'s inputs have NaN or infinite entries; expected finite ones")
+    return inputs, labels
+
+
+def _of_loader(loader, name):
+    """The data set of a DataLoader, or the part of it that its sampler draws, if each example comes once an epoch."""
+    from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler, Subset, SubsetRandomSampler
+
+    sampler = loader.sampler
+    if type(loader.batch_sampler) is BatchSampler:
+        if isinstance(sampler, SubsetRandomSampler):
+            return Subset(loader.dataset, list(sampler.indices))
+        shuffled = isinstance(sampler, RandomSampler) and not sampler.replacement
+        if isinstance(sampler, SequentialSampler) or shuffled and len(sampler) == len(loader.dataset):
+            return loader.dataset
+    raise ValueError(
+        f"{name} (or dataset) is a DataLoader that draws its examples with {type(loader.batch_sampler or sampler).__name__} "
+        f"of {type(sampler).__name__}, so which examples f is the mean over is unclear; expected a Dataset, or (inputs, labels)"
+    )
+
+
+def _read(dataset, collate, name):
+    """Every example of a Dataset, in one batch."""
+    if isinstance(dataset, torch.utils.data.IterableDataset) or not hasattr(dataset, "__len__"):
+        raise ValueError(
+            f"{name} (or dataset) is a {type(dataset).__name__} without a length; expected (inputs, labels)"
+        )
+    states = lambda: (
+        torch.get_rng_state().numpy().tobytes(),
+        random.getstate(),
+        repr(np.random.get_state(legacy=False)),
+    )
+    before = states()
+    try:
+        batch = collate([dataset[k] for k in range(len(dataset))])
+    except TypeError as error:
+        raise ValueError(f"{name}'s examples make no batch ({error}); expected (inputs, label), as tensors") from error
+    if states() != before:
+        raise ValueError(
+            f"{name} draws random numbers as it is read, so each reading has other examples; expected no augmentation: f is "
+            "the mean over fixed examples"
+        )
+    return batch
+
+
+def _tensor(values, what) -> torch.Tensor:
+    """A tensor of the reader's, off its graph, or a copy of an array or list."""
+    if isinstance(values, torch.Tensor):
+        return values.clone() if values.is_inference() else values.detach()
+    try:
+        array = np.asarray(values)
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} are a {type(values).__name__} ({error}); expected a tensor or array") from error
 
 
 def _validation(arrays):

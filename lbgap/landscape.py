@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from . import machine
+
 ALPHAS = tuple(round(-1 + 0.125 * k, 3) for k in range(25))  # the paper's range, -1 to 2
 
 
@@ -40,12 +42,14 @@ def _on_the_circle(a):
 KINDS = {"linear": linear, "curvilinear": curvilinear}
 
 
+@machine.plain()
 def along(f, x_small, x_large, alphas, weights) -> Path:
     """f at w_small x_small + w_large x_large, (w_small, w_large) = weights(alpha)."""
     if x_small.shape != x_large.shape or x_small.ndim != 1:
         raise ValueError(
             f"x_small has shape {tuple(x_small.shape)}, x_large {tuple(x_large.shape)}; expected one flat (n,)"
         )
+    x_small, x_large = (x.detach() if hasattr(x, "detach") else x for x in (x_small, x_large))
     loss, accuracy = [], []
     for a in alphas:
         w_small, w_large = weights(a)

@@ -48,6 +48,48 @@ def sparing(parameters: int):
         torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def plain(tf32: bool = False):
+    """A context, or decorator, in which it does not matter what the caller has switched on.
+
+    The same numbers inside `torch.no_grad()`, `torch.inference_mode()`, autocast or with a coarser precision of matrix
+    products. The caller's choices return after it.
+
+    Args:
+        tf32: let a GPU round inside matrix products to TF32; by default nothing is rounded more coarsely than float32.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    with contextlib.ExitStack() as off:
+        off.enter_context(torch.inference_mode(False))
+        off.enter_context(torch.enable_grad())
+        for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda", "xpu", "mps")):
+            off.enter_context(torch.autocast(kind, enabled=False))
+        try:
+            torch.set_float32_matmul_precision("high" if tf32 else "highest")
+            torch.backends.cudnn.allow_tf32 = tf32
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@contextlib.contextmanager
+def float32():
+    """A context in which tensors are float32 unless said otherwise, whatever the caller's default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def on_cpu():
+    """A context in which tensors are on the CPU unless said otherwise, whatever the caller's default is."""
+    # a device as context slows each call down, so only where it is needed
+    return contextlib.nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+
+
 @functools.cache
 def keep_memory() -> bool:
     """Have glibc keep freed memory for the next step, in place of giving it back and faulting it in again.

@@ -46,6 +46,7 @@ class Sharpness:
     position: torch.Tensor | None = None
 
 
+@machine.plain()
 def sharpness(
     f,
     x,
@@ -193,7 +194,7 @@ class Box:
         """phi(u) and its gradient with respect to u."""
         self.calls.append(self.share)  # one list for all boxes
         value, gradient = self.f(self.outside(u))
-        gradient = torch.as_tensor(gradient)
+        gradient = torch.as_tensor(gradient, device=self.x.device)
         if gradient.shape != self.x.shape:
             raise ValueError(
                 f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x"
@@ -219,7 +220,7 @@ class Box:
 
 def _matrix(x, subspace, matrix, seed):
     if matrix is not None:
-        matrix = torch.as_tensor(matrix).to(x)
+        matrix = torch.as_tensor(matrix, device=x.device).to(x)
         if matrix.ndim != 2 or len(matrix) != len(x):
             raise ValueError(f"matrix has shape {tuple(matrix.shape)}; expected ({len(x)}, p)")
         if not torch.isfinite(matrix).all():
@@ -293,7 +294,7 @@ def _literal(box: Box, scale, iterations):
     divisor = torch.where(half > 0, half, 1)  # where the box has no width, delta and the gradient are 0
 
     def negative(delta):
-        value, gradient = box(torch.tensor(delta).div(divisor).to(box.half))
+        value, gradient = box(torch.tensor(delta, device="cpu").div(divisor).to(box.half))
         return -factor * value, -factor * (gradient.double().cpu() / divisor).numpy()
 
     bounds = np.stack([-half.numpy(), half.numpy()], 1)
@@ -305,7 +306,7 @@ def _literal(box: Box, scale, iterations):
         bounds=bounds,
         options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6),
     )
-    u = torch.tensor(found.x).div(divisor).to(box.half)
+    u = torch.tensor(found.x, device="cpu").div(divisor).to(box.half)
     fmax = max(-found.fun / factor, box.f0)
     return {"zero": fmax}, u, fmax
 
@@ -369,7 +370,7 @@ def _stretched(slopes):
 def _random(box, count, seed):
     """{name: position} drawn on the CPU, so that a device does not change them."""
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda: torch.rand(len(box.half), generator=generator, dtype=box.half.dtype).to(box.half)
+    draw = lambda: torch.rand(len(box.half), generator=generator, dtype=box.half.dtype, device="cpu").to(box.half)
     return {f"random {k}": 2 * draw() - 1 for k in range(count)}
 
 

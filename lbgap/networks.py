@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from . import machine
+
 INPUT = {
     "F1": (1, 28, 28),
     "F2": (360,),
@@ -100,7 +102,7 @@ def build(
     ):
         if value not in known:
             raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(map(str, known))}")
-    with torch.random.fork_rng(devices=[]):
+    with machine.float32(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)
         if classes not in (None, layers[-1].out_features):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import operator
 
 import torch
+
+from . import machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class NoiseScale:
     batches: int
 
 
+@machine.plain()
 def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = None) -> NoiseScale:
     """The simple noise scale tr(Sigma) / |G|^2 at x, in examples, from the mini-batches of two shuffled passes.
 
@@ -38,7 +42,8 @@ def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = Non
     the mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are larger, and
     tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser. Say the size.
 
-    Raises ValueError when f has no gradients, for batch_size < 1, count < 2, and where all examples are one mini-batch.
+    Raises ValueError when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples are one
+    mini-batch.
     Source: not in the paper; McCandlish et al. 2018, Eq. 2.9 and, for another pair of unbiased estimates, Appendix A.1.
     """
     if not hasattr(f, "gradients"):
@@ -57,8 +62,13 @@ def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = Non
     # So it is for n < N: those n are a random sample, whose own Sigma is an unbiased estimate of the whole's.
     # Two independent shuffles have E M_1.M_2 = |E M|^2 = |G|^2. |M|^2 would not do: with batch norm M depends on who is
     # with whom, and near a minimiser |M|^2 is nothing but that, tr(Sigma) / N, which gives a noise scale of N.
+    x, seed = x.detach(), operator.index(seed)
     (first, trace_1, k_1), (second, trace_2, k_2) = (_pass(f, x, batch_size, 2 * seed + i, count) for i in range(2))
     trace, squared_gradient = (trace_1 + trace_2) / 2, torch.dot(first, second).item()
+    if not (math.isfinite(trace) and math.isfinite(squared_gradient)):
+        raise ValueError(
+            "f's gradients have NaN or infinite entries at x; expected finite ones (did the training diverge?)"
+        )
     value = trace / squared_gradient if squared_gradient > 0 else math.inf
     return NoiseScale(value, trace, squared_gradient, batch_size, k_1 + k_2)
 

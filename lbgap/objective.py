@@ -2,85 +2,130 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import operator
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from . import data, machine, networks
+from . import data as datasets
+from . import machine, networks
 
 MODES = ("batch", "recalibrated", "frozen")
+FEW = 8  # examples on which a reader's network is tried
 
 
-def _sparing(method):
-    """A method of an Objective on as many threads as suit its network."""
+def _plain(method):
+    """A method of an Objective on as many threads as suit its network, whatever the caller has switched on."""
 
     @functools.wraps(method)
-    def spared(self, *arguments):
-        with machine.sparing(self.n):
+    def plain(self, *arguments):
+        with machine.sparing(self.n), machine.plain():
             return method(self, *arguments)
 
-    return spared
+    return plain
 
 
 class Objective:
     """f(x) -> (value, gradient) over a whole split, with dropout off and no augmentation (Eq. 1).
 
-    minimizer: a `Minimizer`, or an nn.Module together with `dataset`. It is copied, never written to.
+    minimizer: a `Minimizer`, or any nn.Module together with `data`. It is copied, never written to.
     split: "train" (default) or "test".
     batch_norm: which statistics the batch-norm layers use.
       "batch"        those of each fixed, ordered batch of `batch_size` examples, as the authors' code (default);
       "recalibrated" means over the training set at x, gathered in "batch" mode: a value only, no gradient;
       "frozen"       the running statistics the minimiser was trained to.
     batch_size: examples a batch, 5000 as in the authors' code; clipped to the data set.
-    dtype: torch.float32 (default) or torch.float64; the sum over examples is float64 in both.
-    x: flat float tensor (n,) of all trainable parameters in the network's order. Gradients have x's dtype and device.
+    data: with a network, what it was trained on: (inputs, labels) as tensors or arrays, a Dataset or a DataLoader (see
+      `data.own`), or `lbgap.load(name)`. test: the same for split="test". dataset: the older name of data.
+      Labels are (N,) whole numbers from 0, a column of them, one-hot rows, or rows of shares that sum to 1.
+    loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B, classes).
+    dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own. The sum over examples
+      is float64.
+    device: where to measure; by default where the network is.
+    progress: show how many passes over the data have been made.
+    x: flat float tensor (n,) of all parameters that train (requires_grad), in the network's order, tied ones once. Gradients
+      have x's dtype and device. `f.x` is the x that the network came with.
 
-    Raises ValueError for an unknown split, mode or batch size, and for x of another shape or with NaN.
+    Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network, data
+    or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.
     """
 
+    @machine.plain()
     def __init__(
         self,
         minimizer,
-        split="train",
-        batch_norm="batch",
-        batch_size=5000,
+        split: str = "train",
+        batch_norm: str = "batch",
+        batch_size: int = 5000,
         *,
-        dataset: data.Data | None = None,
-        dtype=torch.float32,
+        data=None,
+        test=None,
+        loss=None,
+        dataset=None,
+        dtype: torch.dtype | None = None,
         device=None,
+        progress: bool = False,
     ):
         if batch_norm not in MODES:
             raise ValueError(f"batch_norm is {batch_norm!r}; expected one of {', '.join(MODES)}")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        if data is not None and dataset is not None:
+            raise ValueError("data and dataset are both given; expected one of them")
+        data = dataset if data is None else data
         if isinstance(minimizer, nn.Module):
-            if dataset is None:
-                raise ValueError("dataset is missing; with a network, pass dataset=lbgap.load(name)")
-            network = copy.deepcopy(minimizer)
+            if data is None:
+                raise ValueError(
+                    "dataset is missing; with a network, pass data=(inputs, labels) or data=lbgap.load(name)"
+                )
+            network = copied(minimizer)
         else:
-            network = minimizer.network()
-            dataset = dataset or data.load(minimizer.run.dataset, "cpu", *minimizer.run.noise)
-        device = device or next(network.parameters()).device
-        self.network = network.to(device=device, dtype=dtype).eval().requires_grad_(True)
-        if any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
-            self.network = self.network.to(memory_format=torch.channels_last)
-        self.parameters = list(self.network.parameters())
-        self.n = sum(p.numel() for p in self.parameters)
-        self.split, self.batch_norm, self.batch_size, self.dtype = split, batch_norm, batch_size, dtype
-        self.inputs, self.labels = (t.to(device) for t in dataset.split(split))
-        self._train = dataset.x_train.to(device) if batch_norm == "recalibrated" else None
+            network, dtype = minimizer.network(), dtype or torch.float32
+            data = datasets.load(minimizer.run.dataset, "cpu", *minimizer.run.noise) if data is None else data
+        ours = not isinstance(minimizer, nn.Module)
+        checked = ours and loss is None and isinstance(data, datasets.Data)
+        data = data if checked else datasets.own(data, test)
+        self.network = network.to(dtype=dtype, **({} if device is None else {"device": device})).eval()
+        if ours and any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
+            self.network = self.network.to(memory_format=torch.channels_last)  # a reader's network keeps its own
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError(
+                "network has no parameter that trains (requires_grad), so there is no x; expected at least one"
+            )
+        self.dtype, self.device = dtype or self.parameters[0].dtype, self.parameters[0].device
+        if self.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"network is in {self.dtype}, too coarse for a small box; expected dtype=torch.float32, to measure a copy"
+            )
+        self.n, self.x = sum(p.numel() for p in self.parameters), flat(self.parameters)
+        self.split, self.batch_norm, self.batch_size, self.loss = split, batch_norm, batch_size, loss
+        self.inputs, self.labels = (t.to(self.device) for t in data.split(split))
+        self._train = data.x_train.to(self.device) if batch_norm == "recalibrated" else None
         self._norms = networks.batch_norms(self.network)
         if batch_norm == "batch":
             for m in self._norms:  # without running statistics PyTorch normalises by the batch in eval mode too
                 m.running_mean = m.running_var = m.num_batches_tracked = None
                 m.track_running_stats = False
-        self.evaluations = 0
+        elif any(m.running_mean is None for m in self._norms):
+            raise ValueError(f"batch_norm is {batch_norm!r}, but a layer keeps no running statistics; expected 'batch'")
+        self._recurrent = any(isinstance(m, nn.RNNBase) for m in self.network.modules())
+        for m in self.network.modules():
+            if isinstance(m, nn.RNNBase):  # cuDNN's have no backward pass in eval mode
+                m.train().dropout = 0.0
+            if getattr(m, "sparse", False) is True:  # sparse gradients have no second derivative
+                m.sparse = False
+        self.evaluations, self._counts, self._bar = 0, True, bar() if progress else None
+        if not checked:
+            self._try()
         machine.keep_memory()
 
-    @_sparing
+    @_plain
     def __call__(self, x: torch.Tensor) -> tuple[float, torch.Tensor]:
         """f(x) and its gradient (n,)."""
         if self.batch_norm == "recalibrated":
@@ -89,8 +134,9 @@ class Objective:
         total, gradients = 0.0, [torch.zeros_like(p) for p in self.parameters]
         for inputs, labels in self._batches():
             loss = self._loss(inputs, labels)
-            for g, part in zip(gradients, torch.autograd.grad(loss, self.parameters)):
-                g += part
+            for g, part in zip(gradients, torch.autograd.grad(loss, self.parameters, allow_unused=True)):
+                if part is not None:  # the network does not use that parameter
+                    g += part
             total = total + loss.detach()  # stays on the device: one number crosses over in an evaluation
         self.evaluations += 1
         return total.item(), flat(gradients).to(x)
@@ -110,9 +156,8 @@ class Objective:
         """
         if not 1 <= count <= self.examples:
             raise ValueError(f"count is {count}; expected 1 to {self.examples}, the examples there are")
-        chosen = torch.randperm(self.examples, generator=torch.Generator().manual_seed(seed))[:count].to(
-            self.labels.device
-        )
+        generator = torch.Generator().manual_seed(operator.index(seed))
+        chosen = torch.randperm(self.examples, generator=generator, device="cpu")[:count].to(self.device)
         part = copy.copy(self)
         part.inputs, part.labels, part.evaluations = self.inputs[chosen], self.labels[chosen], 0
         return part
@@ -124,59 +169,98 @@ class Objective:
         """
         if self.batch_norm == "recalibrated":
             raise ValueError("batch_norm='recalibrated' has no gradient; use batch_norm='batch'")
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed)).to(self.labels.device)
+        order = torch.randperm(
+            len(self.labels), generator=torch.Generator().manual_seed(operator.index(seed)), device="cpu"
+        )
+        order = order.to(self.device)
         self._set(x)
-        for part in spans(len(order), batch_size):
-            chosen = order[part]
-            loss = F.cross_entropy(self.network(self.inputs[chosen].to(self.dtype)), self.labels[chosen])
-            yield flat(torch.autograd.grad(loss, self.parameters)).to(x), len(chosen)
+        for part in spans(len(order), batch_size):  # what is switched off in `_gradient` is not off where this yields
+            yield self._gradient(order[part]).to(x), len(order[part])
 
-    @_sparing
+    @_plain
+    def _gradient(self, chosen):
+        """The gradient (n,) of the mean loss of some examples, at the present x."""
+        inputs, labels = typed(self.inputs[chosen], self.dtype), self.labels[chosen]
+        loss = (self.loss or F.cross_entropy)(self.network(inputs), labels)
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        return flat(torch.zeros_like(p) if g is None else g for g, p in zip(found, self.parameters))
+
+    @_plain
     @torch.no_grad()
-    def evaluate(self, x: torch.Tensor) -> tuple[float, float]:
-        """f(x) and the accuracy in percent, without a gradient: a third of the cost."""
+    def evaluate(self, x: torch.Tensor) -> tuple[float, float | None]:
+        """f(x) and the accuracy in percent, without a gradient: a third of the cost.
+
+        The accuracy is None where `loss` is not of logits (B, classes) and whole numbers.
+        """
         self._place(x)
         total, right = 0.0, 0
         for inputs, labels in self._batches():
-            loss, hits = tally(self.network(inputs), labels)
-            total, right = total + loss, right + hits
-        return total.item() / len(self.labels), 100 * right.item() / len(self.labels)
+            output = self.network(inputs)
+            total = total + self._summed(output, labels)
+            if self._counts:
+                right = right + (output.argmax(1) == _classes(labels)).sum()
+        value = total.item() / len(self.labels)
+        return value, 100 * right.item() / len(self.labels) if self._counts else None
 
-    @_sparing
+    @_plain
     @torch.no_grad()
     def hits(self, x: torch.Tensor) -> torch.Tensor:
-        """Which examples are classified right at x: (N,) bool."""
+        """Which examples are classified right at x: (N,) bool. ValueError where `evaluate` gives no accuracy."""
+        if not self._counts:
+            raise ValueError("f has no accuracy: loss is not of logits (B, classes) and labels that are whole numbers")
         self._place(x)
-        return torch.cat([self.network(inputs).argmax(1) == labels for inputs, labels in self._batches()])
+        return torch.cat([self.network(inputs).argmax(1) == _classes(labels) for inputs, labels in self._batches()])
 
-    def accuracy(self, x: torch.Tensor) -> float:
-        """Share of examples classified right at x, in percent."""
+    def accuracy(self, x: torch.Tensor) -> float | None:
+        """Share of examples classified right at x, in percent; None as in `evaluate`."""
         return self.evaluate(x)[1]
 
-    @_sparing
+    @_plain
     def hvp(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times v (n,), by differentiating twice; not in "recalibrated" mode."""
         if self.batch_norm == "recalibrated":
             raise ValueError("batch_norm='recalibrated' has no Hessian; use batch_norm='batch'")
         self._set(x)
-        parts = unflat(v.to(self.parameters[0]), self.parameters)
+        v = v.detach().to(self.parameters[0])
+        parts = unflat(v.clone() if v.is_inference() else v, self.parameters)
         out = [torch.zeros_like(p) for p in self.parameters]
-        for inputs, labels in self._batches():
-            first = torch.autograd.grad(self._loss(inputs, labels), self.parameters, create_graph=True)
-            product = sum((g * p).sum() for g, p in zip(first, parts))
-            second = torch.autograd.grad(product, self.parameters, allow_unused=True)  # unused: f linear in it
-            for o, s in zip(out, second):
-                if s is not None:
-                    o += s
+        with self._twice():
+            for inputs, labels in self._batches():
+                loss = self._loss(inputs, labels)
+                first = torch.autograd.grad(loss, self.parameters, create_graph=True, allow_unused=True)
+                product = sum((g * p).sum() for g, p in zip(first, parts) if g is not None)
+                if not product.requires_grad:  # f is linear in x
+                    continue
+                second = torch.autograd.grad(product, self.parameters, allow_unused=True)  # unused: f linear in it
+                for o, s in zip(out, second):
+                    if s is not None:
+                        o += s
         return flat(out).to(x)
+
+    def _twice(self):
+        """A context in which what the network does can be differentiated twice: not so in every fused kernel."""
+        context = contextlib.ExitStack()
+        context.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
+        context.enter_context(_Unfused())
+        if self._recurrent:
+            context.enter_context(torch.backends.cudnn.flags(enabled=False))
+        return context
 
     def _loss(self, inputs, labels):
         """The batch's share of f: its summed loss over the size of the whole set."""
-        return F.cross_entropy(self.network(inputs), labels, reduction="none").double().sum() / len(self.labels)
+        return self._summed(self.network(inputs), labels) / len(self.labels)
+
+    def _summed(self, output, labels):
+        """The summed loss of a batch, in float64."""
+        if self.loss:
+            return self.loss(output, labels).double() * len(labels)
+        return F.cross_entropy(output, labels, reduction="none").double().sum()
 
     def _batches(self):
         for part in spans(len(self.labels), self.batch_size):
-            yield self.inputs[part].to(self.dtype), self.labels[part]
+            yield typed(self.inputs[part], self.dtype), self.labels[part]
+            if self._bar is not None:
+                self._bar.update(len(self.labels[part]) / len(self.labels))
 
     def _place(self, x):
         """Set the parameters, and the statistics where they depend on them."""
@@ -184,14 +268,185 @@ class Objective:
         if self.batch_norm == "recalibrated":
             recalibrate(self.network, self._train, self.batch_size)
 
+    @_plain
+    def _try(self):
+        """Try a reader's network on a few examples, and bring the labels into the form that f knows; see `check_*`."""
+        inputs = typed(self.inputs[:FEW], self.dtype)
+        cuda = [self.device] if self.device.type == "cuda" else []
+        told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
+        with torch.random.fork_rng(cuda):
+            try:
+                output, again = (self.network(inputs) for _ in range(2))
+            except Exception as error:
+                raise ValueError(f"the network does not take {told}: {type(error).__name__}: {error}") from error
+        if isinstance(output, torch.Tensor):
+            if not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
+                raise ValueError(
+                    "the network gives another answer the second time, so f is not a function of x: does it draw random "
+                    "numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
+                )
+            if not output.requires_grad:
+                raise ValueError(
+                    "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and no "
+                    ".detach() in its forward"
+                )
+        if self.loss is None:
+            check_logits(output, len(inputs))
+            self.labels = class_labels(self.labels, output.shape[1])
+        elif isinstance(output, torch.Tensor):
+            check_mean(self.loss, output.detach(), typed(self.labels[: len(inputs)], self.dtype))
+            whole = self.labels.ndim == 1 and not (self.labels.is_floating_point() or self.labels.is_complex())
+            self._counts = (
+                output.ndim == 2 and whole and 0 <= self.labels.min() <= self.labels.max() < output.shape[1] > 1
+            )
+        else:
+            self._counts = False
+        self.labels = typed(self.labels, self.dtype)
+
     @torch.no_grad()
     def _set(self, x):
         if tuple(x.shape) != (self.n,):
-            raise ValueError(f"x has shape {tuple(x.shape)}; expected ({self.n},), all trainable parameters, flat")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; expected ({self.n},), all parameters that train (requires_grad), flat, as f.x"
+            )
+        if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
+            raise ValueError(f"x is a {type(x).__name__} of {x.dtype}; expected a float tensor, as f.x")
         if not torch.isfinite(x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         for p, part in zip(self.parameters, unflat(x, self.parameters)):
             p.copy_(part)
+
+
+class _Detached(TorchFunctionMode):
+    """While it is on, a deep copy of a tensor that was computed is that tensor off its graph, in place of an error."""
+
+    def __torch_function__(self, function, types, arguments=(), settings=None):
+        if function is torch.Tensor.__deepcopy__ and not arguments[0].is_leaf:
+            tensor, memo = arguments
+            return memo.setdefault(id(tensor), tensor.detach().clone())
+        return function(*arguments, **(settings or {}))
+
+
+class _Unfused(TorchFunctionMode):
+    """While it is on, weight_norm is computed in steps: the second derivative of PyTorch's kernel takes |v| for a constant."""
+
+    def __torch_function__(self, function, types, arguments=(), settings=None):
+        if function is torch._weight_norm:
+            v, g, axis = arguments
+            return v * (g / torch.norm_except_dim(v, 2, axis))
+        return function(*arguments, **(settings or {}))
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy of a reader's network as it is, weight_norm's and spectral_norm's layers included.
+
+    Raises ValueError for a network that cannot be copied, that PyTorch cannot look into, or that has no shapes yet.
+    """
+    if any(isinstance(m, torch.jit.ScriptModule) for m in network.modules()):
+        raise ValueError(
+            "network has a TorchScript module, whose batch norm is not to be seen; expected the nn.Module itself"
+        )
+    if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in [*network.parameters(), *network.buffers()]):
+        raise ValueError("network has lazy layers without a shape yet; expected one that has seen a batch")
+    try:
+        with _Detached():
+            return copy.deepcopy(network)
+    except Exception as error:
+        raise ValueError(
+            f"network cannot be copied ({type(error).__name__}: {error}); expected one that copy.deepcopy takes; of a "
+            "DistributedDataParallel pass network.module"
+        ) from error
+
+
+def typed(tensor: torch.Tensor, dtype) -> torch.Tensor:
+    """The tensor in a dtype, but whole numbers (token ids, pixels, classes) as they are."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def check_logits(output, count: int) -> None:
+    """Raise ValueError unless a network's output for `count` examples is logits (count, classes)."""
+    expected = (
+        f"expected logits ({count}, classes), one row an example: wrap the network so that it returns them, or pass "
+        "loss=, a function of its output and the labels"
+    )
+    if not isinstance(output, torch.Tensor):
+        raise ValueError(f"the network returned a {type(output).__name__}; {expected}")
+    if output.ndim != 2 or len(output) != count or output.shape[1] < 2 or not output.is_floating_point():
+        raise ValueError(
+            f"the network returned {output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels; {expected}"
+        )
+    if (output >= 0).all() and (output.sum(1) - 1).abs().max() < 1e-4:
+        raise ValueError(
+            "the network returned probabilities (each row sums to 1), of which a cross-entropy is another number; expected "
+            "logits: leave the softmax out, or pass loss=lambda p, labels: F.nll_loss(p.log(), labels)"
+        )
+
+
+def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Labels as `F.cross_entropy` takes them: (N,) int64 in [0, classes), or (N, classes) shares that sum to 1.
+
+    Raises ValueError for labels that are neither these, nor a column or one-hot rows of them.
+    """
+    told = f"labels are {labels.dtype} of shape {tuple(labels.shape)}"
+    labels = labels.int() if labels.dtype == torch.bool else labels
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.shape[1] == classes:
+        if not ((labels >= 0).all() and (labels.double().sum(1) - 1).abs().max() < 1e-3):
+            raise ValueError(f"{told}, and not every row sums to 1; for several labels an example pass loss=")
+        return labels.argmax(1) if (labels.max(1).values == 1).all() else labels
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{told}; expected (N,), one class an example, or (N, {classes}); for one label a pixel or token pass loss="
+        )
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"{told}; expected whole numbers, the classes; to fit other numbers pass loss=")
+    low, high = labels.min().item(), labels.max().item()
+    if not 0 <= low <= high < classes:
+        hint = (
+            ": leave out the examples that are to be ignored" if low < 0 else ": subtract 1" if high == classes else ""
+        )
+        raise ValueError(
+            f"labels go from {low} to {high}; expected 0 to {classes - 1}, as the network has {classes} outputs{hint}"
+        )
+    return labels.long()
+
+
+@torch.no_grad()
+def check_mean(loss, output: torch.Tensor, labels: torch.Tensor) -> None:
+    """Raise ValueError unless a loss of a few examples is the mean of each one's own."""
+    try:
+        whole = loss(output, labels)
+        singles = [loss(output[k : k + 1], labels[k : k + 1]) for k in range(len(labels))]
+    except Exception as error:
+        raise ValueError(
+            f"loss does not take the network's output of shape {tuple(output.shape)} and labels of {labels.dtype} and shape "
+            f"{tuple(labels.shape)}: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(whole, torch.Tensor) and whole.ndim == 0):
+        raise ValueError(
+            f"loss returned {whole!r:.60}; expected one number, a tensor without dimensions: the batch's mean"
+        )
+    mean = torch.stack(singles).double().mean().item()
+    if not abs(whole.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
+        raise ValueError(
+            f"loss of {len(labels)} examples is {whole.item():.6g}, but the mean of each one's own is {mean:.6g}; expected a "
+            "mean over examples: no sum, no class weights, no ignored labels"
+        )
+
+
+def _classes(labels):
+    """The class of each example, of soft labels (N, classes) the likeliest."""
+    return labels.argmax(1) if labels.ndim > 1 else labels
+
+
+def bar():
+    """A bar that counts passes over the data, or None where tqdm is missing."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(bar_format="{n:.1f} passes over the data in {elapsed}", mininterval=1)
 
 
 def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -229,18 +484,19 @@ def recalibrate(network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000
     visit(logits (B, classes), start), if given, sees each batch's output: the same pass then measures a loss.
     A network without batch norm is only visited.
     """
-    norms, training = networks.batch_norms(network), network.training
+    norms, modes = networks.batch_norms(network), {m: m.training for m in network.modules()}
     momenta = [m.momentum for m in norms]
     network.eval()
     for m in norms:
         m.reset_running_stats()
         m.train()
         m.momentum = None  # a plain mean over the batches
-    dtype = next(network.parameters()).dtype
+    dtype = next(p.dtype for p in network.parameters() if p.is_floating_point())
     for part in spans(len(inputs), batch_size) if norms or visit else ():
-        logits = network(inputs[part].to(dtype))
+        logits = network(typed(inputs[part], dtype))
         if visit:
             visit(logits, part.start)
     for m, momentum in zip(norms, momenta):
         m.momentum = momentum
-    network.train(training)
+    for m, training in modes.items():
+        m.training = training

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 
 import numpy as np
 import torch
+
+from . import machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Spectrum:
     vectors: torch.Tensor | None = None
 
 
+@machine.plain()
 def spectrum(
     f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int = 0, keep_vectors: bool = False
 ) -> Spectrum:
@@ -63,7 +67,7 @@ def spectrum(
         raise ValueError(
             f"top is {top}; expected 1 to {steps}, the number of steps (at most n): raise steps or lower top"
         )
-    x, generator = x.detach(), torch.Generator(x.device).manual_seed(seed)
+    x, generator = x.detach(), torch.Generator(x.device).manual_seed(operator.index(seed))
     nodes, weights, best, lowest = [], [], None, (math.inf, 0.0)
     for _ in range(probes):
         Q, alpha, beta = _lanczos(f, x, steps, generator)
@@ -82,6 +86,7 @@ def spectrum(
     )
 
 
+@machine.plain()
 def edge(f, x, preconditioner=None, steps: int = 16, seed: int = 0) -> tuple[float, float]:
     """The largest eigenvalue of the Hessian at x, or with a preconditioner P (n,) of P^-1/2 H P^-1/2, and its residual.
 
@@ -105,36 +110,43 @@ class _Preconditioned:
         return self.diagonal * self.f.hvp(x, self.diagonal * v)
 
 
+@machine.plain()
 def rises(f, x, directions, length: float) -> np.ndarray:
     """How far f rises at distance `length` along each direction, the steeper of both signs, in the units of Metric 2.1.
 
     100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,), for K directions d (n,): an iterable, read once.
     f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. 2 K + 1 evaluations.
-    Negative where f falls to both sides. Raises ValueError for length <= 0, and a direction of another shape or of no length.
+    Negative where f falls to both sides. Raises ValueError for length <= 0, a direction of another shape or of no length,
+    f(x) <= -1, and where f is infinite or NaN.
     Source: the end of Section 2.2.2: "it rises steeply only along a small dimensional subspace (e.g. 5% of the whole space)".
     """
     if not (length > 0 and math.isfinite(length)):
         raise ValueError(f"length is {length}; expected a number greater than 0, the Euclidean distance from x")
+    x = x.detach()
     value = lambda y: (f.evaluate(y) if hasattr(f, "evaluate") else f(y))[0]
-    f0, out = value(x), []
+    f0, out = _above(value(x)), []
     for k, d in enumerate(directions):
         if d.shape != x.shape:
             raise ValueError(f"direction {k} has shape {tuple(d.shape)}; expected {tuple(x.shape)}, the shape of x")
         norm = torch.linalg.vector_norm(d, dtype=torch.float64).item()
         if not (norm > 0 and math.isfinite(norm)):
             raise ValueError(f"direction {k} has length {norm}; expected a finite vector other than 0")
-        step = d.to(x) * (length / norm)
-        out.append(100 * (max(value(x + step), value(x - step)) - f0) / (1 + f0))
+        step = d.detach().to(x) * (length / norm)
+        beside = value(x + step), value(x - step)
+        if not all(map(math.isfinite, beside)):
+            raise ValueError(f"f is {beside} along direction {k}; expected finite values: lower length, or use float64")
+        out.append(100 * (max(beside) - f0) / (1 + f0))
     return np.asarray(out, float)
 
 
 def random_directions(x, count: int, seed: int = 0):
     """`count` standard normal vectors of x's shape, one at a time, drawn from `seed` on x's device in x's dtype."""
-    generator = torch.Generator(x.device).manual_seed(seed)
+    generator = torch.Generator(x.device).manual_seed(operator.index(seed))
     for _ in range(count):
         yield _normal(x, generator)
 
 
+@machine.plain()
 def ritz(f, x, matrix) -> np.ndarray:
     """The Ritz values (p,), descending, of the Hessian at x in the column space of a matrix (n, p).
 
@@ -143,7 +155,7 @@ def ritz(f, x, matrix) -> np.ndarray:
     Source: Section 2.2.2: with a random A, Metric 2.1 "approximates the Ritz value ... projected onto the column-space of A".
     """
     _check(f, x)
-    matrix = torch.as_tensor(matrix).to(x)
+    x, matrix = x.detach(), torch.as_tensor(matrix, device=x.device).detach().to(x)
     if matrix.ndim != 2 or len(matrix) != len(x) or not 1 <= matrix.shape[1] <= len(x):
         raise ValueError(f"matrix has shape {tuple(matrix.shape)}; expected ({len(x)}, p) with 1 <= p <= {len(x)}")
     Q, R = torch.linalg.qr(matrix)
@@ -152,17 +164,19 @@ def ritz(f, x, matrix) -> np.ndarray:
         raise ValueError(
             f"matrix has rank below {matrix.shape[1]}, its number of columns; pass independent, finite columns"
         )
-    projected = torch.stack([Q.T @ _product(f, x.detach(), q) for q in Q.T]).double().cpu().numpy()
+    projected = torch.stack([Q.T @ _product(f, x, q) for q in Q.T]).double().cpu().numpy()
     return np.linalg.eigvalsh((projected + projected.T) / 2)[::-1].copy()
 
 
+@machine.plain()
 def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
     """Metric 2.1 in the space of the top eigenvectors, as gradient and eigenvalues alone predict it.
 
     100 / (1 + f) times the maximum of c.z + sum_i top_i z_i^2 / 2 over |z_i| <= epsilon (|(Q^T x)_i| + 1), with Q the
     vectors of `spectrum(..., keep_vectors=True)` at the same x and c = Q^T g. To be held against
     `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and, with ReLU, its kinks.
-    f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, and a spectrum without vectors or of another n.
+    f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, a spectrum without vectors or of another n, f(x) <= -1,
+    and NaN or infinity in f or its gradient.
     Source: Section 2.2.2: for small epsilon the metric "relates to the largest eigenvalue"; Eqs. 3-4.
     """
     if not (epsilon > 0 and math.isfinite(epsilon)):
@@ -173,7 +187,13 @@ def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
             f"spectrum has vectors of shape {None if Q is None else tuple(Q.shape)}; expected ({len(x)}, k): "
             "compute it at this x with keep_vectors=True"
         )
+    x = x.detach()
     value, gradient = f(x)
+    _above(value)
+    if not torch.isfinite(gradient).all():
+        raise ValueError(
+            "f's gradient has NaN or infinite entries at x; expected finite ones (did the training diverge?)"
+        )
     c, centre = ((Q.T @ v).double().cpu().numpy() for v in (gradient, x))
     # Ritz vectors make Q^T H Q diagonal, converged or not, so each coordinate has its own maximum: at the side of the
     # box that the slope points to, or, where f curves down, where the slope ends before that.
@@ -223,6 +243,13 @@ def _product(f, x, v):
     return out.to(x)
 
 
+def _above(f0):
+    """f(x), if Metric 2.1 can divide by 1 + f(x)."""
+    if not -1 < f0 < math.inf:
+        raise ValueError(f"f(x) is {f0}; expected a finite number above -1, since the metric divides by 1 + f(x)")
+    return f0
+
+
 def _normal(x, generator):
     return torch.randn(len(x), generator=generator, dtype=x.dtype, device=x.device)
 
@@ -230,7 +257,7 @@ def _normal(x, generator):
 def _check(f, x):
     if not hasattr(f, "hvp"):
         raise ValueError(f"f is a {type(f).__name__} without hvp; expected f.hvp(x, v) -> (n,), as lbgap.Objective has")
-    if x.ndim != 1 or not x.is_floating_point():
-        raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}; expected a flat float tensor (n,)")
+    if x.ndim != 1 or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x has shape {tuple(x.shape)} and dtype {x.dtype}; expected (n,) in float32 or float64")
     if not torch.isfinite(x).all():
         raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")

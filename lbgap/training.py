@@ -322,7 +322,8 @@ def train(
     Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
     """
     machine.keep_memory()
-    return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep).minimizer()
+    with machine.float32(), machine.on_cpu(), machine.plain():
+        return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep).minimizer()
 
 
 class _Training:
@@ -616,16 +617,10 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _precision(precision: str, device):
-    """A context for autocast; TF32 is switched on for the duration only."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    """A context for training in a precision, whatever the caller has switched on; it yields what a step is to be taken in."""
     kind = torch.device(device).type
-    try:
+    with machine.plain(tf32=precision == "tf32"):
         yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def float32(device):

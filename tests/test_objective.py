@@ -191,7 +191,7 @@ def test_the_network_and_the_random_state_are_left_exactly_as_they_were(network,
     parameters = list(network.parameters())
     parameters[0].requires_grad_(False)
     parameters[1].grad = torch.ones_like(parameters[1])
-    x = start(network) + 0.1
+    x = flat(parameters[1:]) + 0.1
     state, again, rng = copy.deepcopy(network.state_dict()), x.clone(), torch.get_rng_state()
     for mode in ("batch", "recalibrated", "frozen"):
         f = Objective(network, batch_norm=mode, batch_size=35, dataset=dataset)

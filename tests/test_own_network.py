@@ -1,0 +1,702 @@
+"""A reader's own network, data and loss: right, or refused by name; and what the caller has switched on does not matter."""
+
+import copy
+import itertools
+import math
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+import lbgap
+from lbgap.objective import Objective, flat
+
+torch.set_num_threads(1)
+N = 30
+
+
+def drawn(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+X, Y = drawn(N, 8), torch.arange(N) % 3
+
+
+def linear(seed=0, classes=3):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Linear(8, classes)
+
+
+def by_torch(network, inputs=X, labels=Y, loss=F.cross_entropy):
+    """f and its gradient at the network's own x, by PyTorch alone."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    value = loss(network(inputs), labels)
+    found = torch.autograd.grad(value, parameters, allow_unused=True)
+    return value.item(), flat(torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters))
+
+
+# ---------------------------------------------------------------------------------------- A. the network is left alone
+
+
+class Views(nn.Module):
+    """Flattens with view, which a channels_last copy cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.out(F.relu(self.conv(x)).view(len(x), -1))
+
+
+class Tokens(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.table, self.out = nn.Embedding(11, 4, **settings), nn.Linear(4, 3)
+
+    def forward(self, tokens):
+        return self.out(torch.tanh(self.table(tokens)).mean(1))
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(4, 12), nn.Linear(4, 3)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x.view(-1, 1, 2, 4)).chunk(3, -1)
+        return self.out(F.scaled_dot_product_attention(q, k, v).mean((1, 2)))
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind=nn.LSTM):
+        super().__init__()
+        self.rnn, self.out = kind(8, 5, num_layers=2, dropout=0.5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(x[:, None].repeat(1, 3, 1))[0][:, -1])
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.layer(x[:, None].repeat(1, 3, 1)).mean(1))
+
+
+def kept(network):
+    """A network that has been used, so that it holds tensors of its last forward pass."""
+    network.last = []
+    network.register_forward_hook(lambda module, _, output: module.last.append(output))
+    network(X)
+    return network
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PyTorch's own advice to use the newer weight_norm
+    OLD_NORM = lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(8, 3)))
+IMAGES, TOKENS = drawn(N, 3, 6, 6), torch.arange(N * 6).view(N, 6) % 11
+NETWORKS = {
+    "view": (Views, IMAGES),
+    "channels last": (
+        lambda: nn.Sequential(nn.Conv2d(3, 3, 6), nn.Flatten()).to(memory_format=torch.channels_last),
+        IMAGES,
+    ),
+    "tokens": (Tokens, TOKENS),
+    "int32 tokens": (Tokens, TOKENS.int()),
+    "sparse gradients": (lambda: Tokens(sparse=True), TOKENS),
+    "weight norm": (OLD_NORM, X),
+    "weight norm, parametrized": (lambda: nn.utils.parametrizations.weight_norm(linear()), X),
+    "spectral norm": (lambda: nn.Sequential(nn.utils.spectral_norm(nn.Linear(8, 3))).eval(), X),
+    "attention": (Attention, X),
+    "transformer": (Encoder, X),
+    "lstm": (Recurrent, X),
+    "gru": (lambda: Recurrent(nn.GRU), X),
+    "keeps what it computed": (lambda: kept(linear()), X),
+    "group norm": (lambda: nn.Sequential(nn.Linear(8, 6), nn.GroupNorm(2, 6), nn.SiLU(), nn.Linear(6, 3)), X),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_has_its_own_f_gradient_and_hessian(name):
+    make, inputs = NETWORKS[name]
+    network = make().double()
+    inputs = inputs.double() if inputs.is_floating_point() else inputs
+    with torch.no_grad():  # as after a step of training
+        for p in network.parameters():
+            p += 0.3 * drawn(*p.shape, dtype=torch.float64)
+    network(inputs).sum().backward()  # weight_norm's weight hangs on a graph now
+    network.eval()
+    dense = (
+        copy.deepcopy(network) if name not in ("weight norm", "spectral norm", "keeps what it computed") else network
+    )
+    for m in dense.modules():
+        m.__dict__.update(sparse=False) if hasattr(m, "sparse") else None
+    value, gradient = by_torch(dense, inputs)
+    state = {k: v.clone() for k, v in network.state_dict().items()}
+    f = Objective(network, data=(inputs, Y))
+    assert f.dtype == torch.float64 and f.n == len(f.x) == len(gradient)
+    assert f(f.x)[0] == pytest.approx(value, rel=1e-9) and f.evaluate(f.x)[0] == pytest.approx(value, rel=1e-6)
+    torch.testing.assert_close(f(f.x)[1], gradient, rtol=1e-6, atol=1e-9)
+    v = drawn(f.n, dtype=torch.float64)
+    difference = (f(f.x + 1e-6 * v)[1] - f(f.x - 1e-6 * v)[1]) / 2e-6
+    torch.testing.assert_close(f.hvp(f.x, v), difference, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(state[k], t) for k, t in network.state_dict().items())
+
+
+def test_the_precision_is_the_networks_own_and_a_coarse_one_is_told():
+    assert Objective(linear(), data=(X.double(), Y)).dtype == torch.float32
+    assert Objective(linear().double(), data=(X, Y)).dtype == torch.float64
+    for coarse in (torch.bfloat16, torch.float16):
+        network = linear().to(coarse)
+        with pytest.raises(ValueError, match=f"network is in {coarse}.*dtype=torch.float32"):
+            Objective(network, data=(X, Y))
+        assert Objective(network, data=(X, Y), dtype=torch.float32).x.dtype == torch.float32
+        assert network.weight.dtype == coarse
+
+
+class Says(nn.Module):
+    """A linear layer, and what is made of its output."""
+
+    def __init__(self, says, classes=3):
+        super().__init__()
+        self.layer, self.says = linear(classes=classes), says
+
+    def forward(self, x):
+        return self.says(self.layer(x))
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    {
+        "returned a tuple; expected logits": lambda z: (z, z),
+        "returned a dict; expected logits": lambda z: {"logits": z},
+        r"shape \(8, 1\).*expected logits": lambda z: z[:, :1],
+        r"shape \(8,\).*expected logits": lambda z: z[:, 0],
+        r"shape \(8, 3, 2\).*expected logits": lambda z: torch.stack([z, z], 2),
+        r"shape \(24, 3\).*expected logits": lambda z: z.repeat(3, 1),
+        "probabilities.*leave the softmax out": lambda z: z.softmax(1),
+        "another answer the second time.*dropout": lambda z: F.dropout(z, 0.5),
+        "does not depend on any parameter.*detach": lambda z: z.detach(),
+        "does not take inputs of shape .*IndexError": lambda z: z[:, 7],
+    }.items(),
+)
+def test_a_network_of_another_kind_is_told(words, says):
+    with pytest.raises(ValueError, match=words):
+        Objective(Says(says), data=(X, Y))
+
+
+def test_log_probabilities_are_logits_too():
+    plain, logs = (Objective(Says(says), data=(X, Y)) for says in (lambda z: z, lambda z: z.log_softmax(1)))
+    assert logs(logs.x)[0] == pytest.approx(plain(plain.x)[0], rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_networks_that_cannot_be_looked_into_are_told():
+    for words, network in {
+        "TorchScript": torch.jit.script(nn.Sequential(nn.Linear(8, 3))),
+        "lazy layers": nn.LazyLinear(3),
+        "cannot be copied": Says(
+            type("Held", (), {"__deepcopy__": lambda self, memo: 1 / 0, "__call__": lambda self, z: z})()
+        ),
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            Objective(network, data=(X, Y))
+    without = nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3, track_running_stats=False))
+    for mode in ("frozen", "recalibrated"):
+        with pytest.raises(ValueError, match=f"batch_norm is '{mode}'.*no running statistics"):
+            Objective(without, data=(X, Y), batch_norm=mode)
+    assert Objective(without, data=(X, Y))(flat(without.parameters()))[0] == pytest.approx(
+        by_torch(without)[0], rel=1e-6
+    )
+
+
+def test_the_modes_of_single_layers_stay():
+    network = nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3), nn.Dropout())
+    network[1].eval()
+    lbgap.objective.recalibrate(network, X)
+    assert [m.training for m in network] == [True, False, True] and network.training
+
+
+# ---------------------------------------------------------------------------------------------- B. x is what trains
+
+
+class Odd(nn.Module):
+    """Frozen, tied, unused and integer parameters beside those that train."""
+
+    def __init__(self):
+        super().__init__()
+        self.frozen = nn.Linear(8, 8).requires_grad_(False)
+        self.tied, self.again, self.out, self.unused = (nn.Linear(8, k) for k in (8, 8, 3, 5))
+        self.again.weight = self.tied.weight
+        self.codes = nn.Parameter(torch.arange(3), requires_grad=False)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.again(torch.tanh(self.tied(self.frozen(x))))))[:, self.codes]
+
+
+def test_x_is_what_trains():
+    network = Odd().double()
+    value, gradient = by_torch(network, X.double())
+    f = Objective(network, data=(X, Y))
+    assert f.n == 64 + 8 + 8 + 27 + 45  # tied weights once, the unused layer with a gradient of 0
+    assert torch.equal(f.x, flat(p for p in network.parameters() if p.requires_grad))
+    assert f(f.x)[0] == pytest.approx(value) and torch.allclose(f(f.x)[1], gradient) and (f(f.x)[1][-45:] == 0).all()
+    (mini, size), *_ = f.gradients(f.x, N)
+    assert size == N and torch.allclose(mini, gradient)
+    v = drawn(f.n, dtype=torch.float64)
+    difference = (f(f.x + 1e-6 * v)[1] - f(f.x - 1e-6 * v)[1]) / 2e-6
+    torch.testing.assert_close(f.hvp(f.x, v), difference, rtol=1e-5, atol=1e-7)
+    frozen = network.frozen.weight.clone()
+    lbgap.sharpness(f, f.x, 1e-3)
+    assert torch.equal(network.frozen.weight, frozen) and torch.equal(f.network.frozen.weight, frozen)
+
+
+def test_a_frozen_backbone_is_the_head_alone_on_its_features():
+    backbone, head = nn.Sequential(nn.Linear(8, 5), nn.Tanh()).requires_grad_(False), nn.Linear(5, 3)
+    whole, alone = Objective(nn.Sequential(backbone, head), data=(X, Y)), Objective(head, data=(backbone(X), Y))
+    assert whole.n == alone.n == 18
+    a, b = (lbgap.sharpness(f, f.x, 1e-2).value for f in (whole, alone))
+    assert a == pytest.approx(b, rel=1e-5) and a > 0
+
+
+def test_a_linear_f_has_no_curvature_and_no_parameters_have_no_x():
+    f = Objective(linear(), data=(X, Y), loss=lambda z, y: z.mean())
+    assert (f.hvp(f.x, torch.ones(f.n)) == 0).all()
+    with pytest.raises(ValueError, match="no parameter that trains"):
+        Objective(linear().requires_grad_(False), data=(X, Y))
+    for wrong, words in (
+        (torch.ones(27, dtype=torch.long), "float tensor"),
+        (torch.ones(5), r"\(27,\).*requires_grad.*f.x"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            f(wrong)
+
+
+# --------------------------------------------------------------------------------- C. data are looked at at the door
+
+
+class Pairs(Dataset):
+    def __init__(self, item=lambda k: (X[k], int(Y[k]))):
+        self.item = item
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, k):
+        return self.item(k)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(zip(X, Y))
+
+
+def test_data_come_as_torch_has_them():
+    network, loader = linear(), lambda data, **how: DataLoader(data, 7, **how)
+    value, tensors = by_torch(network)[0], TensorDataset(X, Y)
+    for given in (
+        (X, Y),
+        [X.numpy(), Y.numpy()],
+        (X.numpy()[::-1][::-1].astype(">f4"), Y.tolist()),
+        (X.requires_grad_(), Y),
+        tensors,
+        Pairs(),
+        loader(tensors),
+        loader(tensors, shuffle=True, drop_last=True),
+        loader(
+            Pairs(), collate_fn=lambda items: (torch.stack([x for x, _ in items]), torch.tensor([y for _, y in items]))
+        ),
+        lbgap.data.own((X, Y)),
+    ):
+        before = torch.get_rng_state()
+        f = Objective(network, data=given)
+        assert f(f.x)[0] == pytest.approx(value, rel=1e-6) and f.examples == N and not f.inputs.requires_grad
+        assert torch.equal(before, torch.get_rng_state())
+        assert Objective(network, dataset=given)(f.x)[0] == f(f.x)[0]
+    part = Objective(network, data=loader(tensors, sampler=SubsetRandomSampler(range(10))))
+    assert part.examples == 10 and part(part.x)[0] == pytest.approx(by_torch(network, X[:10], Y[:10])[0], rel=1e-6)
+    X.requires_grad_(False)
+    f = Objective(network, "test", data=(X, Y), test=(X[:6], Y[:6]))
+    assert f(f.x)[0] == pytest.approx(by_torch(network, X[:6], Y[:6])[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "words, given",
+    {
+        "29.*as many of one as of the other": lambda: (X, Y[:-1]),
+        "at least one": lambda: (X[:0], Y[:0]),
+        "is 3 parts; expected": lambda: (X, Y, Y),
+        "is a dict; expected": lambda: {"x": X, "y": Y},
+        "is a str; expected": lambda: "mnist",
+        "inputs have NaN": lambda: (torch.where(X > 2, math.nan, X), Y),
+        "inputs are a list": lambda: ([[1.0, 2.0], [3.0]], Y[:2]),
+        "labels are a list.*expected a tensor": lambda: (X[:2], ["cat", "dog"]),
+        "Stream without a length": Stream,
+        "draws random numbers.*augmentation": lambda: Pairs(lambda k: (X[k] + random.random(), 0)),
+        "draws random numbers as": lambda: Pairs(lambda k: (X[k] + torch.rand(8), 0)),
+        "draws random numbers": lambda: Pairs(lambda k: (X[k] + np.random.rand(), 0)),
+        "examples make no batch": lambda: Pairs(lambda k: (object(), 0)),
+        "3 parts": lambda: Pairs(lambda k: (X[k], 0, k)),
+        "draws its examples with BatchSampler of WeightedRandomSampler": lambda: DataLoader(
+            TensorDataset(X, Y), 5, sampler=WeightedRandomSampler([1.0] * N, N)
+        ),
+        "draws its examples with list": lambda: DataLoader(TensorDataset(X, Y), batch_sampler=[[0, 1], [2]]),
+    }.items(),
+)
+def test_data_of_another_kind_are_refused_by_name(words, given):
+    with pytest.raises(ValueError, match=words):
+        Objective(linear(), data=given())
+
+
+def test_missing_and_doubled_data_are_told():
+    with pytest.raises(ValueError, match="no test set; expected test="):
+        Objective(linear(), "test", data=(X, Y))
+    with pytest.raises(ValueError, match="data and dataset are both given"):
+        Objective(linear(), data=(X, Y), dataset=(X, Y))
+
+
+def test_labels_of_every_kind_that_has_one_meaning_are_right():
+    network = linear()
+    value, accuracy = by_torch(network)[0], 100 * (network(X).argmax(1) == Y).double().mean().item()
+    hot = F.one_hot(Y, 3)
+    for given in (
+        Y.int(),
+        Y.to(torch.uint8),
+        Y.to(torch.int16),
+        Y[:, None],
+        hot,
+        hot.float(),
+        hot.double(),
+        hot.bool().numpy(),
+    ):
+        f = Objective(network, data=(X, given))
+        assert f.evaluate(f.x) == pytest.approx((value, accuracy), rel=1e-6) and f.hits(f.x).shape == (N,)
+    soft = 0.9 * hot + 0.1 / 3
+    f = Objective(network, data=(X, soft.double()))
+    assert f.evaluate(f.x) == pytest.approx((F.cross_entropy(network(X), soft).item(), accuracy), rel=1e-5)
+    g, h = f(f.x)[1], by_torch(network, X, soft)[1]
+    assert torch.allclose(g, h, atol=1e-6) and torch.allclose(next(f.gradients(f.x, N))[0], h, atol=1e-6)
+    square = Objective(network, data=(X[:3], hot[:3].float()))  # as many examples as classes
+    assert square.accuracy(square.x) == pytest.approx(100 * (network(X[:3]).argmax(1) == Y[:3]).double().mean().item())
+
+
+@pytest.mark.parametrize(
+    "words, labels",
+    {
+        "go from 1 to 3; expected 0 to 2.*subtract 1": Y + 1,
+        "go from -100 to 2.*ignored": torch.where(Y == 1, -100, Y),
+        "go from 0 to 7; expected 0 to 2": torch.where(Y == 1, 7, Y),
+        "float32.*whole numbers": Y.float(),
+        r"float64 of shape \(30, 1\).*whole numbers": Y[:, None].double(),
+        "not every row sums to 1.*several labels": torch.ones(N, 3),
+        r"\(30, 6, 6\).*one label a pixel": torch.zeros(N, 6, 6).long(),
+        r"\(30, 4\).*expected \(N,\)": torch.zeros(N, 4).long(),
+    }.items(),
+)
+def test_labels_with_no_meaning_or_two_are_refused_by_name(words, labels):
+    with pytest.raises(ValueError, match=words):
+        Objective(linear(), data=(X, labels))
+
+
+def test_one_label_a_pixel_is_refused_or_measured_by_a_loss():
+    network, images = nn.Conv2d(3, 4, 1), drawn(10, 3, 6, 6)
+    labels = torch.arange(360).view(10, 6, 6) % 4
+    with pytest.raises(ValueError, match=r"shape \(8, 4, 6, 6\).*labels.*pass loss="):
+        Objective(network, data=(images, labels))
+    f = Objective(network, data=(images, labels), loss=F.cross_entropy, batch_size=4)
+    value, gradient = by_torch(network, images, labels)
+    assert f.evaluate(f.x) == (pytest.approx(value, rel=1e-6), None) and f.accuracy(f.x) is None
+    assert torch.allclose(f(f.x)[1], gradient, atol=1e-6)
+    assert lbgap.landscape.linear(f, f.x, 2 * f.x, [0, 1]).accuracy is None
+    with pytest.raises(ValueError, match="no accuracy"):
+        f.hits(f.x)
+
+
+def test_another_mean_loss():
+    network, target = linear(), drawn(N, 3, seed=1)
+    f = Objective(network, data=(X, target.double()), loss=F.mse_loss, batch_size=7)
+    value, gradient = by_torch(network, X, target, F.mse_loss)
+    assert f(f.x)[0] == pytest.approx(value, rel=1e-6) and torch.allclose(f(f.x)[1], gradient, atol=1e-6)
+    smooth = nn.CrossEntropyLoss(label_smoothing=0.1)
+    f = Objective(network, data=(X, Y), loss=smooth, batch_size=7)
+    accuracy = 100 * (network(X).argmax(1) == Y).double().mean().item()
+    assert f.evaluate(f.x) == pytest.approx((smooth(network(X), Y).item(), accuracy), rel=1e-6)
+    several = lambda z, y: F.cross_entropy(z["logits"], y)  # a network that returns a dict, and a loss that takes it
+    f = Objective(Says(lambda z: {"logits": z}), data=(X, Y), loss=several)
+    assert f(f.x)[0] == pytest.approx(by_torch(linear())[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "words, loss",
+    {
+        "mean over examples: no sum": nn.CrossEntropyLoss(reduction="sum"),
+        "no class weights": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5, 1])),
+        "no ignored labels": nn.CrossEntropyLoss(ignore_index=0),
+        "expected one number": nn.CrossEntropyLoss(reduction="none"),
+        "loss does not take the network's output": nn.MSELoss(),
+    }.items(),
+)
+def test_a_loss_that_is_no_mean_over_examples_is_refused(words, loss):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=words):
+        warnings.simplefilter("ignore")
+        Objective(linear(), data=(X, Y if "MSE" not in repr(loss) else F.one_hot(Y, 4)), loss=loss)
+
+
+# ------------------------------------------------------------------- D. the caller's state neither leaks in nor out
+
+
+def precise(kind):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(kind)
+    return lambda: torch.set_float32_matmul_precision(before)
+
+
+def default_dtype():
+    torch.set_default_dtype(torch.float64)
+    return lambda: torch.set_default_dtype(torch.float32)
+
+
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    return lambda: torch.use_deterministic_algorithms(False)
+
+
+def entered(context):
+    def begin():
+        made = context()
+        made.__enter__()
+        return lambda: made.__exit__(None, None, None)
+
+    return begin
+
+
+STATES = {
+    "no_grad": entered(torch.no_grad),
+    "inference_mode": entered(torch.inference_mode),
+    "autocast": entered(lambda: torch.autocast("cpu", torch.bfloat16)),
+    "default dtype": default_dtype,
+    "default device": entered(lambda: torch.device("meta")),
+    "deterministic": deterministic,
+    "coarse products": lambda: precise("medium"),
+    "anomaly detection": entered(torch.autograd.detect_anomaly),
+}
+
+
+def measured():
+    """Every measure once, on a network with batch norm."""
+    with torch.random.fork_rng():
+        network = nn.Sequential(linear(), nn.BatchNorm1d(3, dtype=torch.float32, device="cpu"), linear_of(3))
+    f = Objective(network, data=(X, Y), batch_size=10)
+    s = lbgap.spectrum.spectrum(f, f.x, top=2, probes=1, steps=5, keep_vectors=True)
+    return [
+        *f(f.x)[1].tolist(),
+        *f.evaluate(f.x),
+        Objective(network, data=(X, Y), batch_norm="recalibrated").evaluate(f.x)[0],
+        lbgap.sharpness(f, f.x, 1e-3).value,
+        lbgap.sharpness(f, f.x, 1e-3, subspace=2, solver="literal").value,
+        *s.top,
+        *lbgap.spectrum.rises(f, f.x, s.vectors.T, 0.1),
+        lbgap.spectrum.quadratic_sharpness(f, f.x, 1e-3, s),
+        *lbgap.spectrum.ritz(f, f.x, s.vectors),
+        lbgap.noise.noise_scale(f, f.x, 10).trace,
+        *lbgap.landscape.linear(f, f.x, 2 * f.x, [0, 0.5]).loss,
+    ]
+
+
+def linear_of(inputs):
+    layer = nn.Linear(inputs, 3, dtype=torch.float32, device="cpu")  # draws, so the caller puts the generator back
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(3, dtype=torch.float32, device="cpu"))
+        layer.bias.zero_()
+    return layer
+
+
+PLAIN_LINEAR = linear()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("state", STATES)
+def test_measures_are_the_same_whatever_the_caller_has_switched_on(state, monkeypatch):
+    monkeypatch.setitem(globals(), "linear", lambda: copy.deepcopy(PLAIN_LINEAR))
+    outside = measured()
+    end = STATES[state]()
+    try:
+        seen = lambda: (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.get_default_dtype(),
+            torch.get_default_device(),
+            torch.get_float32_matmul_precision(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        before, inside = seen(), measured()
+        assert seen() == before
+    finally:
+        end()
+    assert inside == outside
+
+
+def test_the_generators_stay_where_they_are():
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    measured()
+    assert torch.equal(before[0], torch.get_rng_state()) and before[1] == random.getstate()
+    assert (before[2] == np.random.get_state()[1]).all()
+
+
+def test_between_two_mini_batches_the_caller_has_his_own_state():
+    f = Objective(linear(), data=(X, Y))
+    with torch.no_grad():
+        for _ in itertools.islice(f.gradients(f.x, 5), 2):
+            assert not torch.is_grad_enabled()
+
+
+def test_x_may_hang_on_a_graph():
+    network = linear()
+    f = Objective(network, data=(X, Y))
+    x = nn.utils.parameters_to_vector(network.parameters())
+    s = lbgap.spectrum.spectrum(f, x, top=2, steps=8, keep_vectors=True)
+    for call in (
+        lambda x: lbgap.sharpness(f, x, 1e-3).value,
+        lambda x: lbgap.sharpness(f, x, 1e-3, solver="literal").value,
+        lambda x: lbgap.landscape.linear(f, x, 2 * x, [0, 0.5, 1]).loss.tolist(),
+        lambda x: lbgap.spectrum.quadratic_sharpness(f, x, 1e-3, s),
+        lambda x: lbgap.spectrum.ritz(f, x, s.vectors).tolist(),
+        lambda x: lbgap.spectrum.rises(f, x, s.vectors.T, 0.1).tolist(),
+        lambda x: lbgap.spectrum.edge(f, x, steps=4),
+        lambda x: lbgap.noise.noise_scale(f, x, 10),
+    ):
+        assert call(x) == call(x.detach())
+
+
+# ----------------------------------------------------------------------------- E. outside its domain a metric says so
+
+
+def test_other_metrics_say_so_too():
+    f = Objective(linear(), data=(X, Y))
+    s = lbgap.spectrum.spectrum(f, f.x, top=1, steps=4, keep_vectors=True)
+
+    class Low:
+        """f - 5, and one whose gradients are NaN."""
+
+        def __call__(self, x):
+            return f(x)[0] - 5, f(x)[1]
+
+        def gradients(self, x, batch_size, seed):
+            return ((g * math.nan, k) for g, k in f.gradients(x, batch_size, seed))
+
+    for words, call in {
+        "above -1": lambda: lbgap.spectrum.rises(Low(), f.x, s.vectors.T, 0.1),
+        "f.x. is -.*above -1": lambda: lbgap.spectrum.quadratic_sharpness(Low(), f.x, 1e-3, s),
+        "gradients have NaN": lambda: lbgap.noise.noise_scale(Low(), f.x, 10),
+        "along direction 0; expected finite": lambda: lbgap.spectrum.rises(
+            lambda x: (1.0 if torch.equal(x, f.x) else math.inf, x), f.x, [f.x], 0.1
+        ),
+        "float32 or float64": lambda: lbgap.spectrum.spectrum(f, f.x.bfloat16()),
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_whole_numbers_may_come_out_of_an_array():
+    f = Objective(linear(), data=(X, Y))
+    for call in (
+        lambda k: lbgap.spectrum.spectrum(f, f.x, top=k(1), steps=k(4), probes=k(1), seed=k(3)).top.tolist(),
+        lambda k: lbgap.noise.noise_scale(f, f.x, k(10), seed=k(2), count=k(2)),
+        lambda k: f.subset(k(10), k(1))(f.x)[0],
+        lambda k: [d.tolist() for d in lbgap.spectrum.random_directions(f.x, k(2), k(3))],
+        lambda k: lbgap.sharpness(f, f.x, 1e-3, seed=k(1), iterations=k(6), random_starts=k(1)).value,
+    ):
+        assert call(np.int64) == call(int)
+
+
+# ----------------------------------------------------------------------------------- progress, and a second opinion
+
+
+def test_a_bar_counts_the_passes(capsys):
+    f = Objective(linear(), data=(X, Y), batch_size=10, progress=True)
+    f(f.x), f.evaluate(f.x), f.hvp(f.x, f.x)
+    assert f._bar.n == pytest.approx(3) and "passes over the data" in capsys.readouterr().err
+    assert (
+        lbgap.sharpness(f, f.x, 1e-3).value
+        == lbgap.sharpness(Objective(linear(), data=(X, Y), batch_size=10), f.x, 1e-3).value
+    )
+
+
+def test_sharpness_of_a_network_that_is_not_ours_against_scipy_from_many_starts():
+    """An independent maximiser (SciPy's SLSQP, a network and its gradient written out in NumPy) on a box of 27 + 18 dimensions."""
+    from scipy.optimize import minimize
+
+    network = nn.Sequential(nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 3)).double()
+    f = Objective(network, data=(X, Y))
+    optimizer = torch.optim.Adam(network.parameters(), 0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        F.cross_entropy(network(X.double()), Y).backward()
+        optimizer.step()
+    f = Objective(network, data=(X, Y))
+    x, inputs, hot = f.x.numpy(), X.double().numpy(), np.eye(3)[Y.numpy()]
+
+    def negative(x):
+        w, b, v, c = x[:24].reshape(3, 8), x[24:27], x[27:36].reshape(3, 3), x[36:]
+        h = np.tanh(inputs @ w.T + b)
+        z = h @ v.T + c
+        z -= z.max(1, keepdims=True)
+        p = np.exp(z)
+        p /= p.sum(1, keepdims=True)
+        d = (p - hot) / N
+        e = (d @ v) * (1 - h**2)
+        gradient = np.concatenate([(e.T @ inputs).ravel(), e.sum(0), (d.T @ h).ravel(), d.sum(0)])
+        return (hot * np.log(p)).sum() / N, -gradient
+
+    rng = np.random.default_rng(0)
+    for epsilon in (5e-4, 1e-3, 0.01):
+        half = epsilon * (np.abs(x) + 1)
+        starts = [x + half * rng.choice([-1, 1], len(x)) for _ in range(12)] + [x]
+        bounds = list(zip(x - half, x + half))
+        highest = max(-minimize(negative, s, jac=True, method="SLSQP", bounds=bounds).fun for s in starts)
+        f0 = -negative(x)[0]
+        s = lbgap.sharpness(f, f.x, epsilon)
+        assert s.f0 == pytest.approx(f0, rel=1e-9)
+        assert s.value == pytest.approx(100 * (highest - f0) / (1 + f0), rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("state", STATES)
+def test_training_is_the_same_whatever_the_caller_has_switched_on(state):
+    """Both forms of network, remedies that draw and differentiate, and what is left for the measures."""
+    remedies = [lbgap.remedies.GradientPenalty(), lbgap.remedies.Injected(16), lbgap.remedies.Augmentation()]
+    runs = [
+        lbgap.Run("mlp-bn", "tiny-mnist", 64, epochs=1, remedies=remedies),
+        lbgap.Run("mlp", "tiny-mnist", 64, epochs=1),
+    ]
+    outside = [lbgap.train(run, progress=False) for run in runs]
+    lbgap.data._load.cache_clear()
+    end = STATES[state]()
+    try:
+        inside = [lbgap.train(run, progress=False) for run in runs]
+        again = [lbgap.Objective(m)(m.x)[0] for m in inside]
+    finally:
+        end()
+        lbgap.data._load.cache_clear()
+    for a, b, f in zip(outside, inside, again):
+        assert a.x.dtype == b.x.dtype == torch.float32 and torch.equal(a.x, b.x) and a.history == b.history
+        assert all(torch.equal(t, b.buffers[k]) for k, t in a.buffers.items())
+        assert not b.x.is_inference() and f == lbgap.Objective(a)(a.x)[0]
