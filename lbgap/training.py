@@ -237,7 +237,8 @@ class Minimizer:
 
     def network(self) -> nn.Module:
         """A fresh network at x, in eval mode."""
-        network = self.run.build().to(self.x.device)
+        with machine.on_cpu():
+            network = self.run.build().to(self.x.device)
         with torch.no_grad():
             for p, part in zip(network.parameters(), unflat(self.x, list(network.parameters()))):
                 p.copy_(part)
