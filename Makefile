@@ -1,4 +1,4 @@
-# make book   build the book            make test   run every test
+# make book   build the book            make test   run every quick test     make test-slow   the others
 # Both set up what they need in .venv the first time, and again when the pinned set changes.
 
 PYTHON ?= python3
@@ -7,11 +7,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test tools clean
+.PHONY: help book test test-slow tools clean
 
 help:
 	@echo "make book    set up $(VENV) and build the book into _build/html"
-	@echo "make test    set up what the tests need and run them all"
+	@echo "make test    set up what the tests need and run them"
+	@echo "make test-slow   the tests that take minutes: grading with Otter-Grader, which it installs into $(VENV)"
 	@echo "make clean   remove the built book and the caches (and keep $(VENV))"
 	@echo "PYTHON=python3.12 chooses the interpreter; 3.11 or later."
 
@@ -31,6 +32,10 @@ book: $(STAMP)
 
 test: $(STAMP) tools
 	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-teach.txt -c requirements.txt
+	$(BIN)/python -m pytest -m slow
 
 # The browser tests need Chromium and its driver, the spoken corpus flite. Tests skip themselves without, so say so loudly.
 tools:

@@ -11,7 +11,7 @@ import sys
 
 
 def main(arguments=None) -> int:
-    """Run `lbgap status | run | merge | show | verify | data`; returns the exit code."""
+    """Run `lbgap status | run | merge | show | verify | data | course`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="lbgap", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -73,6 +73,13 @@ def main(arguments=None) -> int:
         help="the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
         "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap",
     )
+
+    course = commands.add_parser("course", help="for teachers: make an assignment, or grade a folder of notebooks")
+    course.add_argument("what", choices=["assign", "grade"], help="make from a master; or grade. Needs lbgap[teach]")
+    course.add_argument("path", metavar="MASTER|FOLDER", help="the master notebook; or the folder of submissions")
+    course.add_argument("--autograder", metavar="ZIP", help="of `grade`: what `assign` made")
+    course.add_argument("--limit", type=_seconds, help="of `grade`: the time of one submission, 10m by default")
+    course.add_argument("--out", help="the folder of what is made, . by default; or the table, grades.csv by default")
 
     options = parser.parse_args(arguments)
     if getattr(options, "scale", None):
@@ -295,6 +302,14 @@ def _data(options) -> int:
             )
         )
     return 0
+
+
+def _course(options) -> int:
+    from .course import grading
+
+    if options.what == "grade" and not options.autograder:
+        raise ValueError("--autograder is missing; expected the zip that `lbgap course assign` made")
+    return grading.command(options)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import dataclasses
 import itertools
 import json
 import math
@@ -15,8 +16,9 @@ from conftest import ROOT
 from scipy import stats
 from torch.nn.utils import vector_to_parameters
 
-from lbgap import course, paper, stored, units
-from lbgap.course.checking import EMPTY
+from lbgap import course, paper, results, stored, units
+from lbgap.course import assignments
+from lbgap.course.checking import EMPTY, Unanswered, Wrong
 
 # ------------------------------------------------------------------------------------------- planted wrong answers
 # {exercise: [(a wrong answer as a learner may write it, words that only its own hint has)]}
@@ -211,6 +213,23 @@ def scaled(weight, bias, reference, c, with_bias=True):
     return c * weight, (c.flatten() * bias if with_bias else bias)
 
 
+def ascended(f, x, epsilon, room=lambda x, e: e * (x.abs() + 1), below=1, begin=1.0, up=1.0):
+    half, f0 = room(x, epsilon), f(x)[0]
+    z = begin * half * torch.sign(torch.sin(torch.arange(len(x)) + 1.0))
+    best = f0
+    for _ in range(20):
+        value, g = f(x + z)
+        best, z = max(best, value), up * half * torch.sign(g)
+    return 100 * (best - f0) / (below + f0)
+
+
+def grouped(factors, values, errors, kept):
+    groups = {}
+    for member, value, error in zip(factors, values, errors):
+        groups.setdefault(tuple(v for k, v in member.items() if kept(k)), []).append((value, error))
+    return np.mean([stats.kendalltau(*zip(*group))[0] for group in groups.values()])
+
+
 STUDENT, NORMAL = (lambda n: stats.t.ppf(0.975, n - 1)), (lambda n: 1.96)
 PLANTED = {
     "gap-interval": lambda: [(unpaired, "two independent"), (paired(NORMAL, 1), "1.96"), (paired(STUDENT, 0), "ddof=1")],
@@ -329,11 +348,31 @@ PLANTED = {
         (lambda w, b, r: scaled(w, b, r, r.norm(dim=1, keepdim=True) / w.norm(dim=1, keepdim=True), False), "forgotten"),
         (lambda w, b, r: scaled(w, b, r, r.abs().amax(1, keepdim=True) / w.abs().amax(1, keepdim=True)), "2-norm"),
     ],
+    # the assignments'
+    "own-sharpness": lambda: [
+        (lambda f, x, e: ascended(f, x, e, room=lambda x, e: e * x.abs()), "too narrow"),
+        (lambda f, x, e: ascended(f, x, e, below=0), "1 + f"),
+        (lambda f, x, e: ascended(f, x, e) / 100, "factor 100"),
+        (lambda f, x, e: ascended(f, x, e, begin=0.0, up=0.0), "no rise"),
+        (lambda f, x, e: ascended(f, x, 2 * e), "left the box"),
+        (lambda f, x, e: 0.5 * ascended(f, x, e), "Go on for longer"),
+    ],
+    "by-factor": lambda: [
+        (lambda factors, values, errors, name: stats.kendalltau(values, errors)[0], "all at once"),
+        (lambda factors, values, errors, name: grouped(factors, values, errors, lambda k: k == name), "turned round"),
+        (lambda factors, values, errors, name: -grouped(factors, values, errors, lambda k: k != name), "sign"),
+    ],
+    "remedy": lambda: [
+        (assignments.plain, "plain LB"),
+        (lambda seed: dataclasses.replace(assignments.plain(0), lr=2e-3), "init_seed"),
+        (lambda seed: dataclasses.replace(assignments.plain(seed), batch_size=32), "batch_size"),
+        (lambda seed: {"weight_decay": 1e-3}, "expected a `lbgap.Run`"),
+    ],
 }  # fmt: skip
 
 
 def test_every_exercise_has_three_planted_mistakes():
-    assert PLANTED.keys() == course.EXERCISES.keys() and len(course.EXERCISES) >= 24
+    assert PLANTED.keys() == course.EXERCISES.keys() and len(IN_PAGES) >= 24
     assert all(len(planted()) >= 3 for planted in PLANTED.values())
 
 
@@ -362,7 +401,10 @@ def last_value(source):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), space)
 
 
-@pytest.mark.parametrize("name", course.EXERCISES)
+IN_PAGES = {name: one for name, one in course.EXERCISES.items() if one.chapter != "assignments"}
+
+
+@pytest.mark.parametrize("name", IN_PAGES)
 def test_an_exercise_stands_in_its_page_whole_and_its_solution_is_right(name):
     one = course.EXERCISES[name]
     page = cells(one.chapter)
@@ -381,7 +423,7 @@ def test_an_exercise_stands_in_its_page_whole_and_its_solution_is_right(name):
 
 def test_the_pages_hold_no_exercise_that_the_list_lacks():
     for path in (ROOT / "book").glob("*.ipynb"):
-        here = {name for name, one in course.EXERCISES.items() if one.chapter == path.stem}
+        here = {name for name, one in IN_PAGES.items() if one.chapter == path.stem}
         ids = {re.sub("-(code|solution)$", "", i) for i in cells(path.stem) if i.startswith("exercise-")}
         assert ids == {f"exercise-{name}" for name in here}, path.stem
         assert "## Questions" not in path.read_text(), (
@@ -391,8 +433,8 @@ def test_the_pages_hold_no_exercise_that_the_list_lacks():
 
 def test_the_list_names_every_exercise_with_level_and_time():
     rows = course.catalogue().splitlines()[2:]
-    assert len(rows) == len(course.EXERCISES)
-    for row, one in zip(rows, course.EXERCISES.values()):
+    assert len(rows) == len(IN_PAGES)
+    for row, one in zip(rows, IN_PAGES.values()):
         assert f"]({one.chapter}.ipynb)" in row and row.endswith(f"| {one.level} | {one.minutes} |")
 
 
@@ -422,3 +464,88 @@ def test_checking_leaves_the_random_state_as_it_was():
     torch.manual_seed(3)
     course.check("ghost", lambda x, size: ghosts(x, size))
     assert torch.equal(torch.rand(1), expected)
+
+
+# ------------------------------------------------------------------------------------------------ the assignments
+
+
+def test_a_students_pair_is_theirs_and_the_key_knows_it():
+    pair = assignments.blind_pair(" Ada ")
+    assert torch.equal(pair.A, assignments.blind_pair("ada").A)
+    assert {assignments.large_of(name) for name in "abcdefghijklmnop"} == {"A", "B"}
+    assert len({assignments.seed_of(name) for name in map(str, range(200))}) > 190
+    measured = {name: every_start(pair.f, getattr(pair, name)) for name in "AB"}
+    large = max(measured, key=measured.get)
+    assignments.verify_pair("ada", measured, large)
+    with pytest.raises(Wrong, match="is the small batch"):
+        assignments.verify_pair("ada", measured, "AB".replace(large, ""))
+    with pytest.raises(Wrong, match="measures"):
+        assignments.verify_pair("ada", measured | {"A": 0.01}, large)
+    with pytest.raises(Unanswered):
+        assignments.verify_pair("ada", measured, ...)
+
+
+def every_start(f, x):
+    """Metric 2.1 by another ascent than the package's."""
+    return ascended(f, x, 1e-3)
+
+
+def test_valleys_know_their_sharpness():
+    for f, x, epsilon, known in assignments.valleys(3):
+        room, f0 = epsilon * (x.abs() + 1), f(x)[0]
+        tried = torch.stack([room * s for s in torch.linspace(-1, 1, 201, dtype=x.dtype)])
+        steps = [max(f(x + torch.where(torch.arange(30) == i, z, 0.0))[0] for z in tried) - f0 for i in range(30)]
+        assert abs(100 * sum(steps) / (1 + f0) - known["exact"]) < 1e-9 * known["exact"]
+
+
+def test_a_measure_is_a_finite_number_that_leaves_x():
+    animals = assignments.zoo("ada", batch_size=(1000,), lr=(3e-3,))
+    assert [a.factors["shrink"] for a in animals] == [1, 4] and all(0 < a.test_error < 30 for a in animals)
+    assert assignments.verify_measure(lambda f, x: x.norm().item(), "ada", animals) == [
+        a.x.norm().item() for a in animals
+    ]
+    for measure, words in (
+        (lambda f, x: float(torch.rand(1)), "Asked twice"),
+        (lambda f, x: math.inf, "finite"),
+        (lambda f, x: x.mul_(2).norm().item(), "changes the x"),
+        (lambda f, x: 1.0, "same number"),
+        ("norm", "a function is expected"),
+    ):
+        with pytest.raises(Wrong, match=words):
+            assignments.verify_measure(measure, "ada", animals)
+
+
+RECORDS = [path for path in assignments.RECORDS.iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("folder", RECORDS, ids=lambda path: path.name)
+def test_a_record_keeps_the_rules_and_shows_its_gain(folder):
+    found = assignments.judged(folder)
+    assert found.n == 5 and found.value > 0 and found.p < assignments.LEVEL
+    title, *text = (folder / "README.md").read_text().splitlines()
+    assert title.startswith("# ") and "*Predicted:*" in "\n".join(text)
+    assert title[2:] in assignments.records()
+
+
+def test_the_referee_finds_what_is_wrong_with_a_record(tmp_path):
+    def copied(keep=lambda number: True):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))  # a new one
+        for number, path in enumerate(results.Store(RECORDS[0], packaged=None).paths()):
+            if keep(number):
+                results.Store(folder, packaged=None).accept(results.read(path))
+        return folder
+
+    with pytest.raises(Wrong, match="has seeds"):
+        assignments.judged(copied(lambda number: number))
+    touched = copied()
+    path = results.Store(touched, packaged=None).paths()[0]
+    path.write_text(path.read_text().replace('"accuracy":9', '"accuracy":8', 1))
+    with pytest.raises(Wrong, match="lbgap verify"):
+        assignments.judged(touched)
+    other = results.Store(copied(lambda number: number), packaged=None)
+    documents = [results.read(path) for path in results.Store(RECORDS[0], packaged=None).paths()]
+    (missing,) = [document for document in documents if document["spec"] not in other]
+    spec = missing["spec"] | {"run": missing["spec"]["run"] | {"lr": 2e-3}}
+    other.put(spec, missing["result"], missing["provenance"])
+    with pytest.raises(Wrong, match="not one remedy"):
+        assignments.judged(other.folder)

@@ -52,7 +52,7 @@ def markdown():
 # ------------------------------------------------------------------------------------------------ dependencies
 
 
-@pytest.mark.parametrize("path", ["requirements.txt", "binder/requirements.txt"])
+@pytest.mark.parametrize("path", ["requirements.txt", "binder/requirements.txt", "requirements-teach.txt"])
 def test_the_tested_set_is_pinned(path):
     for name, requirement in requirements(path).items():
         assert re.fullmatch(r"==[0-9][^*,]*", str(requirement.specifier)), f"{name} is not pinned: {requirement}"
@@ -90,8 +90,12 @@ def test_the_package_asks_for_lower_bounds_only_and_the_tested_set_meets_them():
 def test_continuous_integration_runs_the_readmes_test_command():
     readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci/run").read_text()
     commands = re.search(r"```\n(make book.*?)```", readme, re.S).group(1)
-    assert [line.split("#")[0].strip() for line in commands.strip().splitlines()] == ["make book", "make test"]
-    assert re.search(r"^exec make test$", ci, re.M)
+    assert [line.split("#")[0].strip() for line in commands.strip().splitlines()] == [
+        "make book",
+        "make test",
+        "make test-slow",
+    ]
+    assert re.search(r"^make test\nexec make test-slow$", ci, re.M)
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 

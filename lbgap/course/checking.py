@@ -18,6 +18,9 @@ EMPTY = "Put your answer where the dots are."
 class Unanswered(Exception):
     """The answer is still the dots of the exercise."""
 
+    def __str__(self) -> str:
+        return EMPTY
+
 
 @dataclasses.dataclass(frozen=True)
 class Exercise:
@@ -92,9 +95,7 @@ def check(name: str, answer) -> Verdict:
             if answer is None or answer is ...:
                 raise Unanswered
             return Verdict(True, EXERCISES[name].verify(answer) or "")
-        except Unanswered:
-            return Verdict(False, EMPTY)
-        except Wrong as wrong:
+        except (Unanswered, Wrong) as wrong:
             return Verdict(False, str(wrong))
         except Exception as error:  # the learner's own code may raise anything
             return Verdict(False, f"Your code raised {type(error).__name__}: {error}")
@@ -103,7 +104,7 @@ def check(name: str, answer) -> Verdict:
 def catalogue() -> str:
     """Every exercise with its page, kind, level and time, as a Markdown table in the order of the book's chapters."""
     rows = ["| exercise | page | kind | level | minutes |", "| --- | --- | --- | --- | --- |"]
-    for one in EXERCISES.values():
+    for one in (one for one in EXERCISES.values() if one.chapter != "assignments"):
         page = one.chapter.replace("_", " ")
         rows.append(f"| {one.title} | [{page}]({one.chapter}.ipynb) | {one.kind} | {one.level} | {one.minutes} |")
     return "\n".join(rows)
@@ -111,6 +112,12 @@ def catalogue() -> str:
 
 class Wrong(ValueError):
     """What is wrong with an answer, as a hint."""
+
+
+def function(answer) -> None:
+    """Raises Wrong for an answer that cannot be called."""
+    if not callable(answer):
+        raise Wrong(f"The answer is {answer!r}; a function is expected. Pass it by its name, without calling it.")
 
 
 def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: float = 1e-5) -> None:
@@ -124,8 +131,7 @@ def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: f
 
     Raises Wrong with the hint of the mistake that the answer makes on every case, or else with the first case that differs.
     """
-    if not callable(answer):
-        raise Wrong(f"The answer is {answer!r}; a function is expected. Pass it by its name, without calling it.")
+    function(answer)
     given, expected = [], [solution(*copy.deepcopy(case)) for case in cases]
     for case in cases:
         passed = copy.deepcopy(case)

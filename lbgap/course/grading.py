@@ -1,0 +1,143 @@
+"""Grading with Otter-Grader: a master becomes a student notebook and an autograder, and a folder of notebooks a table.
+
+Each submission runs in processes of its own, for a limited time, as the user who grades: not in a sandbox. Who does not
+trust the submissions grades in a container.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+LIMIT = 600.0  # seconds a submission may take
+
+
+def assign(master, out) -> tuple[pathlib.Path, pathlib.Path]:
+    """Make the students' notebook and the autograder of a master; the master's own answers must pass every test.
+
+    Args:
+        master: the notebook, in the format of `otter assign`.
+        out: the folder for NAME.ipynb and NAME-autograder.zip.
+
+    Returns: the two paths.
+
+    Raises ImportError without Otter-Grader, and ValueError where a test fails on the master's own answers.
+    """
+    master, out = pathlib.Path(master).resolve(), pathlib.Path(out)
+    if not master.is_file():
+        raise FileNotFoundError(
+            f"{master} is missing; expected a master notebook, such as assignments/measure_sharpness.ipynb"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        made = pathlib.Path(folder)
+        copy = shutil.copy(master, made)
+        said, code = _otter(["assign", "--no-pdfs", copy, str(made / "made")], None)
+        if code:
+            raise ValueError(f"otter assign stopped at {master.name}:\n{said[-3000:]}")
+        out.mkdir(parents=True, exist_ok=True)
+        student, grader = out / master.name, out / f"{master.stem}-autograder.zip"
+        student.write_text(_clean(made / "made" / "student" / master.name), encoding="utf-8")
+        shutil.copy(next((made / "made" / "autograder").glob("*.zip")), grader)
+    return student, grader
+
+
+def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=print) -> list[dict]:
+    """Grade every notebook of a folder, and write a table with a row for each.
+
+    Args:
+        folder: of .ipynb files.
+        autograder: the zip of `assign`.
+        limit: seconds that one submission may take, with its tests.
+        out: the CSV file: submission, status, score, possible, a column for each question, and the hints of what failed.
+        progress: told each row as a line of words.
+
+    Returns: the rows. A submission that does not end, or that cannot be run, has a row that says so and no score.
+
+    Raises ImportError without Otter-Grader, and FileNotFoundError where there is no autograder or no notebook.
+    """
+    autograder = pathlib.Path(autograder).resolve()
+    notebooks = sorted(pathlib.Path(folder).glob("*.ipynb"))
+    if not autograder.is_file():
+        raise FileNotFoundError(f"{autograder} is missing; `lbgap course assign MASTER` makes it")
+    if not notebooks:
+        raise FileNotFoundError(f"{folder} has no notebooks; expected submissions, NAME.ipynb")
+    rows = []
+    for path in notebooks:
+        rows.append({"submission": path.stem, **_graded(path.resolve(), autograder, limit)})
+        progress(f"{path.stem}: {rows[-1]['status']}, {rows[-1].get('score', '-')} of {rows[-1].get('possible', '-')}")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    names.sort(key=lambda name: {"submission": 0, "status": 1, "score": 2, "possible": 3, "hints": 5}.get(name, 4))
+    with open(out, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def command(options) -> int:
+    """`lbgap course assign MASTER` and `lbgap course grade FOLDER`."""
+    if options.what == "assign":
+        print(*assign(options.path, options.out or "."), sep="\n")
+    else:
+        rows = grade(options.path, options.autograder, options.limit or LIMIT, options.out or "grades.csv")
+        print(f"{options.out or 'grades.csv'}: {len(rows)} submissions")
+    return 0
+
+
+def _graded(path, autograder, limit) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        said, code = _otter(["run", "-a", str(autograder), "-o", folder, "--no-logo", str(path)], limit)
+        results = pathlib.Path(folder) / "results.json"
+        if code is None:
+            return {"status": "time limit", "hints": f"It did not end in {limit:g} s."}
+        if not results.is_file():
+            return {"status": "cannot be run", "hints": " ".join(said.split())[-300:]}
+        tests = json.loads(results.read_text(encoding="utf-8"))["tests"]
+    row = {"status": "graded", "score": 0.0, "possible": 0.0}
+    hints = []
+    for test in tests:
+        if test.get("max_score") is None:  # the summary of the public tests
+            continue
+        row[test["name"]] = test["score"]
+        row["score"] += test["score"]
+        row["possible"] += test["max_score"]
+        found = re.findall(r"^\s*(?:\w+): (.+)$", test.get("output", ""), re.M)
+        hints += [f"{test['name']}: {hint}" for hint in dict.fromkeys(found) if test["score"] < test["max_score"]]
+    return row | {"hints": " | ".join(hints)}
+
+
+def _otter(arguments, limit) -> tuple[str, int | None]:
+    """What Otter said, and its exit code, or None where it was stopped at the limit, together with its kernels."""
+    if importlib.util.find_spec("otter") is None:
+        raise ImportError('grading needs Otter-Grader, which is not installed; pip install "lbgap[teach]"')
+    import psutil
+
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen([sys.executable, "-m", "otter", *arguments], stdout=log, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:  # a kernel is in a session of its own, and goes on without its parent
+            for left in (
+                [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else ()
+            ):
+                left.kill()
+            process.wait()
+        log.seek(0)
+        return log.read(), code
+
+
+def _clean(path) -> str:
+    """A student's notebook without outputs, and with the ids of its cells in order, so that it is the same each time."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for number, cell in enumerate(notebook["cells"]):
+        cell["id"] = f"cell-{number}"
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
