@@ -34,7 +34,8 @@ import torch
 import torch.nn.functional as F
 
 import lbgap
-from lbgap import cost, data, experiments, networks, results, training, units
+from lbgap import data, networks, results, training
+from lbgap.campaign import cost, experiments, order, scales
 from lbgap.objective import flat
 
 SLICE = {"full": 0.3, "tiny": 0.1}  # seconds that one figure takes, warming up aside
@@ -111,7 +112,7 @@ def examples(s, network):
 
 def sizes(s, network):
     """{"SB": batch size, "LB": batch size}."""
-    return {"SB": units.SCALES[s.scale].small, "LB": units.SCALES[s.scale].large[network]}
+    return {"SB": scales.SCALES[s.scale].small, "LB": scales.SCALES[s.scale].large[network]}
 
 
 def random_set(s, network, count):
@@ -126,7 +127,7 @@ def make(s, network, batch_size, precision="float32"):
     name = {"F1": "tiny-mnist", "F2": "tiny-timit"}.get(
         network, "tiny-cifar10" if network in ("C1", "C2") else "tiny-cifar100"
     )
-    run = lbgap.Run(network, name, batch_size, precision=precision, shrink=units.SCALES[s.scale].shrink)
+    run = lbgap.Run(network, name, batch_size, precision=precision, shrink=scales.SCALES[s.scale].shrink)
     model = run.build().to(s.device)
     if any(isinstance(m, torch.nn.Conv2d) for m in model):
         model = model.to(memory_format=torch.channels_last)
@@ -163,7 +164,7 @@ def train(tell, s, network, size, ceiling):
     batch_size, whole = sizes(s, network)[size], examples(s, network)
     inputs, labels, _ = random_set(s, network, min(whole, max(51200, 4 * batch_size)))
     inputs = like(inputs)
-    work = cost.flops(network, shrink=units.SCALES[s.scale].shrink, gradient=True)
+    work = cost.flops(network, shrink=scales.SCALES[s.scale].shrink, gradient=True)
     eager = None
     for how, precision, search in ARMS if size == "SB" else AT_LB:
         if search and not network.startswith("C"):
@@ -286,7 +287,7 @@ def whole_step(run, model, inputs, labels, order, autocast):
 
 def measure(tell, s, network, ceiling):
     """f and its gradient over the whole training set, a Hessian product, and the solvers' own share."""
-    whole, shrink = examples(s, network), units.SCALES[s.scale].shrink
+    whole, shrink = examples(s, network), scales.SCALES[s.scale].shrink
     work = cost.flops(network, shrink=shrink, gradient=True)
     count = min(whole, max(5000, int(2e13 / work) // 5000 * 5000))
     inputs, labels, classes = random_set(s, network, count)
@@ -555,7 +556,7 @@ def projection(s, found):
     """Print the minutes of each experiment, beside what those above it have trained already."""
     os.environ["LBGAP_SCALE"] = s.scale
     store, measured = results.Store(), {key[1] for key in found if key[0] in ("train", "measure")}
-    shown = [n for n in units.scale().datasets if LIKE.get(n, n) in measured]
+    shown = [n for n in scales.scale().datasets if LIKE.get(n, n) in measured]
     if not shown:
         print("\nno network was measured, so nothing is projected")
         return
@@ -567,7 +568,7 @@ def projection(s, found):
     for name in experiments.EXPERIMENTS:
         row, missing = [], 0
         for network in shown:
-            more = {repr(unit): unit for unit in experiments.wanted([name], [network])}
+            more = {repr(unit): unit for unit in order.wanted([name], [network])}
             missing += sum(unit not in store for key, unit in more.items() if key not in wanted[network])
             wanted[network] |= more
             now = cost.projected(wanted[network].values(), rate, store)
@@ -607,7 +608,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--networks", nargs="+", default=["F1", "C1", "C2", "F2"], choices=list(SETS))
-    parser.add_argument("--scale", choices=list(units.SCALES), default="full")
+    parser.add_argument("--scale", choices=list(scales.SCALES), default="full")
     parser.add_argument("--seconds", type=float, default=60, help="the whole may take, 60 by default")
     options = parser.parse_args()
     deadline = BEGAN + options.seconds - PROJECTION

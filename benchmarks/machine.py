@@ -30,11 +30,12 @@ STEPS = """
 import resource, sys, time
 from types import SimpleNamespace
 import torch
-from lbgap import machine, networks, training, units
+from lbgap import machine, networks, training
+from lbgap.campaign import scales
 network, batch_size, precision, steps, keep = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 torch.set_num_threads(1)
 assert keep == "no" or machine.keep_memory()
-run = units.run(network, batch_size, 0, precision=precision)
+run = scales.run(network, batch_size, 0, precision=precision)
 model, inputs = run.build().train(), torch.rand(batch_size * steps, *networks.input_shape(run.network))
 if network != "F1":
     model, inputs = (t.to(memory_format=torch.channels_last) for t in (model, inputs))
@@ -52,11 +53,12 @@ print(len(inputs) / min(took[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_m
 LABORATORY = """
 import sys, time
 import lbgap
-from lbgap import machine, units
+from lbgap import machine
+from lbgap.campaign import scales
 if sys.argv[1] == "all":
     machine.SMALL = 0
 start = time.perf_counter()
-m = lbgap.train(units.laboratory("mlp", 32, 0), progress=False)
+m = lbgap.train(scales.laboratory("mlp", 32, 0), progress=False)
 lbgap.sharpness(lbgap.Objective(m), m.x, 1e-3)
 print(time.perf_counter() - start)
 """

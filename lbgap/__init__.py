@@ -4,17 +4,20 @@ A whole reproduction of Keskar et al., *On Large-Batch Training for Deep Learnin
 Minima*, ICLR 2017. Importing it needs torch, numpy and scipy only; the rest comes in where it is used.
 """
 
+import importlib
+
 from . import (
+    _moved,  # noqa: F401  (modules under the names that they had before 0.2)
     data,
     landscape,
     metric,
     networks,
     noise,
     objective,
+    performance_model,
     remedies,
-    rescaling,
     results,
-    scaling,
+    same_function,
     spectrum,
     training,
 )
@@ -36,12 +39,18 @@ __all__ = [
     "networks",
     "noise",
     "objective",
+    "performance_model",
     "remedies",
-    "rescaling",
     "results",
-    "scaling",
+    "same_function",
     "sharpness",
     "spectrum",
     "train",
     "training",
 ]
+
+
+def __getattr__(name):
+    if f"lbgap.{name}" in _moved.MOVED:
+        return importlib.import_module(f"lbgap.{name}")
+    raise AttributeError(f"module 'lbgap' has no attribute {name!r}")

@@ -123,7 +123,8 @@ def _seconds(text: str) -> float:
 
 
 def _status(options) -> int:
-    from . import campaign, cost, experiments, results
+    from . import campaign, results
+    from .campaign import cost, experiments, order
 
     store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
     here = lambda units: [
@@ -134,7 +135,7 @@ def _status(options) -> int:
         f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost"
     )
     for name in options.experiments or experiments.EXPERIMENTS:
-        wanted = experiments.wanted([name], options.networks, options.trials)
+        wanted = order.wanted([name], options.networks, options.trials)
         if wanted:
             missing = [unit for unit in wanted if unit not in store]
             failed = sum(campaign.failure(unit, store) is not None for unit in missing)
@@ -142,12 +143,12 @@ def _status(options) -> int:
                 f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
                 f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
             )
-    everything = experiments.wanted(options.experiments, options.networks, options.trials)
+    everything = order.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
     if not (options.experiments or options.networks or options.trials):
         print(f"\n{'the order in which `lbgap run` computes on a CPU':<66}{'done':>6}{'missing':>9}  cost")
-        for what, units in experiments.rows():
+        for what, units in order.rows():
             missing = [unit for unit in units if unit not in store]
             print(
                 f"{what:<66}{len(units) - len(missing):>6}{len(missing):>9}  "
@@ -159,7 +160,9 @@ def _status(options) -> int:
 def _run(options) -> int:
     import torch
 
-    from . import bundles, campaign, experiments, results, units
+    from . import campaign, results
+    from .campaign import order, scales
+    from .results import bundles
 
     if options.workers is not None and options.workers < 1:
         raise ValueError(f"--workers is {options.workers}; expected at least 1")
@@ -168,14 +171,12 @@ def _run(options) -> int:
     threads = options.threads or (1 if options.workers or options.dask else None)
     if threads:
         torch.set_num_threads(threads)
-    everywhere = options.device != "cpu" or units.scale() is units.SCALES["tiny"]
+    everywhere = options.device != "cpu" or scales.scale() is scales.SCALES["tiny"]
     by_hand = everywhere or options.experiments or options.networks or options.trials is not None
     wanted = (
-        experiments.first()
+        order.first()
         if not by_hand
-        else experiments.wanted(
-            options.experiments, options.networks or (None if everywhere else experiments.CPU), options.trials
-        )
+        else order.wanted(options.experiments, options.networks or (None if everywhere else order.CPU), options.trials)
     )
     store, bundle = results.Store(), options.out and bundles.Bundle(options.out)
     if bundle:  # what an earlier call computed may not have come home
@@ -220,7 +221,8 @@ def _executor(options, threads):
 
 
 def _merge(options) -> int:
-    from . import bundles, results
+    from . import results
+    from .results import bundles
 
     store = results.Store()
     added, already, refused = bundles.merge(options.folder, store, options.replace)
@@ -233,18 +235,19 @@ def _merge(options) -> int:
 
 
 def _show(options) -> int:
-    from . import experiments, results, units
+    from . import results
+    from .campaign import experiments, scales, units
 
     if options.what in experiments.EXPERIMENTS:
         from . import figures
 
-        if units.scale() is units.SCALES["tiny"]:
+        if scales.scale() is scales.SCALES["tiny"]:
             print("tiny scale: synthetic examples, and numbers that mean nothing", file=sys.stderr)
         draw = figures.ALL[options.what]
         if options.networks and "networks" not in inspect.signature(draw).parameters:
             raise ValueError(f"{options.what} has networks of its own; expected no --networks")
         for network in options.networks or ():
-            units.run(network, 1, 0)  # says which there are, if it is not there
+            scales.run(network, 1, 0)  # says which there are, if it is not there
         drawn = draw(tuple(options.networks)) if options.networks else draw()
         if isinstance(drawn, figures.Text):
             print(drawn)

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from . import experiments, paper, units
+from . import paper
+from .campaign import experiments, scales
 
 FILE = pathlib.Path(__file__).parent / "claims.json"
 HOLDS, PART, FAILS, UNDECIDED, UNMEASURED = DIRECTIONS = (
@@ -406,7 +407,7 @@ def _read(kind, entry, name):
 
 
 def _check(claim: Claim, name: str) -> None:
-    test, datasets, tables = claim.test, units.SCALES["full"].datasets, paper.numbers()
+    test, datasets, tables = claim.test, scales.SCALES["full"].datasets, paper.numbers()
     unknown = set(test.experiments) - set(experiments.EXPERIMENTS)
     low, high = test.claimed if len(test.claimed) == 2 else (None, None)
     empty = [key for of in (claim, test) for key, value in vars(of).items() if value == ""]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lbgap import claims, experiments, units
+from lbgap import claims
+from lbgap.campaign import experiments, scales
 from lbgap.claims import Contrast, Verdict
 
 # -- the file ---------------------------------------------------------------------------------------------------------
@@ -20,7 +21,7 @@ def test_every_claim_has_one_primary_test_and_no_verdict():
     for entry, claim in zip(words["claims"], found):
         assert isinstance(entry["test"], dict) and isinstance(claim.test, claims.Test)
         assert set(claim.test.experiments) <= set(experiments.EXPERIMENTS)
-        assert set(claim.test.networks) <= set(units.SCALES["full"].datasets)
+        assert set(claim.test.networks) <= set(scales.SCALES["full"].datasets)
         assert not {"verdict", "direction", "size", "holds"} & (set(entry) | set(entry["test"])) and claim.seen
         assert claim.test.networks or claim.test.seeds == "none"  # arithmetic needs none
     assert "verdict" not in json.dumps(words["claims"])

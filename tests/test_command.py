@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lbgap import __main__, bundles, data, experiments, results, units
+from lbgap import __main__, data, results
+from lbgap.campaign import experiments, order, units
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -31,7 +32,7 @@ def tiny(monkeypatch, tmp_path):
             ),
         },
     )
-    monkeypatch.setattr(experiments, "FIRST", ((("two",), ("F1",), (1,)), (("one",), ("F1",), None)))
+    monkeypatch.setattr(order, "FIRST", ((("two",), ("F1",), (1,)), (("one",), ("F1",), None)))
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     monkeypatch.setattr(results.Store.__init__, "__defaults__", (None, None))
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "results"))

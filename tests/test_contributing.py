@@ -50,7 +50,7 @@ def python(folder, code):
 def test_the_remedy_of_the_example_clips_and_can_be_run(followed):
     code = """
 import dataclasses, torch
-from lbgap import units, treatments
+from lbgap.campaign import treatments
 from lbgap.__main__ import main
 from lbgap.remedies import Clip, Step
 from types import SimpleNamespace

@@ -16,9 +16,11 @@ from conftest import ROOT
 from scipy import stats
 from torch.nn.utils import vector_to_parameters
 
-from lbgap import course, paper, results, stored, units
+from lbgap import course, paper, results
+from lbgap.campaign import scales
 from lbgap.course import assignments
 from lbgap.course.checking import EMPTY, Unanswered, Wrong
+from lbgap.results import arrays
 
 # ------------------------------------------------------------------------------------------- planted wrong answers
 # {exercise: [(a wrong answer as a learner may write it, words that only its own hint has)]}
@@ -104,11 +106,11 @@ def leaves(f, x, epsilon):
 
 
 def runs(size):
-    return [units.laboratory("mlp", size, trial) for trial in range(5)]
+    return [scales.laboratory("mlp", size, trial) for trial in range(5)]
 
 
 def epochs(size):
-    return stored.epochs(runs(size)).mean()
+    return arrays.epochs(runs(size)).mean()
 
 
 def pulled(pull):

@@ -8,8 +8,10 @@ import pytest
 from conftest import ROOT
 
 import lbgap
-from lbgap import experiments, figures, paper, results, stored, units
+from lbgap import figures, paper, results
+from lbgap.campaign import experiments, order, scales, units
 from lbgap.figures import controls
+from lbgap.results import arrays
 
 PAIR = [98.1, 98.0, 98.2], [97.8, 97.9, 97.7]
 AHEAD = [98.1, 98.0, 98.2], [97.8, 97.7, 98.0]  # by 0.3, 0.3 and 0.2
@@ -43,7 +45,7 @@ class Made:
             {},
         )
 
-    def sharp(self, of, value, f0=0.1, epsilons=units.EPSILONS, unit=units.sharpness, **settings):
+    def sharp(self, of, value, f0=0.1, epsilons=scales.EPSILONS, unit=units.sharpness, **settings):
         """Sharpness in proportion to epsilon, `value` at 1e-3; None: measured, without a value."""
         made = unit(of, **settings)
         self.store.put(
@@ -71,9 +73,9 @@ class Made:
     def pairs(self, network="F1", accuracy=PAIR, sharp=((1.0, 2.0), (100.0, 150.0)), **settings):
         for arm, (accuracies, values) in enumerate(zip(accuracy, sharp)):
             for trial, value in enumerate(accuracies):
-                self.train(units.pair(network, trial, **settings)[arm], value, distance=(12.0, 3.0)[arm])
+                self.train(scales.pair(network, trial, **settings)[arm], value, distance=(12.0, 3.0)[arm])
             for trial, value in enumerate(values):
-                self.sharp(units.pair(network, trial, **settings)[arm], value)
+                self.sharp(scales.pair(network, trial, **settings)[arm], value)
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_over_an_empty_store_everything_says_pending(made, name):
 
 
 def test_over_an_empty_store_the_rest_says_pending_too(made):
-    assert "pending" in str(figures.laboratory_verdict("mlp")) and stored.paths([], []) == {}
+    assert "pending" in str(figures.laboratory_verdict("mlp")) and arrays.paths([], []) == {}
     assert "F2, on speech" in words(figures.fig3()) and "pending: 0 of 5 measured" in words(figures.path("linear"))
 
 
@@ -182,18 +184,18 @@ def test_verdict_2_tells_size_apart_from_direction(made, accuracy, words):
 
 def test_a_diverged_run_is_counted_and_shown(made):
     made.pairs(accuracy=AHEAD)
-    made.train(units.pair("F1", 3)[0], 98.0)
-    made.train(units.pair("F1", 3)[1], diverged=True)
+    made.train(scales.pair("F1", 3)[0], 98.0)
+    made.train(scales.pair("F1", 3)[1], diverged=True)
     text = str(figures.verdict2("F1"))
     assert "Verdict: holds in part.** F1: SB is ahead by 0.27 points" in text
     assert "3 trials of 5, 1 diverged or without a value, the others pending" in text
     assert row(figures.table2("F1"), "F1", "test")[4] == "97.83 ± 0.15 % (1 diverged or without a value)"
-    assert figures.gap(*stored.pairs("F1").values()).diverged == 1
+    assert figures.gap(*arrays.pairs("F1").values()).diverged == 1
 
 
 def test_where_every_run_diverged_nothing_is_pending(made):
     for trial in range(5):
-        for of in units.pair("F1", trial):
+        for of in scales.pair("F1", trial):
             made.train(of, diverged=True)
     text = str(figures.verdict2("F1"))
     assert (
@@ -203,9 +205,9 @@ def test_where_every_run_diverged_nothing_is_pending(made):
 
 
 def test_hits_are_read_as_they_were_stored(made):
-    (of, _), hits = units.pair("F1", 0), np.random.default_rng(0).random(1003) < 0.9  # no multiple of 8
+    (of, _), hits = scales.pair("F1", 0), np.random.default_rng(0).random(1003) < 0.9  # no multiple of 8
     made.train(of, 100 * hits.mean(), hits=hits)
-    assert (stored.hits([of])[0] == hits).all()
+    assert (arrays.hits([of])[0] == hits).all()
 
 
 def test_verdict_3_compares_on_a_log_scale(made):
@@ -250,15 +252,15 @@ def test_verdict_3_is_withheld_when_the_ranking_turns(made):
 def test_verdict_3_is_corrected_for_the_number_of_cells(made):
     """p is about 0.04 in each of the two cells: enough for one comparison, too much for two."""
     made.pairs(sharp=((1.0, 1.5, 1.1), (1.6, 2.05, 2.1)))
-    runs = stored.pairs("F1")
-    found = figures.ratio(*(stored.sharpness(runs[arm], 1e-3) for arm in figures.ARMS))
+    runs = arrays.pairs("F1")
+    found = figures.ratio(*(arrays.sharpness(runs[arm], 1e-3) for arm in figures.ARMS))
     assert found.interval[0] > 1 and 0.025 < found.p < 0.05
     assert "Direction: holds, but not after Holm's correction over the table" in str(figures.verdict3("F1"))
 
 
 def test_table_3_has_both_arms_at_the_others_filter_norms(made):
     made.pairs()
-    pairs = list(zip(*stored.pairs("F1").values()))
+    pairs = list(zip(*arrays.pairs("F1").values()))
     for (small, large), value in zip(pairs[:2], (5.0, 7.0)):
         made.sharp(large, value, match="norms", to=small)
     made.sharp(pairs[0][0], None, match="norms", to=pairs[0][1])  # measured, and there is no such network
@@ -277,7 +279,7 @@ def _path(made, kind, small, large):
     for trial, (a, b) in enumerate(zip(small, large)):
         f = list(np.minimum(a * alpha**2, b * (alpha - 1) ** 2))
         made.store.put(
-            units.path(*units.pair("F1", trial), kind),
+            units.path(*scales.pair("F1", trial), kind),
             {
                 "diverged": False,
                 "alpha": list(alpha),
@@ -312,8 +314,8 @@ def test_f_that_does_not_rise_has_no_ratio(made):
 def test_the_laboratory_is_told_the_right_way_round(made):
     for trial in range(3):
         for batch, accuracy, sharp in ((8, 90.0, 2.0), (1000, 91.0 + trial / 10, 1.0 + trial / 10)):
-            made.train(units.laboratory("mlp", batch, trial), accuracy)
-            made.sharp(units.laboratory("mlp", batch, trial), sharp)
+            made.train(scales.laboratory("mlp", batch, trial), accuracy)
+            made.sharp(scales.laboratory("mlp", batch, trial), sharp)
     text = str(figures.laboratory_verdict("mlp", 8))
     assert (
         "that the small batch tests better does not hold here; that the large batch is sharper does not hold here."
@@ -327,7 +329,7 @@ def test_the_laboratory_is_told_the_right_way_round(made):
 
 def test_growth_has_the_exponent_and_the_epsilon_at_which_f_rises(made):
     made.pairs()
-    of = units.pair("F1", 0)[0]
+    of = scales.pair("F1", 0)[0]
     made.sharp(of, 100.0, f0=0.0, unit=units.grid)  # f rises by 1000 epsilon, so by 0.1 at 1e-4
     assert figures.epsilon_at_rise("F1")["SB"][0] == pytest.approx(1e-4)
     assert np.isnan(figures.epsilon_at_rise("F1", rise=1e6)["SB"][0])
@@ -337,7 +339,7 @@ def test_growth_has_the_exponent_and_the_epsilon_at_which_f_rises(made):
 def test_the_solver_story_says_when_the_literal_metric_flips(made):
     made.pairs()
     for trial in range(2):
-        for of, value in zip(units.pair("F1", trial), (0.9, 0.1)):
+        for of, value in zip(scales.pair("F1", trial), (0.9, 0.1)):
             made.sharp(of, value, solver="literal")
     text = str(figures.solver_verdict())
     assert "turns the ranking round" in text and "LB comes out flatter than SB in 2 of 2" in text
@@ -364,7 +366,7 @@ def test_where_literal_ranks_as_best_does_is_told_by_network(made):
         "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2 trials, `best` in 2."
         in text
     )
-    made.sharp(units.pair("F1", 1)[1], 5.0, solver="literal")
+    made.sharp(scales.pair("F1", 1)[1], 5.0, solver="literal")
     assert "F1, batch 256 and 6,000: `literal` turns the ranking of `best` round in 1 of 2 trials" in str(
         figures.literal_ranking("F1")
     )
@@ -374,8 +376,8 @@ def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
     """It adds 0.1, 0.2, 0.3 points: a mean of 0.2, and Student's t of two degrees of freedom times 0.1 / sqrt(3) about it."""
     made.pairs()
     for trial in range(3):
-        for of, off in zip(units.pair("F1", trial), (0.0, -0.1 * (trial + 1))):
-            document = stored.result(units.train(of))
+        for of, off in zip(scales.pair("F1", trial), (0.0, -0.1 * (trial + 1))):
+            document = arrays.result(units.train(of))
             value = document["final"]["recalibrated"]["test"]["accuracy"]
             final = {
                 mode: {
@@ -397,7 +399,7 @@ def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
 def test_a_goal_in_the_loss_is_one_loss_only_where_f_is(made):
     assert "pending" in str(figures.matched_loss("F1"))
     settings = controls.run_settings("matched_loss", "F1")[0]
-    for of, loss in zip(units.pair("F1", 0, **settings), (0.001, 0.0002)):
+    for of, loss in zip(scales.pair("F1", 0, **settings), (0.001, 0.0002)):
         made.train(of, loss=loss)
     assert (
         "f ended at 0.0010 for SB and 0.0002 for LB: not the same training loss, the highest is 5.0 times the lowest"
@@ -412,7 +414,7 @@ def test_distances_know_the_papers_range_and_the_random_walk(made):
 
 
 def test_stopping_early_is_weighed_against_the_last_epoch(made):
-    small, large = units.pair("F1", 0)
+    small, large = scales.pair("F1", 0)
     made.train(small, test_accuracy=[90.0, 98.5, 98.0])
     made.train(large, test_accuracy=[90.0, 97.0, 97.0])
     text = str(figures.peaks("F1"))
@@ -435,7 +437,7 @@ def test_the_papers_numbers_are_complete():
 def test_a_control_stands_below_the_papers_setting(made):
     made.pairs()
     for trial in range(3):
-        for of, accuracy, value in zip(units.pair("F1", trial), (98.0, 98.0), (2.0, 2.0)):
+        for of, accuracy, value in zip(scales.pair("F1", trial), (98.0, 98.0), (2.0, 2.0)):
             settled = experiments.settled(of)
             made.train(settled, accuracy + (trial if of.batch_size == 256 else 2 - trial) / 10, loss=0.001)
             made.sharp(settled, value + trial)
@@ -450,7 +452,7 @@ def test_a_control_stands_below_the_papers_setting(made):
 def test_what_cannot_be_measured_is_not_pending(made):
     made.pairs()
     for trial in range(2):
-        small, large = units.pair("F1", trial)
+        small, large = scales.pair("F1", trial)
         made.sharp(small, 5.0, match="loss", to=large)
         made.sharp(large, None, match="loss", to=small)  # no temperature does it
     assert row(figures.temperature("F1"), "F1", "at the higher loss")[2:] == [
@@ -460,7 +462,7 @@ def test_what_cannot_be_measured_is_not_pending(made):
         "pending",
         "0 of 5; 2 without a value",
     ]
-    diverged = units.pair("F1", 0, **experiments.OPTIMIZERS["ADAGRAD"])[1]
+    diverged = scales.pair("F1", 0, **experiments.OPTIMIZERS["ADAGRAD"])[1]
     made.train(diverged, diverged=True)
     made.store.put(units.sharpness(diverged), {"diverged": True}, {})
     assert "1 without a value" in row(figures.optimizers("F1"), "F1", "ADAGRAD")[-1]
@@ -469,7 +471,7 @@ def test_what_cannot_be_measured_is_not_pending(made):
 def test_norms_are_exchanged_with_the_other_arm_of_the_same_trial(made):
     made.pairs()
     for trial in range(2):
-        small, large = units.pair("F1", trial)
+        small, large = scales.pair("F1", trial)
         made.sharp(large, 7.0 + trial, match="norms", to=small)
     assert row(figures.norm_matched("F1"), "F1", "LB with SB's norms")[3] == "7.50 ± 0.71 (7.00, 8.00)"
 
@@ -477,7 +479,7 @@ def test_norms_are_exchanged_with_the_other_arm_of_the_same_trial(made):
 @pytest.mark.parametrize("name", ["test_sharpness", "float64", "table4_matrices", "evaluation_batch", "scales"])
 def test_what_a_control_varies_is_read_off_its_units(made, name):
     """Each measured unit of F1 is found by its table, under whatever name."""
-    for i, unit in enumerate(experiments.wanted([name], ["F1"], [0])):
+    for i, unit in enumerate(order.wanted([name], ["F1"], [0])):
         made.store.put(unit, {"diverged": False, "values": [{"epsilon": 1e-3, "value": 1000.5 + i}]}, {})
     text = str(figures.ALL[name]())
     assert i >= 1 and all(f"{1000.5 + k:,.2f}" in text for k in range(i + 1))
@@ -485,7 +487,7 @@ def test_what_a_control_varies_is_read_off_its_units(made, name):
 
 def test_table_4s_matrices_are_averaged_within_a_model(made):
     for seed, value in ((None, 1.0), (1, 10.0), (2, 100.0)):
-        made.sharp(units.pair("F1", 0)[0], value, subspace=100, **({"seed": seed} if seed else {}))
+        made.sharp(scales.pair("F1", 0)[0], value, subspace=100, **({"seed": seed} if seed else {}))
     assert row(figures.ALL["table4_matrices"](), "F1", "mean of the 3 matrices")[2] == "10.00"
 
 
@@ -507,7 +509,7 @@ def test_table_4s_matrices_are_averaged_within_a_model(made):
 def test_what_a_control_trains_is_read_off_its_units(made, name):
     network = "C1" if name in ("text_variant", "no_dropout") else "F1"
     trial = 5 if name == "more_seeds" else 0
-    wanted = [u for u in experiments.wanted([name], [network], [trial]) if u["kind"] == "train"]
+    wanted = [u for u in order.wanted([name], [network], [trial]) if u["kind"] == "train"]
     for i, unit in enumerate(wanted):
         made.train(units.runs_of(unit)[0], 50.125 + i)
     text = str(figures.ALL[name]())
@@ -531,7 +533,7 @@ def test_the_printed_variant_is_held_against_the_papers_accuracy(made):
 
 
 def test_idle_coordinates_are_those_of_the_first_and_last_epoch(made):
-    for of, share in zip(units.pair("F1", 0), ([10.0, 20.0], [30.0, 40.0])):
+    for of, share in zip(scales.pair("F1", 0), ([10.0, 20.0], [30.0, 40.0])):
         made.train(of, adam_idle=share)
     assert row(figures.idle("F1"), "F1", "as in Table 2")[2:] == ["10.00 %", "20.00 %", "30.00 %", "40.00 %"]
 
@@ -540,15 +542,15 @@ def test_the_learning_rate_is_chosen_on_the_validation_split(made):
     rates = (1e-3, *experiments.RATES)
     for arm, best in ((0, 1e-3), (1, 1e-2)):
         for lr in rates:
-            made.train(units.pair("F1", 0, dataset="mnist-val", lr=lr)[arm], 98.0 if lr == best else 97.0)
+            made.train(scales.pair("F1", 0, dataset="mnist-val", lr=lr)[arm], 98.0 if lr == best else 97.0)
             made.train(
-                units.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0
+                scales.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0
             )  # the test set may say another thing
     chosen = row(figures.learning_rate_table("F1"), "F1", "**chosen: SB 0.001, LB 0.01**")
     assert chosen[2:7] == ["96.00", "95.00", "1.00", "98.00", "98.00"]
     left, _ = figures.learning_rates("F1").axes
     assert curves(left)["LB"][1].tolist() == [97.0, 97.0, 97.0, 97.0, 98.0]
-    other = units.train(units.pair("F1", 0, dataset="mnist-val", lr=3e-3)[0])
+    other = units.train(scales.pair("F1", 0, dataset="mnist-val", lr=3e-3)[0])
     made.store.put(other, {"diverged": True}, {})
     assert "chosen: SB 0.001" in str(figures.learning_rate_table("F1"))
     (made.store.folder / "train" / f"{results.content_id(other)}.json").unlink()
@@ -556,10 +558,10 @@ def test_the_learning_rate_is_chosen_on_the_validation_split(made):
 
 
 def test_figure_6_is_read_at_equal_loss(made):
-    small, large = units.pair("F1", 0)
+    small, large = scales.pair("F1", 0)
     for of, sharp in ((small, (10.0, 10.0)), (large, (10.0, 1000.0))):
         for epoch, f0, value in zip((1, 100), (1.0, 1e-4), sharp):
-            made.sharp(units.iterate(of, epoch), value, f0=f0)
+            made.sharp(scales.iterate(of, epoch), value, f0=f0)
     # LB's sharpness grows as f to the power -1/2
     assert row(figures.fig6_read("F1"), "F1", "f 0.01")[2:5] == ["10.00", "100.00", "10.0 times"]
     lines = curves(figures.fig6("F1").axes[0])
@@ -567,7 +569,7 @@ def test_figure_6_is_read_at_equal_loss(made):
 
 
 def test_the_hessians_ends_and_predictions_are_told(made):
-    for of, low in zip(units.pair("F1", 0), (-0.001, -3.0)):
+    for of, low in zip(scales.pair("F1", 0), (-0.001, -3.0)):
         made.store.put(
             units.spectrum(of),
             {
@@ -578,7 +580,7 @@ def test_the_hessians_ends_and_predictions_are_told(made):
                 "bottom_residual": 0.01,
                 "nodes": [low, 0.0, 50.0],
                 "weights": [0.1, 0.8, 0.1],
-                "in_top_space": [{"epsilon": e, "predicted": 100 * e, "measured": 200 * e} for e in units.EPSILONS],
+                "in_top_space": [{"epsilon": e, "predicted": 100 * e, "measured": 200 * e} for e in scales.EPSILONS],
             },
             {},
         )
@@ -592,7 +594,7 @@ def test_the_hessians_ends_and_predictions_are_told(made):
 
 
 def test_the_share_of_steep_directions_is_counted(made):
-    _, large = units.pair("F1", 0)
+    _, large = scales.pair("F1", 0)
     made.store.put(
         units.directions(large),
         {"diverged": False, "length": 1.0, "random": [0.0, 0.1, 6.0, 0.2], "hessian": [100.0, 4.0]},
@@ -618,7 +620,7 @@ def test_figure_2_has_every_trial_and_the_means(made):
 
 
 def test_figure_3_has_loss_on_the_left_and_accuracy_on_the_right(made):
-    for trial, unit in enumerate(units.path(*units.pair("C1", trial), "linear") for trial in range(2)):
+    for trial, unit in enumerate(units.path(*scales.pair("C1", trial), "linear") for trial in range(2)):
         made.store.put(
             unit,
             {
@@ -646,8 +648,8 @@ def test_figure_3_has_loss_on_the_left_and_accuracy_on_the_right(made):
 
 def test_figure_4_has_a_dot_a_trial_and_a_line_of_means(made):
     for trial, accuracy in enumerate((98.0, 97.0)):
-        made.train(units.run("F1", 512, trial), accuracy)
-        made.sharp(units.run("F1", 512, trial), (10.0, 1000.0)[trial])
+        made.train(scales.run("F1", 512, trial), accuracy)
+        made.sharp(scales.run("F1", 512, trial), (10.0, 1000.0)[trial])
     left, right = figures.fig4("F1").axes
     assert left.lines[0].get_ydata().tolist()[:2] == [98.0, 97.0] and curves(left)[
         "test accuracy"
@@ -656,7 +658,7 @@ def test_figure_4_has_a_dot_a_trial_and_a_line_of_means(made):
 
 
 def test_figure_5_has_the_restarts_over_sb_and_the_controls(made):
-    made.train(units.pair("F1", 0)[0], test_accuracy=[95.0, 98.0])
+    made.train(scales.pair("F1", 0)[0], test_accuracy=[95.0, 98.0])
     for k in (10, 20):
         made.train(experiments.warm("F1", 0, k), 97.0 + k / 100)
         made.sharp(experiments.warm("F1", 0, k), float(k), epsilons=(1e-3,))
@@ -674,21 +676,21 @@ def test_figure_5_has_the_restarts_over_sb_and_the_controls(made):
 
 
 def test_the_noise_scale_is_drawn_where_it_was_found(made):
-    large = units.pair("F1", 0)[1]
+    large = scales.pair("F1", 0)[1]
     for k, value in ((1, 100.0), (2, None), (100, 1e4)):
-        made.store.put(units.noise(units.iterate(large, k)), {"diverged": False, "f": 1.0, "value": value}, {})
+        made.store.put(units.noise(scales.iterate(large, k)), {"diverged": False, "f": 1.0, "value": value}, {})
     line = curves(figures.noise_scale("F1").axes[0])["LB"]
     assert line[1][[0, 1, -1]] == pytest.approx([100.0, np.nan, 1e4], nan_ok=True)
 
 
 def test_the_grid_of_epsilon_is_ringed_where_f_rises_by_a_tenth(made):
-    made.sharp(units.pair("F1", 0)[1], 100.0, f0=0.0, unit=units.grid)
+    made.sharp(scales.pair("F1", 0)[1], 100.0, f0=0.0, unit=units.grid)
     ax = figures.epsilon_grid("F1").axes[0]
     assert any(
         line.get_markersize() == 9 and line.get_xdata() == pytest.approx([1e-4]) and line.get_ydata() == [0.1]
         for line in ax.lines
     )
-    assert curves(ax)["LB"][1] == pytest.approx([1000 * e for e in units.GRID])
+    assert curves(ax)["LB"][1] == pytest.approx([1000 * e for e in scales.GRID])
 
 
 def test_sisters_are_pairs_of_one_batch_size(made):
@@ -711,9 +713,9 @@ def test_sisters_are_pairs_of_one_batch_size(made):
 
 
 def test_the_landing_page_tells_where_each_batch_size_ended(made):
-    for b in units.scale().laboratory:
-        made.train(units.laboratory("mlp", b, 0), loss=0.004 if b < 1000 else 0.005)
-        made.train(units.laboratory("mlp-bn", b, 0), loss=0.001 if b < 1000 else 0.005)
+    for b in scales.scale().laboratory:
+        made.train(scales.laboratory("mlp", b, 0), loss=0.004 if b < 1000 else 0.005)
+        made.train(scales.laboratory("mlp-bn", b, 0), loss=0.001 if b < 1000 else 0.005)
     text = str(figures.where_ended())
     assert "Without batch norm, f ended at 0.0040 (batch 8) to 0.0050 (batch 1,000): the same training loss" in text
     assert (
@@ -724,8 +726,8 @@ def test_the_landing_page_tells_where_each_batch_size_ended(made):
 
 def test_what_the_landing_page_says_of_the_small_network_is_stored():
     """ "This small network does worse on new data with the large batch", as the slider's first picture is without batch norm."""
-    sizes = units.scale().laboratory
-    small, large = ([units.laboratory("mlp", b, t) for t in units.scale().trials] for b in (sizes[0], sizes[-1]))
+    sizes = scales.scale().laboratory
+    small, large = ([scales.laboratory("mlp", b, t) for t in scales.scale().trials] for b in (sizes[0], sizes[-1]))
     assert (
         figures.gap(small, large).side(0) == 1
         and figures.landing().meta["arms"][0] == "without batch norm"
@@ -771,8 +773,8 @@ def test_packaged_documents_say_where_they_come_from(tmp_path):
 
 @pytest.mark.parametrize("arm, name", [(0, "F1-SB"), (1, "F1-LB")])
 def test_packaged_minimizers_are_those_of_the_stored_runs(arm, name):
-    minimizer, run = lbgap.minimizer(name), units.pair("F1", 0)[arm]
-    document = stored.result(units.train(run))
+    minimizer, run = lbgap.minimizer(name), scales.pair("F1", 0)[arm]
+    document = arrays.result(units.train(run))
     if document is None:
         pytest.skip(f"the history of {name} is pending")
     held = {k: v for k, v in minimizer.history.items() if k in document["history"]}
@@ -791,7 +793,7 @@ def test_packaged_paths_end_at_the_stored_losses():
             continue
         result = document["result"]
         for run, alpha in zip(document["spec"]["runs"], (0.0, 1.0)):
-            if end := stored.result(units.train(lbgap.Run(**run))):
+            if end := arrays.result(units.train(lbgap.Run(**run))):
                 i = result["alpha"].index(alpha)
                 for split in ("train", "test"):
                     assert result[f"{split}_loss"][i] == end["final"]["batch"][split]["loss"], document["id"]

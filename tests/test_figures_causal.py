@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, treatments, units
+from lbgap import figures
+from lbgap.campaign import treatments, units
 from lbgap.figures import causal
 from lbgap.figures.statistics import Compared
 

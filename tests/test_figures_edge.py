@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, units
+from lbgap import figures
+from lbgap.campaign import scales, units
 from lbgap.figures import edge as module
 
 LEVEL = 38_000  # 38 / eta
@@ -11,10 +12,10 @@ LEVEL = 38_000  # 38 / eta
 
 def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None):
     """The preconditioned eigenvalue at the measured iterates, in units of the edge; epochs: after which the run ended."""
-    of = units.pair(network, trial)[arm == "LB"]
-    for k, share in zip(units.scale().iterates, shares):
+    of = scales.pair(network, trial)[arm == "LB"]
+    for k, share in zip(scales.scale().iterates, shares):
         store.put(
-            units.edge(units.iterate(of, k)),
+            units.edge(scales.iterate(of, k)),
             {
                 "diverged": False,
                 "f": 0.1,
@@ -30,13 +31,13 @@ def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None)
 
 
 def test_the_levels():
-    found = module.levels(units.pair("F1", 0)[0])
+    found = module.levels(scales.pair("F1", 0)[0])
     assert found["plain"] == pytest.approx(2000) and found["preconditioned"] == pytest.approx(LEVEL)
 
 
 def test_after_its_end_a_run_is_measured_once(store):
     fill(store, "SB", [0.1] * 8, epochs=10)
-    found = module.along(units.pair("F1-5k", 0)[0])
+    found = module.along(scales.pair("F1-5k", 0)[0])
     assert list(found["epoch"]) == [1, 2, 4, 8, 10] and found["plain"] == pytest.approx(5 * [100.0])
     assert found["off"] == pytest.approx(5 * [0.05])
 
@@ -45,7 +46,7 @@ def test_the_first_steps_are_corrected_for_adams_bias(store):
     """LB takes 10 batches of 400 an epoch, mlp's one of 1,000: after it Adam has divided its mean gradient by 1 - 0.9."""
     for network, factor in (("F1-5k", 1 - 0.9**10), ("mlp", 1 - 0.9)):
         fill(store, "LB", [0.5], network=network)
-        assert module.along(units.pair(network, 0)[1])["preconditioned"] == pytest.approx([0.5 * LEVEL / factor])
+        assert module.along(scales.pair(network, 0)[1])["preconditioned"] == pytest.approx([0.5 * LEVEL / factor])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lbgap import figures, treatments, units
+from lbgap import figures
+from lbgap.campaign import treatments, units
 from lbgap.figures import noisy_labels
 
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])

@@ -7,8 +7,10 @@ import pytest
 from scipy import stats
 from test_figures import curves, made, row, words  # noqa: F401
 
-from lbgap import figures, stored, treatments, units
+from lbgap import figures
+from lbgap.campaign import scales, treatments, units
 from lbgap.remedies import SAM, GradientPenalty
+from lbgap.results import arrays
 
 BASE = {"SB": ([90.0, 90.2, 90.4], (1.0, 2.0, 4.0)), "LB": ([88.0, 88.2, 88.4], (10.0, 20.0, 40.0))}
 
@@ -22,7 +24,7 @@ def put(made, runs, accuracies, sharp=(), **history):  # noqa: F811
 
 def plain(made, network="mlp"):  # noqa: F811
     for arm, (accuracies, sharp) in BASE.items():
-        put(made, stored.pairs(network)[arm], accuracies, sharp)
+        put(made, arrays.pairs(network)[arm], accuracies, sharp)
 
 
 def remedy(made, name, accuracies, sharp=(), arm="LB", network="mlp", **history):  # noqa: F811
@@ -33,13 +35,13 @@ def remedy(made, name, accuracies, sharp=(), arm="LB", network="mlp", **history)
 
 
 def test_updates_are_counted_where_they_are_stored_and_worked_out_elsewhere(made):  # noqa: F811
-    small, large = units.pair("F1", 0)
+    small, large = scales.pair("F1", 0)
     tried = treatments.TREATMENTS["conservative"].run("mlp", 0)
     switched = treatments.TREATMENTS["switch"].run("mlp", 0)
-    for of in (small, large, units.pair("mlp", 0)[0], switched):
+    for of in (small, large, scales.pair("mlp", 0)[0], switched):
         made.train(of)  # two epochs
     made.train(tried, updates=[3, 3, 5])
-    found = stored.updates([small, large, units.pair("mlp", 0)[0], tried, switched, units.pair("C1", 0)[0]])
+    found = arrays.updates([small, large, scales.pair("mlp", 0)[0], tried, switched, scales.pair("C1", 0)[0]])
     # 60,000 / 256 = 234.4; 60,000 / 6,000 = 10; 1,000 / 32 = 31.25; six epochs at 32 and then two at 1,000
     np.testing.assert_array_equal(found, [2 * 235, 2 * 10, 2 * 32, 11, 6 * 32 + 2, np.nan])
 
@@ -205,7 +207,7 @@ def test_a_remedys_paths_are_those_of_its_own_ends(made):  # noqa: F811
 
 
 def test_the_best_number_is_that_of_the_validation_split_once_all_are_measured(made):  # noqa: F811
-    for trial in stored.trials("tuning"):
+    for trial in arrays.trials("tuning"):
         for (name, arm, value), of in treatments.candidates("mlp", trial).items():
             assert of.dataset == "mnist-1k-val"
             if arm == "SB" or name == "penalty":
@@ -327,10 +329,10 @@ def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
     ],
 )
 def test_whether_a_bench_has_a_gap(made, accuracy, said):  # noqa: F811
-    put(made, stored.pairs("mlp")["SB"], BASE["SB"][0])
-    put(made, stored.pairs("mlp")["LB"], accuracy)
+    put(made, arrays.pairs("mlp")["SB"], BASE["SB"][0])
+    put(made, arrays.pairs("mlp")["LB"], accuracy)
     assert said in str(figures.bench_gaps("mlp")) and "no pair" in str(figures.bench_gaps("F1-5k"))
-    for of in stored.pairs("F1-5k").values():
+    for of in arrays.pairs("F1-5k").values():
         put(made, of, [95.0, 95.1])
     assert "Batch 32 against 400, which is 10 % of the training set" in str(figures.bench_gaps("F1-5k"))
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from test_figures import AHEAD, made, row  # noqa: F401
 
-from lbgap import data, experiments, figures, speech, stored, units
+from lbgap import data, figures, speech
+from lbgap.campaign import experiments, scales
 from lbgap.figures import speech as module
+from lbgap.results import arrays
 
 
 def test_f2_stands_beside_the_papers_numbers_and_says_that_these_are_of_timit(made):
@@ -59,7 +61,7 @@ def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
     made.pairs("F2-lj", accuracy=([30.0, 31.0, 99.0], [32.0, 32.0, 1.0]))
     assert "pending" in str(figures.settled_verdict("F2-lj"))
     for trial in (0, 1):
-        for of, value in zip(units.pair("F2-lj", trial), (33.0 + trial, 32.0)):
+        for of, value in zip(scales.pair("F2-lj", trial), (33.0 + trial, 32.0)):
             made.train(experiments.settled(of), value, loss=0.002)
     text = str(figures.settled_verdict("F2-lj"))
     assert (
@@ -71,7 +73,7 @@ def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
 
 def test_speech_is_compared_over_seeds_since_frames_are_not_independent(made):
     made.pairs("F2-lj")
-    assert figures.gap(*stored.pairs("F2-lj").values()).how == "paired by seed"
+    assert figures.gap(*arrays.pairs("F2-lj").values()).how == "paired by seed"
 
 
 def test_the_corpora_are_told_by_their_sizes():

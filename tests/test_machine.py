@@ -10,7 +10,8 @@ import torch
 from conftest import ROOT
 
 import lbgap
-from lbgap import machine, units
+from lbgap import machine
+from lbgap.campaign import units
 
 
 def fresh(code: str, **environment) -> str:
@@ -100,7 +101,7 @@ def test_memory_that_is_kept_is_not_faulted_in_again():
 
 
 def test_a_document_says_on_how_many_threads_it_was_computed(monkeypatch, tmp_path):
-    from lbgap import measurements
+    from lbgap.campaign import measurements
 
     monkeypatch.setattr(machine, "threads", lambda n: 1 if n < machine.SMALL else 7)
     unit = units.train(lbgap.Run("mlp", "tiny-mnist", 64, epochs=1))

@@ -4,10 +4,10 @@ import json
 import os
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement

@@ -117,7 +117,7 @@ def test_the_table_names_every_remedy_and_a_layer_is_taken_once():
         both = set(remedies.layers(a)) & set(remedies.layers(b))
         if both:
             with pytest.raises(
-                ValueError, match=f"both stand in for the step's {min(both, key=remedies.step.LAYERS.index)}"
+                ValueError, match=f"both stand in for the step's {min(both, key=remedies.remedy.LAYERS.index)}"
             ):
                 remedies.make([a, b])
         else:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from conftest import ROOT
 
 import lbgap
-from lbgap import data, measurements, networks, remedies, training, units
+from lbgap import data, networks, remedies, training
+from lbgap.campaign import measurements, scales
 from lbgap.objective import Objective, flat
 from lbgap.training import Minimizer, OutOfTime, Run, measure, train
 
@@ -496,18 +497,18 @@ def test_stop_f_asks_for_so_many_epochs_below_in_a_row(monkeypatch, epochs, stop
 
 
 def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "DEAR", 30)
+    monkeypatch.setattr("lbgap.run.DEAR", 30)
     run = dataclasses.replace(MLP, epochs=13)
     looked = go(run, checkpoint=tmp_path / f"{run.id}.pt", keep=(3,))
     assert (
         looked.history["epoch"] == [1, 2, 3, 4, 5, 10, 13] and looked.epochs == 13
     )  # 3: an iterate is left there, whole
     assert measurements.looked_at(looked, 60)["epoch"] == [1, 2, 4, 5, 10, 13]
-    monkeypatch.setattr(training, "DEAR", 1000)
+    monkeypatch.setattr("lbgap.run.DEAR", 1000)
     always = go(run)
     assert torch.equal(always.x, looked.x)
     assert looked.history["train_loss"] == [always.history["train_loss"][k - 1] for k in looked.history["epoch"]]
-    monkeypatch.setattr(training, "DEAR", 30)
+    monkeypatch.setattr("lbgap.run.DEAR", 30)
     stops = dict(patience=3), dict(stop_f=1e-9), dict(stop_loss=1e-9)
     assert all(go(dataclasses.replace(run, **rule)).history["epoch"] == list(range(1, 14)) for rule in stops)
     with pytest.raises(Stopped):
@@ -518,7 +519,7 @@ def test_a_dear_run_looks_where_it_is_at_1_2_4_every_fifth_and_the_last(monkeypa
 
 
 def test_the_updates_of_every_epoch_are_kept_where_f_is_not_measured(monkeypatch):
-    monkeypatch.setattr(training, "DEAR", 30)
+    monkeypatch.setattr("lbgap.run.DEAR", 30)
     m = go(dataclasses.replace(MLP, epochs=7, remedies=[remedies.Growth(2.0, 3, 60)]))
     assert m.history["epoch"] == [1, 2, 4, 5, 7] and len(m.history["updates"]) == len(m.history["batch_size"]) == 7
     assert measurements.looked_at(m, 60)["updates"] == m.history["updates"]
@@ -534,9 +535,9 @@ def test_a_bit_of_x_changes_a_minimisers_checksum():
 
 
 def test_the_packaged_pair_is_found_by_its_runs_and_no_other():
-    pair = units.pair("F1", 0)
+    pair = scales.pair("F1", 0)
     assert [training.packaged(of).checksum for of in pair] == [lbgap.minimizer(n).checksum for n in ("F1-SB", "F1-LB")]
-    assert training.packaged(pair[0]).epochs == 100 and training.packaged(units.pair("F1", 1)[0]) is None
+    assert training.packaged(pair[0]).epochs == 100 and training.packaged(scales.pair("F1", 1)[0]) is None
 
 
 def test_epochs_cap_what_patience_allows(monkeypatch):

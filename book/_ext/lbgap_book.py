@@ -72,7 +72,7 @@ OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
 def fingerprint(root: Path) -> str:
     """A hash of everything that can change a notebook's output, except the notebook's own code."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + os.environ.get("LBGAP_SCALE", "").encode())
-    users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")  # as in lbgap.results
+    users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")  # as in lbgap/results/store.py
     for folder in (root / "lbgap", users_results):
         for path in sorted(folder.rglob("*")):
             if path.suffix in OUTPUTS_DEPEND_ON and path.is_file():

@@ -254,7 +254,8 @@ def remedy(answer):
 
 def race(remedied, folder) -> None:
     """Train the five seeds of a remedy, and leave a record's documents in a folder. Raises Wrong where it breaks the rules."""
-    from .. import campaign, results, units
+    from .. import campaign, results
+    from ..campaign import units
 
     verify_remedy(remedied)
     wanted = [units.train(remedied(seed)) for seed in SEEDS]
@@ -266,7 +267,8 @@ def judged(folder):
 
     Raises Wrong where a byte was changed, a seed is missing, the five are not one remedy, or they took too long.
     """
-    from .. import claims, results, stored
+    from .. import claims, results
+    from ..results import arrays
 
     store = results.Store(folder, packaged=None)
     if damaged := store.verify():
@@ -286,7 +288,7 @@ def judged(folder):
     ours = {
         Run(**d["spec"]["run"]).init_seed: d["result"]["final"]["recalibrated"]["test"]["accuracy"] for d in documents
     }
-    theirs = stored.final([plain(seed) for seed in SEEDS])
+    theirs = arrays.final([plain(seed) for seed in SEEDS])
     return claims.contrast([ours[seed] for seed in SEEDS], theirs)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import traitlets
 
-from lbgap import scaling
+from lbgap import performance_model
 from lbgap.explorers.explorer import Explorer, axis, human, source
 
 RATIOS = tuple(float(f"{m}e{k}") for k in (-2, -1, 0) for m in (1, 1.5, 2, 3, 5, 7)) + (10.0,)  # I_LB / I_SB
@@ -38,9 +38,13 @@ class ScalingExplorer(Explorer):
         # SB takes one iteration, of as many examples as the ratio says, and LB i iterations of one example
         arrays = {
             "times": [
-                [[scaling.time(k, 1) / scaling.time(1, ratio, efficiency=of) for k in i] for ratio in b] for of in f
+                [
+                    [performance_model.time(k, 1) / performance_model.time(1, ratio, efficiency=of) for k in i]
+                    for ratio in b
+                ]
+                for of in f
             ],
-            "even": [[scaling.break_even(of, ratio) for ratio in b] for of in f],
+            "even": [[performance_model.break_even(of, ratio) for ratio in b] for of in f],
         }
         near = [int(abs(values - at).argmin()) for values, at in zip((f, b, i), start, strict=True)]
         even = arrays["even"][near[0]][near[1]]

@@ -6,10 +6,10 @@ or a matplotlib figure of what the store holds, and says what is pending.
 
 import functools
 
-from .. import stored
-from ..experiments import EXPERIMENTS
-from ..treatments import TREATMENTS
-from ..units import PAPER
+from ..campaign.experiments import EXPERIMENTS
+from ..campaign.scales import PAPER
+from ..campaign.treatments import TREATMENTS
+from ..results import arrays
 from .causal import causal_checks, causal_grid, causal_table, causal_verdict
 from .controls import (
     adam_epsilon,
@@ -93,8 +93,8 @@ from .remedies import (
     verdict7,
     verdict7_paper,
 )
-from .scaling import fills, pays, throughput
 from .same_function import adaptive, norms_verdict, retrained, twins, twins_verdict
+from .scaling import fills, pays, throughput
 from .speech import corpora, human_verdict, listen, utterance
 from .statistics import difference, gap, holm, meet, ratio, welch
 from .tables import (
@@ -207,7 +207,7 @@ ALL = {
     "norm_matched_paths": norm_matched_paths,
     "text_variant_paths": lambda: fig3(EXPERIMENTS["text_variant"].networks, variant="text"),
     "no_dropout_paths": lambda: fig3(
-        EXPERIMENTS["no_dropout"].networks, trials=stored.trials("no_dropout"), dropout=False
+        EXPERIMENTS["no_dropout"].networks, trials=arrays.trials("no_dropout"), dropout=False
     ),
     "twins_verdict": twins_verdict,
     "adaptive": adaptive,

@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from .. import stored, treatments, units
-from ..treatments import NOISE, SHAPE
+from ..campaign import treatments, units
+from ..campaign.treatments import NOISE, SHAPE
+from ..results import arrays
 from .controls import EPSILON, LOSS, networks_of, times
 from .plots import _axes, _legend, _mark
 from .statistics import Compared, gap, holm, ratio
@@ -23,7 +24,7 @@ FLOOR = 0.5  # points: the margin is half of SB's lead over LB, or this where no
 def cells(network: str) -> dict[tuple[str, str], list]:
     """{(noise, shape): the runs of all trials}, none while the network is waiting."""
     found = {}
-    for trial in () if stored.waiting(network) else stored.trials("causal_grid"):
+    for trial in () if arrays.waiting(network) else arrays.trials("causal_grid"):
         for cell, of in treatments.cells(network, trial).items():
             found.setdefault(cell, []).append(of)
     return found
@@ -31,17 +32,17 @@ def cells(network: str) -> dict[tuple[str, str], list]:
 
 def sharpness(runs) -> np.ndarray:
     """Metric 2.1 (R,)."""
-    return stored.sharpness(runs, EPSILON)
+    return arrays.sharpness(runs, EPSILON)
 
 
 def complete(runs) -> bool:
     """Whether every run is trained and measured, or diverged: before that nothing is judged."""
-    return all(stored.document(unit) for of in runs for unit in (units.train(of), units.sharpness(of, (EPSILON,))))
+    return all(arrays.document(unit) for of in runs for unit in (units.train(of), units.sharpness(of, (EPSILON,))))
 
 
 def arrived(runs) -> bool:
     """Whether every run's f came below its goal, rather than the run to its last epoch, and none diverged."""
-    found = stored.each(units.train, runs)
+    found = arrays.each(units.train, runs)
     return all(
         r is not None and max(r["history"]["train_loss"][-of.stop_epochs :]) < of.stop_f for of, r in zip(runs, found)
     )
@@ -62,7 +63,7 @@ def causal_table(networks=None) -> Text:
     for network in chosen:
         grid = cells(network)
         for (noise, shape), runs in grid.items():
-            accuracy, sharp, base = stored.final(runs), sharpness(runs), grid[SB]
+            accuracy, sharp, base = arrays.final(runs), sharpness(runs), grid[SB]
             ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
             line = [network, f"{noise}, {shape}", spread(accuracy), spread(sharp)]
             line += [
@@ -77,7 +78,7 @@ def causal_table(networks=None) -> Text:
                 if (noise, shape) != SB
                 else "1",
             ]
-            line += [spread(stored.final(runs, "train", "batch", "loss"), 4), spread(stored.updates(runs), 0)]
+            line += [spread(arrays.final(runs, "train", "batch", "loss"), 4), spread(arrays.updates(runs), 0)]
             lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
     said = "".join(
         f"\n\n{network}, {len(there)} cells that came to the loss: {ended(there)}."
@@ -108,7 +109,7 @@ def causal_grid(networks=None):
     for ax, network in zip(axes, chosen):
         wanted = []
         for (noise, shape), runs in cells(network).items():
-            x, y = sharpness(runs), stored.final(runs)
+            x, y = sharpness(runs), arrays.final(runs)
             wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
             there = ~np.isnan(x * y) & (x > 0)
             if there.any():
@@ -282,7 +283,7 @@ def causal_verdict(networks=None) -> Text:
     chosen = networks_of("causal_grid", networks)
     lines = []
     for network in chosen:
-        found = {} if stored.waiting(network) else answers(network)
+        found = {} if arrays.waiting(network) else answers(network)
         lines += [
             [network, question, f"**{word}**" if word != PENDING else word, evidence if word != PENDING else PENDING]
             for question, (word, evidence) in found.items()

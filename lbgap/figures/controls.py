@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
-from .. import experiments, paper, stored, treatments, units
-from ..experiments import EXPERIMENTS
+from .. import paper
+from ..campaign import experiments, scales, treatments, units
+from ..campaign.experiments import EXPERIMENTS
+from ..results import arrays
 from .statistics import Compared, gap, holm, ratio
 from .tables import crossing
 from .words import (
@@ -51,9 +53,9 @@ def row(network: str, setting: str, runs: dict, match=None, what="value", **sett
     for arm in ARMS:
         matched = match and arm in match
         own, to = ({"match": match[arm]}, runs[OTHER[arm]]) if matched else (settings, None)
-        sharp[arm] = stored.sharpness(runs[arm], EPSILON, what, to, **own)
+        sharp[arm] = arrays.sharpness(runs[arm], EPSILON, what, to, **own)
         for i in np.flatnonzero(np.isnan(sharp[arm])):
-            lost += stored.document(units.sharpness(runs[arm][i], **own, **({"to": to[i]} if to else {}))) is not None
+            lost += arrays.document(units.sharpness(runs[arm][i], **own, **({"to": to[i]} if to else {}))) is not None
     return Row(network, setting, runs, sharp, lost)
 
 
@@ -72,7 +74,7 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     for r, found, p in zip(rows, ratios, adjusted):
         line, measured = [r.network, r.setting], list(r.sharp.values())
         if accuracy:
-            lead, finals = gap(r.runs["SB"], r.runs["LB"]), [stored.final(r.runs[arm]) for arm in ARMS]
+            lead, finals = gap(r.runs["SB"], r.runs["LB"]), [arrays.final(r.runs[arm]) for arm in ARMS]
             measured += finals
             line += [
                 *map(dots, finals),
@@ -127,10 +129,10 @@ def times(found: Compared) -> str:
 
 def run_settings(name: str, network: str) -> list[dict]:
     """How the runs that an experiment trains differ from the paper's, one dict a setting, in its order."""
-    if stored.waiting(network):
+    if arrays.waiting(network):
         return []
     usual, found = ("batch_size", "init_seed", "order_seed"), []
-    plain = units.pair(network, 0)[0].spec
+    plain = scales.pair(network, 0)[0].spec
     for unit in EXPERIMENTS[name].units(network, 0):
         if unit["kind"] == "train" and "start" not in unit["run"]:
             settings = {k: v for k, v in unit["run"].items() if k not in usual and plain.get(k) != v}
@@ -141,7 +143,7 @@ def run_settings(name: str, network: str) -> list[dict]:
 def sharpness_settings(name: str, network: str) -> list[dict]:
     """The settings of the sharpness that an experiment measures, one dict a setting, in its order."""
     found = []
-    for unit in () if stored.waiting(network) else EXPERIMENTS[name].units(network, 0):
+    for unit in () if arrays.waiting(network) else EXPERIMENTS[name].units(network, 0):
         if unit["kind"] == "sharpness":
             settings = {
                 k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match", "revision")
@@ -152,7 +154,7 @@ def sharpness_settings(name: str, network: str) -> list[dict]:
 
 def in_words(settings: dict) -> str:
     """Settings as "name value, name value", without those of the scale itself."""
-    own = units.scale().settings.get("sharpness", {})
+    own = scales.scale().settings.get("sharpness", {})
     return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if own.get(k) != v) or "as it is"
 
 
@@ -165,10 +167,10 @@ def _trained(name, networks, extra=None, labels=None) -> Text:
     """The paper's runs, all trials, and those of an experiment that trains both arms with other settings."""
     rows = []
     for network in networks_of(name, networks):
-        rows.append(row(network, "as in Table 2", stored.pairs(network)))
+        rows.append(row(network, "as in Table 2", arrays.pairs(network)))
         for settings in run_settings(name, network):
             rows.append(
-                row(network, (labels or in_words)(settings), stored.pairs(network, stored.trials(name), **settings))
+                row(network, (labels or in_words)(settings), arrays.pairs(network, arrays.trials(name), **settings))
             )
     return compare(rows, extra=extra)
 
@@ -177,14 +179,14 @@ def _measured(name, networks, words, **base) -> Text:
     """The paper's minimisers, measured with `base` and with the settings of an experiment."""
     rows = []
     for network in networks_of(name, networks):
-        rows.append(row(network, words, stored.pairs(network), **base))
+        rows.append(row(network, words, arrays.pairs(network), **base))
         for settings in sharpness_settings(name, network):
-            rows.append(row(network, in_words(settings), stored.pairs(network, stored.trials(name)), **settings))
+            rows.append(row(network, in_words(settings), arrays.pairs(network, arrays.trials(name)), **settings))
     return compare(rows, accuracy=False)
 
 
 def _each(name, network, make) -> list:
-    return [] if stored.waiting(network) else [make(network, trial) for trial in stored.trials(name)]
+    return [] if arrays.waiting(network) else [make(network, trial) for trial in arrays.trials(name)]
 
 
 def _named(table):
@@ -193,8 +195,8 @@ def _named(table):
     )
 
 
-EPOCHS = {"epochs": stored.epochs}
-LOSS = {"training loss": lambda runs: stored.final(runs, "train", "batch", "loss")}
+EPOCHS = {"epochs": arrays.epochs}
+LOSS = {"training loss": lambda runs: arrays.final(runs, "train", "batch", "loss")}
 
 
 # -- training otherwise -------------------------------------------------------------------------------------------------
@@ -217,8 +219,8 @@ def text_variant(networks=None) -> Text:
     def nearer(network):
         cell, off = paper.cell("table2", network)["test"], {}
         for words, settings in (("the code's", {}), ("the text's", run_settings("text_variant", network)[0])):
-            runs = stored.pairs(network, **settings)
-            found = {arm: known(stored.final(runs[arm])) for arm in ARMS}
+            runs = arrays.pairs(network, **settings)
+            found = {arm: known(arrays.final(runs[arm])) for arm in ARMS}
             if not all(map(len, found.values())):
                 return None
             off[words] = sum(abs(found[arm].mean() - cell[arm][0]) for arm in ARMS) / 2
@@ -245,7 +247,7 @@ def matched_loss(networks=None) -> Text:
         for settings in run_settings("matched_loss", network):
             f = {
                 arm: LOSS["training loss"](of)
-                for arm, of in stored.pairs(network, stored.trials("matched_loss"), **settings).items()
+                for arm, of in arrays.pairs(network, arrays.trials("matched_loss"), **settings).items()
             }
             said += [f"{network}, {in_words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
         return " ".join(said) or None
@@ -264,9 +266,9 @@ def more_seeds(networks=None) -> Text:
     """The scale's own trials, and twice as many."""
     return compare(
         [
-            row(network, words, stored.pairs(network, which))
+            row(network, words, arrays.pairs(network, which))
             for network in networks_of("more_seeds", networks)
-            for words, which in (("as in Table 2", None), ("with further seeds", stored.trials("more_seeds")))
+            for words, which in (("as in Table 2", None), ("with further seeds", arrays.trials("more_seeds")))
         ]
     )
 
@@ -275,7 +277,7 @@ def settled(networks=None) -> Text:
     """Both after epochs more in which the rate falls to 0."""
     rows = []
     for network in networks_of("settled", networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         rows += [
             row(network, "as in Table 2", runs),
             row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}),
@@ -287,17 +289,17 @@ def settled_verdict(networks="F1") -> Text:
     """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it is at."""
 
     def sentence(network):
-        runs, told = stored.pairs(network), []
+        runs, told = arrays.pairs(network), []
         after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
         there = [
-            i for i, both in enumerate(zip(*(stored.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()
+            i for i, both in enumerate(zip(*(arrays.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()
         ]
         if not there:
             return None
         for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
             of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
             lead = gap(*of.values())
-            loss = " against ".join(spread(stored.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
+            loss = " against ".join(spread(arrays.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
             told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
         return f"{network}, {len(there)} trial{'' if len(there) == 1 else 's'}: {'; '.join(told)}."
 
@@ -307,9 +309,9 @@ def settled_verdict(networks="F1") -> Text:
 def _other_large(name, networks, makers, extra=None) -> Text:
     rows = []
     for network in networks_of(name, networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         rows.append(row(network, "as in Table 2", runs))
-        small = stored.pairs(network, stored.trials(name))["SB"]
+        small = arrays.pairs(network, arrays.trials(name))["SB"]
         rows += [row(network, words, {"SB": small, "LB": _each(name, network, make)}) for words, make in makers.items()]
     return compare(rows, extra=extra)
 
@@ -355,8 +357,8 @@ def idle(networks=None) -> Text:
         for words, settings in [("as in Table 2", {})] + [
             (in_words(s), s) for s in run_settings("adam_epsilon", network)
         ]:
-            runs = stored.pairs(network, stored.trials("adam_epsilon") if settings else None, **settings)
-            found = {arm: stored.history(runs[arm], "adam_idle") for arm in ARMS}
+            runs = arrays.pairs(network, arrays.trials("adam_epsilon") if settings else None, **settings)
+            found = {arm: arrays.history(runs[arm], "adam_idle") for arm in ARMS}
             rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
     return table(
         ["network", "idle coordinates", "SB, first epoch", "SB, last", "LB, first epoch", "LB, last"], collapsed(rows)
@@ -374,14 +376,14 @@ def learning_rate_table(networks=None) -> Text:
             rows.append(row(network, f"**chosen: SB {chosen['SB']:g}, LB {chosen['LB']:g}**", best))
         else:
             said.append(f"{network}: no choice yet, validation runs are pending.")
-    table = compare(rows, extra={"validation accuracy": lambda runs: stored.final(on_validation(runs))})
+    table = compare(rows, extra={"validation accuracy": lambda runs: arrays.final(on_validation(runs))})
     return Text("\n\n".join([str(table), *said]))
 
 
 def rate_runs(network: str) -> dict[float, dict]:
     """The runs of either arm by learning rate, ascending, the paper's own among them."""
     rates = sorted({1e-3, *experiments.RATES})
-    return {lr: stored.pairs(network, stored.trials("learning_rates"), lr=lr) for lr in rates}
+    return {lr: arrays.pairs(network, arrays.trials("learning_rates"), lr=lr) for lr in rates}
 
 
 def on_validation(runs) -> list:
@@ -397,8 +399,8 @@ def chosen_rates(network: str) -> dict[str, float] | None:
 
 def best(found: dict[float, list]) -> float | None:
     """The number, {number: runs}, whose runs end most accurate, None until all are measured; a run that diverged counts as 0."""
-    accuracy = {value: stored.final(runs) for value, runs in found.items()}
-    if any(len(known(accuracy[value])) + stored.diverged(runs) < max(1, len(runs)) for value, runs in found.items()):
+    accuracy = {value: arrays.final(runs) for value, runs in found.items()}
+    if any(len(known(accuracy[value])) + arrays.diverged(runs) < max(1, len(runs)) for value, runs in found.items()):
         return None
     return max(accuracy, key=lambda value: np.nan_to_num(accuracy[value], nan=0.0).mean())
 
@@ -410,7 +412,7 @@ def norm_matched(networks=None) -> Text:
     """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only smaller?"""
     rows = []
     for network in networks_of("norm_matched", networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         rows += [
             row(network, "as they are", runs),
             row(network, "LB with SB's norms", runs, {"LB": "norms"}),
@@ -423,7 +425,7 @@ def temperature(networks=None) -> Text:
     """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal then."""
     rows = []
     for network in networks_of("temperature", networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         rows += [
             row(network, "as they are", runs),
             row(network, "at the higher loss", runs, dict.fromkeys(ARMS, "loss")),
@@ -436,13 +438,13 @@ def test_sharpness(networks=None) -> Text:
     return _measured("test_sharpness", networks, "as in Table 3")
 
 
-def literal_ranking(networks=(*units.SPOKEN, *units.LABS)) -> Text:
+def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
     """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest batch."""
 
     def sentence(network):
-        runs = [] if stored.waiting(network) else [experiments.ends(network, trial) for trial in units.scale().trials]
+        runs = [] if arrays.waiting(network) else [experiments.ends(network, trial) for trial in scales.scale().trials]
         found = {
-            solver: np.array([stored.sharpness(pair, EPSILON, **settings) for pair in runs]).reshape(-1, 2)
+            solver: np.array([arrays.sharpness(pair, EPSILON, **settings) for pair in runs]).reshape(-1, 2)
             for solver, settings in (("best", {}), ("literal", {"solver": "literal"}))
         }
         there = ~np.isnan(found["best"] + found["literal"]).any(1)
@@ -466,16 +468,16 @@ def literal_ranking(networks=(*units.SPOKEN, *units.LABS)) -> Text:
     return by_network(networks, sentence)
 
 
-def evaluator(networks=units.PAPER) -> Text:
+def evaluator(networks=scales.PAPER) -> Text:
     """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained pairs.
 
     The interval is of the mean over pairs by Student's t, since both numbers come from one pair of networks.
     """
 
     def sentence(network):
-        runs, told = stored.pairs(network), []
+        runs, told = arrays.pairs(network), []
         by = {
-            mode: stored.final(runs["SB"], "test", mode) - stored.final(runs["LB"], "test", mode)
+            mode: arrays.final(runs["SB"], "test", mode) - arrays.final(runs["LB"], "test", mode)
             for mode in ("recalibrated", "batch", "frozen")
         }
         for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
@@ -501,7 +503,7 @@ def solvers(networks="F1") -> Text:
     for network in names(networks):
         for settings in [{}, {"solver": "literal"}, *sharpness_settings("scales", network)]:
             words = f"`{settings.get('solver', 'best')}`" + (f", scale {settings.get('scale', 1)}" if settings else "")
-            rows.append(row(network, words, stored.pairs(network), **settings))
+            rows.append(row(network, words, arrays.pairs(network), **settings))
     return compare(rows, accuracy=False)
 
 
@@ -509,7 +511,7 @@ def matrices(networks=None) -> Text:
     """Table 4 with three matrices a model, and a model's geometric mean over them."""
     rows = []
     for network in networks_of("table4_matrices", networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         mine = [
             row(network, in_words(s), runs, **s)
             for s in [{"subspace": 100}, *sharpness_settings("table4_matrices", network)]
@@ -533,7 +535,7 @@ def modes3(networks=None) -> Text:
     """Table 3 under each way to normalise, at the point that `batch` found."""
     return compare(
         [
-            row(network, words, stored.pairs(network), what=what)
+            row(network, words, arrays.pairs(network), what=what)
             for network in networks_of("evaluation_batch", networks)
             for what, words in (
                 ("value", "batch norm: the evaluation batch's"),
@@ -549,8 +551,8 @@ def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
     """Fig. 6 read at equal loss: sharpness where f first passes each value, between the logarithms of the stored iterates."""
     rows = []
     for network in networks_of("fig6", networks):
-        runs = stored.pairs(network)
-        along = {arm: [stored.descent(of, EPSILON) for of in runs[arm]] for arm in ARMS}
+        runs = arrays.pairs(network)
+        along = {arm: [arrays.descent(of, EPSILON) for of in runs[arm]] for arm in ARMS}
         for loss in losses:
             rows.append(
                 Row(
@@ -578,17 +580,17 @@ def top_space(networks=None) -> Text:
     """
     chosen, rows, ends = networks_of("spectrum", networks), [], []
     for network in chosen:
-        runs = stored.pairs(network, stored.trials("spectrum"))
+        runs = arrays.pairs(network, arrays.trials("spectrum"))
         for arm in ARMS:
-            found = [r for r in stored.each(units.spectrum, runs[arm]) if r]
-            for k, epsilon in enumerate(units.EPSILONS):
+            found = [r for r in arrays.each(units.spectrum, runs[arm]) if r]
+            for k, epsilon in enumerate(scales.EPSILONS):
                 there = [r["in_top_space"][k] for r in found]
                 rows.append(
                     [
                         network,
                         f"{arm}, {epsilon:g}",
                         *(dots([t[what] for t in there]) for what in ("predicted", "measured")),
-                        dots(stored.sharpness(runs[arm], epsilon)),
+                        dots(arrays.sharpness(runs[arm], epsilon)),
                     ]
                 )
             for r in found:
@@ -612,8 +614,8 @@ def steep_share(networks=None, share=0.05) -> Text:
 
     def sentence(network):
         lines = []
-        for arm, of in stored.pairs(network, stored.trials("directions")).items():
-            for r in filter(None, stored.each(units.directions, of)):
+        for arm, of in arrays.pairs(network, arrays.trials("directions")).items():
+            for r in filter(None, arrays.each(units.directions, of)):
                 random, hessian = np.array(r["random"], float), np.array(r["hessian"], float)
                 most = np.nanmax([*random, *hessian])
                 lines.append(

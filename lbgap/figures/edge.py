@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from .. import cost, stored, units
+from ..campaign import cost, scales, units
 from ..objective import spans
+from ..results import arrays
 from .controls import networks_of
 from .plots import COLOR, LINE, MARK, _axes, _legend, _mark, _wanted
 from .words import ARMS, Text, by_network, number
@@ -27,10 +28,10 @@ def along(of) -> dict[str, np.ndarray]:
     An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
     preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
     """
-    batches, end = len(spans(cost.examples(of.dataset)[0], of.batch_size)), stored.epochs([of])[0]
+    batches, end = len(spans(cost.examples(of.dataset)[0], of.batch_size)), arrays.epochs([of])[0]
     found = {}
-    for k in units.scale().iterates:
-        r = stored.result(units.edge(units.iterate(of, k)))
+    for k in scales.scale().iterates:
+        r = arrays.result(units.edge(scales.iterate(of, k)))
         epoch = int(np.nanmin([k, end, of.epochs]))
         if r and epoch not in found:
             off = max(r[f"{kind}_residual"] / abs(r[kind]) for kind in KINDS)
@@ -52,7 +53,7 @@ def first_epoch(network: str) -> int:
     """
     return max(
         math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9)
-        for of in units.pair(network, 0)
+        for of in scales.pair(network, 0)
     )
 
 
@@ -65,7 +66,7 @@ def edge_of_stability(networks=None):
     figure, axes = _axes(2 * len(chosen))
     for i, ax in enumerate(axes):
         network, kind = chosen[i // 2], list(KINDS)[i % 2]
-        for arm, runs in stored.pairs(network, stored.trials("edge")).items():
+        for arm, runs in arrays.pairs(network, arrays.trials("edge")).items():
             for of in runs:
                 found = along(of)
                 if len(found["epoch"]):
@@ -96,10 +97,10 @@ def edge_verdict(networks=None) -> Text:
     """
 
     def sentence(network):
-        if stored.waiting(network):
+        if arrays.waiting(network):
             return None
         said, reach, off, early, first = [], {}, [], {}, first_epoch(network)
-        for arm, runs in stored.pairs(network, stored.trials("edge")).items():
+        for arm, runs in arrays.pairs(network, arrays.trials("edge")).items():
             each = [(along(of), levels(of)["preconditioned"]) for of in runs]
             late = [found["epoch"] >= first for found, _ in each]
             shares = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from .. import stored, treatments, units
-from ..treatments import ENDS, LABEL_NOISE
+from ..campaign import treatments, units
+from ..campaign.treatments import ENDS, LABEL_NOISE
+from ..results import arrays
 from .causal import arrived, complete
 from .controls import EPSILON, LOSS, compare, row
 from .plots import COLOR, LINE, _axes, _legend, _mark
@@ -18,7 +19,7 @@ NETWORK, EQUAL = "wide", "equal updates"
 
 def ends(share: float) -> dict[str, dict[str, list]]:
     """{how training ends: {"SB": runs, "LB": runs}} at a share of wrong labels, all trials."""
-    all_trials = stored.trials("noisy_labels")
+    all_trials = arrays.trials("noisy_labels")
     made = {end: [treatments.noisy(trial, share, end) for trial in all_trials] for end in ENDS}
     made[EQUAL] = [treatments.noisy_updates(trial, share) for trial in all_trials]
     return {end: dict(zip(ARMS, map(list, zip(*pairs)))) for end, pairs in made.items()}
@@ -27,7 +28,7 @@ def ends(share: float) -> dict[str, dict[str, list]]:
 def memorised(runs) -> np.ndarray:
     """The share of the wrong labels that each run's network gives, in percent (R,)."""
     return np.array(
-        [np.nan if r is None else r.get("memorised", np.nan) for r in stored.each(units.train, runs)], float
+        [np.nan if r is None else r.get("memorised", np.nan) for r in arrays.each(units.train, runs)], float
     )
 
 
@@ -41,9 +42,9 @@ def noisy_table() -> Text:
     return compare(
         rows,
         extra={
-            "training loss": lambda runs: stored.final(runs, "train", "batch", "loss"),
+            "training loss": lambda runs: arrays.final(runs, "train", "batch", "loss"),
             "wrong labels memorised, %": memorised,
-            "updates": stored.updates,
+            "updates": arrays.updates,
         },
     )
 
@@ -56,7 +57,7 @@ def noisy_curves():
         runs = {"SB": held["60 epochs"]["SB"], "LB": held[EQUAL]["LB"]}
         for arm in ARMS:
             for of in runs[arm]:
-                for curve, steps in zip(stored.history([of], "test_accuracy"), stored.updates([of])):
+                for curve, steps in zip(arrays.history([of], "test_accuracy"), arrays.updates([of])):
                     ax.plot(
                         steps / len(curve) * np.arange(1, len(curve) + 1),
                         curve,
@@ -80,7 +81,7 @@ def noisy_verdict() -> Text:
 def _verdict(share: float) -> str:
     lines, both, runs, at_loss = [], {}, ends(share), []
     for end, pair in runs.items():
-        lead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(stored.sharpness(pair[arm], EPSILON) for arm in ARMS))
+        lead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(arrays.sharpness(pair[arm], EPSILON) for arm in ARMS))
         more, pair_of = difference(memorised(pair["SB"]), memorised(pair["LB"]))
         if lead.interval is None or sharper.interval is None:
             lines.append(f"- {end}: {PENDING}.")
@@ -93,7 +94,7 @@ def _verdict(share: float) -> str:
         at_loss += [end] if to_loss and matched(*f.values()) else []
         missed = to_loss and not all(arrived([of]) for arm in ARMS for of in pair[arm] if complete([of]))
         lines.append(
-            f"- {end}, {trials(*(stored.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
+            f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
             f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
             f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
         )
@@ -119,10 +120,10 @@ def _verdict(share: float) -> str:
         )
     every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
     every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
-    accuracy = stored.final(every)
+    accuracy = arrays.final(every)
     told = [
         f"with {name} {_rank(values, accuracy)}"
-        for name, values in (("the share memorised", memorised(every)), ("sharpness", stored.sharpness(every, EPSILON)))
+        for name, values in (("the share memorised", memorised(every)), ("sharpness", arrays.sharpness(every, EPSILON)))
     ]
     return (
         f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "

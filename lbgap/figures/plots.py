@@ -8,8 +8,9 @@ import textwrap
 
 import numpy as np
 
-from .. import experiments, stored, units
-from ..units import LABS, PAPER
+from ..campaign import experiments, order, scales, units
+from ..campaign.scales import LABS, PAPER
+from ..results import arrays
 from .controls import LOSS as FITTED
 from .controls import chosen_rates, networks_of, on_validation, rate_runs
 from .tables import epsilon_at_rise
@@ -43,10 +44,10 @@ def _axes(count, columns=2, height=2.7):
 def _mark(ax, network, wanted):
     """Say in a panel what of its units is missing, and let the axes' log scales have few enough labels."""
     title = ax.get_title()
-    if stored.stand_in(network):
-        title += f", on {units.scale().datasets[network]}"
-    done = sum(stored.document(unit) is not None for unit in wanted)
-    if why := stored.waiting(network):
+    if arrays.stand_in(network):
+        title += f", on {scales.scale().datasets[network]}"
+    done = sum(arrays.document(unit) is not None for unit in wanted)
+    if why := arrays.waiting(network):
         ax.text(
             0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8
         )
@@ -68,7 +69,7 @@ def _legend(figure, *axes):
 
 
 def _wanted(network, *which):
-    return [] if stored.waiting(network) else experiments.wanted(which, [network])
+    return [] if arrays.waiting(network) else order.wanted(which, [network])
 
 
 def _panels(name, networks, draw):
@@ -111,11 +112,11 @@ def fig2(networks="F1", **settings):
     """
     figure, axes = _axes(2 * len(names(networks)))
     for network, pair in zip(names(networks), zip(axes[::2], axes[1::2])):
-        runs = stored.pairs(network, **settings)
+        runs = arrays.pairs(network, **settings)
         for ax, split in zip(pair, ("train", "test")):
             late = []
             for arm in ARMS:
-                curves = stored.curves_of(runs[arm], f"{split}_accuracy")
+                curves = arrays.curves_of(runs[arm], f"{split}_accuracy")
                 for at, c in curves:
                     ax.plot(at, c, DASH[split], color=COLOR[arm], alpha=0.25, lw=0.7)
                     late.append(c[at > at[-1] / 10])
@@ -144,8 +145,8 @@ def fig2(networks="F1", **settings):
 def path(kind="linear", network="F1"):
     """Figs. 3 and 7 for one network, loss and accuracy in a panel each; train solid, test dashed, all trials."""
     figure, axes = _axes(2, height=3.0)
-    runs = stored.pairs(network)
-    found = stored.paths(*runs.values()).get(kind)
+    runs = arrays.pairs(network)
+    found = arrays.paths(*runs.values()).get(kind)
     for ax, what, label in zip(axes, ("loss", "accuracy"), ("cross-entropy", "accuracy (%)")):
         _along(ax, found, what, LOSS if what == "loss" else ACCURACY)
         _ends(ax, ARMS)
@@ -183,7 +184,7 @@ def paths(panels, columns=2):
     figure, axes = _axes(len(panels), columns)
     right = []
     for k, (ax, (title, network, small, large, kind, settings, ends)) in enumerate(zip(axes, panels)):
-        found = stored.paths(small, large, **settings).get(kind)
+        found = arrays.paths(small, large, **settings).get(kind)
         right.append(ax.twinx())
         _along(ax, found, "loss", LOSS)
         _along(right[-1], found, "accuracy", ACCURACY)
@@ -206,7 +207,7 @@ def fig3(networks=PAPER, kind="linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False, ..."""
     return paths(
         [
-            (network, network, *stored.pairs(network, trials, **settings).values(), kind, {}, ARMS)
+            (network, network, *arrays.pairs(network, trials, **settings).values(), kind, {}, ARMS)
             for network in names(networks)
         ]
     )
@@ -221,7 +222,7 @@ def norm_matched_paths(networks=None, experiment="norm_matched", **settings):
     """Fig. 3 as it is, and to the same function as LB with SB's filter norms."""
     panels = []
     for network in networks_of(experiment, networks):
-        runs = stored.pairs(network, stored.trials(experiment), **settings).values()
+        runs = arrays.pairs(network, arrays.trials(experiment), **settings).values()
         panels += [
             (f"{network}, as it is", network, *runs, "linear", {}, ARMS),
             (f"{network}, SB's norms", network, *runs, "linear", {"match": "norms"}, ("SB", "LB")),
@@ -240,8 +241,8 @@ def sisters(networks=None):
     for network in networks_of("sisters", networks):
         found = (
             {}
-            if stored.waiting(network)
-            else [experiments.sisters(network, trial) for trial in stored.trials("sisters")]
+            if arrays.waiting(network)
+            else [experiments.sisters(network, trial) for trial in arrays.trials("sisters")]
         )
         for name in found[0] if found else (f"{arm}, {which} start" for arm in ARMS for which in ("other", "same")):
             pairs = [f[name] for f in found]
@@ -290,9 +291,9 @@ def fig4(networks=PAPER):
     figure, axes = _axes(len(names(networks)))
     right = []
     for ax, network in zip(axes, names(networks)):
-        trials = units.scale().trials
-        sizes, accuracy = stored.sweep(stored.final, network, trials)
-        sharp = {e: stored.sweep(lambda runs: stored.sharpness(runs, e), network, trials) for e in STYLE}
+        trials = scales.scale().trials
+        sizes, accuracy = arrays.sweep(arrays.final, network, trials)
+        sharp = {e: arrays.sweep(lambda runs: arrays.sharpness(runs, e), network, trials) for e in STYLE}
         right.append(_against_batch(ax, sizes, accuracy, sharp))
         _titles(ax, right[-1], network, len(right))
         _mark(ax, network, _wanted(network, "table2", "table3", "fig4", "fig4_whole"))
@@ -303,11 +304,11 @@ def fig4(networks=PAPER):
 def laboratory(networks=LABS):
     """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their means."""
     figure, axes = _axes(len(names(networks)))
-    right, sizes = [], list(units.scale().laboratory)
+    right, sizes = [], list(scales.scale().laboratory)
     for ax, network in zip(axes, names(networks)):
-        of = lambda what: stored.there(sizes, stored.laboratory(what, [network])[0])
+        of = lambda what: arrays.there(sizes, arrays.laboratory(what, [network])[0])
         right.append(
-            _against_batch(ax, *of(stored.final), {e: of(lambda runs: stored.sharpness(runs, e)) for e in STYLE})
+            _against_batch(ax, *of(arrays.final), {e: of(lambda runs: arrays.sharpness(runs, e)) for e in STYLE})
         )
         _titles(ax, right[-1], network, len(right))
         _mark(ax, network, _wanted(network, "laboratory"))
@@ -327,9 +328,9 @@ def landing():
     from ..explorers import BatchSizeExplorer
 
     return BatchSizeExplorer(
-        units.scale().laboratory,
-        stored.laboratory(stored.final),
-        stored.laboratory(lambda runs: stored.sharpness(runs, 1e-3)),
+        scales.scale().laboratory,
+        arrays.laboratory(arrays.final),
+        arrays.laboratory(lambda runs: arrays.sharpness(runs, 1e-3)),
         arms=tuple(LANDING.values()),
         title="A small network on 1,000 digits",
     )
@@ -337,11 +338,11 @@ def landing():
 
 def where_ended(networks=LABS) -> Text:
     """The landing page's caption: at which f the laboratory's runs ended, and whether that is one training loss."""
-    sizes = units.scale().laboratory
+    sizes = scales.scale().laboratory
     said = []
     for network in names(networks):
         f = {
-            f"batch {b:,}": FITTED["training loss"]([units.laboratory(network, b, t) for t in units.scale().trials])
+            f"batch {b:,}": FITTED["training loss"]([scales.laboratory(network, b, t) for t in scales.scale().trials])
             for b in sizes
         }
         said.append(f"{LANDING[network]}, {ended(f)}")
@@ -361,10 +362,10 @@ def fig5(networks=PAPER, trial=0):
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
     figure, axes = _axes(2 * len(names(networks)))
     for network, (left, right) in zip(names(networks), zip(axes[::2], axes[1::2])):
-        for epochs, curve in stored.curves_of(stored.pairs(network, (trial,))["SB"], "test_accuracy"):
+        for epochs, curve in arrays.curves_of(arrays.pairs(network, (trial,))["SB"], "test_accuracy"):
             left.plot(epochs, curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
-        for ax, what in ((left, stored.final), (right, lambda runs: stored.sharpness(runs, 1e-3))):
-            at, found = stored.warm(network, what, trial)
+        for ax, what in ((left, arrays.final), (right, lambda runs: arrays.sharpness(runs, 1e-3))):
+            at, found = arrays.warm(network, what, trial)
             for name, values in found.items():
                 there = ~np.isnan(values)
                 words, style, color = FIG5[name]
@@ -386,10 +387,10 @@ def fig6(networks=PAPER):
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
 
     def draw(ax, network):
-        for arm, runs in stored.pairs(network).items():
+        for arm, runs in arrays.pairs(network).items():
             for epsilon, style in STYLE.items():
                 for of in runs:
-                    f, s = stored.descent(of, epsilon)
+                    f, s = arrays.descent(of, epsilon)
                     if len(f):
                         ax.plot(
                             f,
@@ -419,8 +420,8 @@ def spectrum(networks=None, width=0.15):
     chosen = networks_of("spectrum", networks)
     figure, axes = _axes(len(chosen), 1, 2.4)
     for ax, network in zip(axes, chosen):
-        runs = stored.pairs(network, stored.trials("spectrum"))
-        found = {arm: [r for r in stored.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
+        runs = arrays.pairs(network, arrays.trials("spectrum"))
+        found = {arm: [r for r in arrays.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
         largest = max([r["top"][0] for of in found.values() for r in of], default=1.0)
         linear = abs(largest) / 1e4 or 1.0
         for arm, of in found.items():
@@ -459,8 +460,8 @@ def directions(networks=None):
     """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the largest."""
 
     def draw(ax, network):
-        for arm, runs in stored.pairs(network, stored.trials("directions")).items():
-            for r in filter(None, stored.each(units.directions, runs)):
+        for arm, runs in arrays.pairs(network, arrays.trials("directions")).items():
+            for r in filter(None, arrays.each(units.directions, runs)):
                 largest = max(v for what in ("random", "hessian") for v in r[what])
                 for what, style in (("hessian", "-"), ("random", "--")):
                     rises = np.sort(r[what])[::-1]
@@ -490,8 +491,8 @@ def learning_rates(networks=None):
         rates = list(runs)
         chosen = chosen_rates(network) or {}
         for arm in ARMS:
-            values = _means(stored.final(on_validation(runs[lr][arm])) for lr in rates)
-            sharp = _means(stored.sharpness(runs[lr][arm], 1e-3) for lr in rates)
+            values = _means(arrays.final(on_validation(runs[lr][arm])) for lr in rates)
+            sharp = _means(arrays.sharpness(runs[lr][arm], 1e-3) for lr in rates)
             if len(known(sharp)):
                 right.set_yscale("log")
             for ax, y in ((left, values), (right, sharp)):
@@ -514,9 +515,9 @@ def noise_scale(networks=None):
     """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
 
     def draw(ax, network):
-        for arm, runs in stored.pairs(network, stored.trials("noise_scale")).items():
+        for arm, runs in arrays.pairs(network, arrays.trials("noise_scale")).items():
             for of in runs:
-                at, values = stored.iterates(of, stored.noise)
+                at, values = arrays.iterates(of, arrays.noise)
                 if len(known(values)):
                     ax.plot(at, values, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
                     ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
@@ -532,9 +533,9 @@ def epsilon_grid(networks=None, rise=0.1):
     def draw(ax, network):
         at_rise = epsilon_at_rise(network, rise)
         floor = []
-        for arm, runs in stored.pairs(network, stored.trials("epsilon_grid")).items():
+        for arm, runs in arrays.pairs(network, arrays.trials("epsilon_grid")).items():
             for i, of in enumerate(runs):
-                if held := stored.entries(of, grid_first=True):
+                if held := arrays.entries(of, grid_first=True):
                     ax.plot(
                         list(held),
                         [v["fmax"] - v["f0"] for v in held.values()],

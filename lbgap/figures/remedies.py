@@ -6,11 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from .. import cost, paper, stored, treatments, units
-from ..experiments import EXPERIMENTS
-from ..treatments import CHEAP, TREATMENTS
-from ..units import PAPER
-from .controls import EPSILON, EPOCHS, LOSS, _each, best, compare, row, times
+from .. import paper
+from ..campaign import cost, scales, treatments
+from ..campaign.experiments import EXPERIMENTS
+from ..campaign.scales import PAPER
+from ..campaign.treatments import CHEAP, TREATMENTS
+from ..results import arrays
+from .controls import EPOCHS, EPSILON, LOSS, _each, best, compare, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
 from .statistics import Compared, gap, holm, ratio, welch, welch_p
 from .tables import KEY
@@ -37,7 +39,7 @@ from .words import (
 )
 
 BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
-UPDATES = {"updates": stored.updates}
+UPDATES = {"updates": arrays.updates}
 NOT_THERE = "not in the paper"
 
 
@@ -53,8 +55,8 @@ def benches() -> Text:
         [
             row(
                 network,
-                f"{units.BENCHES.get(network, network)} on {units.scale().datasets[network]}",
-                stored.pairs(network),
+                f"{scales.BENCHES.get(network, network)} on {scales.scale().datasets[network]}",
+                arrays.pairs(network),
             )
             for network in EXPERIMENTS["benches"].networks
         ],
@@ -66,11 +68,11 @@ def bench_gaps(networks=BOARD) -> Text:
     """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB is."""
 
     def sentence(network):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         lead = gap(*runs.values())
         if np.isnan(lead.value):
             return None
-        small, large = units.sizes(network)
+        small, large = scales.sizes(network)
         count = cost.examples(runs["LB"][0].dataset)[0]
         share = (
             "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
@@ -82,7 +84,7 @@ def bench_gaps(networks=BOARD) -> Text:
         )
         return (
             f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
-            f"{trials(*map(stored.final, runs.values()))}: {ahead(lead)}."
+            f"{trials(*map(arrays.final, runs.values()))}: {ahead(lead)}."
         )
 
     return by_network(networks, sentence)
@@ -102,7 +104,7 @@ def table6(networks=None) -> Text:
     for network in chosen:
         runs, cell = treated("augmentation", network), paper.cell("table6_augmentation", network)
         accuracy.append(
-            [network, *(c for arm in ARMS for c in (percent(stored.final(runs[arm])), f"{_theirs(cell[arm])} %"))]
+            [network, *(c for arm in ARMS for c in (percent(arrays.final(runs[arm])), f"{_theirs(cell[arm])} %"))]
         )
         for epsilon, key in KEY.items():
             for words, settings in (("as it is", {}), ("augmented", {"augmented": True})):
@@ -111,7 +113,7 @@ def table6(networks=None) -> Text:
                         network,
                         key,
                         words,
-                        *(dots(stored.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
+                        *(dots(arrays.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
                         _theirs(cell["sharpness_LB"][key]),
                     ]
                 )
@@ -131,10 +133,10 @@ def verdict6(networks=None) -> Text:
     """E.1's two claims: LB with augmentation comes near to SB with it, and is still the sharper."""
 
     def sentence(network):
-        runs, plain = treated("augmentation", network), stored.pairs(network)
+        runs, plain = treated("augmentation", network), arrays.pairs(network)
         left, before = gap(runs["SB"], runs["LB"]), gap(plain["SB"], plain["LB"])
         sharper = {
-            words: ratio(*(stored.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
+            words: ratio(*(arrays.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
             for words, settings in (("as it is", {}), ("augmented", {"augmented": True}))
         }
         if np.isnan(left.value):
@@ -150,7 +152,7 @@ def verdict6(networks=None) -> Text:
             if not np.isnan(found.value)
         )
         return (
-            f"**Verdict: {word}.** {network}, {trials(*(stored.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
+            f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
             f"without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. "
             f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}."
         )
@@ -167,7 +169,7 @@ def table7(networks=None) -> Text:
     accuracy, sharp = [], []
     for network in chosen:
         plain, runs, cell = (
-            stored.pairs(network),
+            arrays.pairs(network),
             treated("conservative", network)["LB"],
             paper.cell("table7_conservative", network),
         )
@@ -182,7 +184,7 @@ def table7(networks=None) -> Text:
                         (plain["LB"], before.get("LB")),
                         (runs, cell.get("LB")),
                     )
-                    for c in (spread(stored.final(of)), _theirs(theirs))
+                    for c in (spread(arrays.final(of)), _theirs(theirs))
                 ),
             ]
         )
@@ -190,8 +192,8 @@ def table7(networks=None) -> Text:
             [
                 network,
                 key,
-                dots(stored.sharpness(plain["LB"], epsilon)),
-                dots(stored.sharpness(runs, epsilon)),
+                dots(arrays.sharpness(plain["LB"], epsilon)),
+                dots(arrays.sharpness(runs, epsilon)),
                 _theirs(cell.get("sharpness_LB", {}).get(key)),
                 _theirs(paper.cell("table3", network).get(key, {}).get("LB")),
             ]
@@ -259,7 +261,7 @@ def verdict7(networks=None) -> Text:
         word = {"gains": "an improvement", "loses": "a loss"}.get(
             found[network][s.title, "gain"], found[network][s.title, "gain"]
         )
-        every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(stored.final(stored.pairs(network)['LB']))}"
+        every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(arrays.final(arrays.pairs(network)['LB']))}"
         return (
             f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
             f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
@@ -273,7 +275,7 @@ def moments(networks=None) -> Text:
     """What Adam's moments do between sub-problems: conservative LB with the moments kept, and reset at each."""
     rows = []
     for network in names(networks or EXPERIMENTS["conservative_reset"].networks):
-        plain = stored.pairs(network)
+        plain = arrays.pairs(network)
         rows.append(row(network, "plain LB", plain))
         rows += [
             row(network, f"conservative LB, moments {words}", plain | treated(name, network))
@@ -287,7 +289,7 @@ def half_pull(networks=None) -> Text:
 
     def sentence(network):
         half, whole = (treated(name, network)["LB"] for name in ("conservative_half", "conservative"))
-        gain, sharp = gap(half, whole), ratio(*(stored.sharpness(of, EPSILON) for of in (whole, half)))
+        gain, sharp = gap(half, whole), ratio(*(arrays.sharpness(of, EPSILON) for of in (whole, half)))
         if np.isnan(gain.value):
             return None
         word = (
@@ -298,7 +300,7 @@ def half_pull(networks=None) -> Text:
             else "it makes a difference"
         )
         return (
-            f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(stored.final(half), stored.final(whole))}: "
+            f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(arrays.final(half), arrays.final(whole))}: "
             f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
         )
 
@@ -317,7 +319,7 @@ def robust(networks=BOARD) -> Text:
             row(network, words, runs)
             for network in names(networks)
             for words, runs in (
-                ("plain", stored.pairs(network)),
+                ("plain", arrays.pairs(network)),
                 *((TREATMENTS[name].title, treated(name, network)) for name in ROBUST),
             )
         ]
@@ -337,7 +339,7 @@ def robust_verdict(networks=BOARD) -> Text:
                     tested += sum(each.interval is not None for each in (of, by))
                     better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
                     lines.setdefault(network, []).append(
-                        f"- {network}, {s.title}, {arm}, {trials(stored.final(treated(name, network)[arm]))}: {number(of.value)} points "
+                        f"- {network}, {s.title}, {arm}, {trials(arrays.final(treated(name, network)[arm]))}: {number(of.value)} points "
                         f"({interval(of.interval)}), {better}; "
                         f"sharpness {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}."
                     )
@@ -356,7 +358,7 @@ def remedy_paths(name: str, networks=BOARD):
     """Fig. 3 of plain SB and LB, and of both with a remedy."""
     panels = []
     for network in names(networks):
-        for words, runs in (("plain", stored.pairs(network)), (TREATMENTS[name].title, treated(name, network))):
+        for words, runs in (("plain", arrays.pairs(network)), (TREATMENTS[name].title, treated(name, network))):
             panels.append((f"{network}, {words}", network, *(runs[arm] for arm in ARMS), "linear", {}, ARMS))
     return paths(panels)
 
@@ -367,7 +369,7 @@ def remedy_paths(name: str, networks=BOARD):
 def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
     """{(remedy, arm): {number: its validation runs of all trials}}."""
     out = {}
-    for trial in stored.trials("tuning"):
+    for trial in arrays.trials("tuning"):
         for (name, arm, value), of in treatments.candidates(network, trial).items():
             out.setdefault((name, arm), {}).setdefault(value, []).append(of)
     return out
@@ -384,7 +386,7 @@ def tuning(networks=None) -> Text:
     for network in names(networks or EXPERIMENTS["tuning"].networks):
         chosen = chosen_numbers(network)
         for (name, arm), found in validated(network).items():
-            cells = (f"{value:g}: {spread(stored.final(runs))}" for value, runs in found.items())
+            cells = (f"{value:g}: {spread(arrays.final(runs))}" for value, runs in found.items())
             at = chosen[name, arm]
             rows.append(
                 [
@@ -429,15 +431,15 @@ class Score:
 
 def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
     """Any runs as a line of the scoreboard; small: the same at SB."""
-    plain = stored.pairs(network)
-    sharp = {arm: stored.sharpness(plain[arm], EPSILON) for arm in ARMS}
-    own = stored.sharpness(runs, EPSILON)
+    plain = arrays.pairs(network)
+    sharp = {arm: arrays.sharpness(plain[arm], EPSILON) for arm in ARMS}
+    own = arrays.sharpness(runs, EPSILON)
     return Score(
         network,
         title,
         source,
         runs,
-        stored.final(runs),
+        arrays.final(runs),
         own,
         gap(runs, plain["LB"]),
         gap(plain["SB"], runs),
@@ -445,7 +447,7 @@ def score(network: str, title: str, source: str, runs: list, small=None) -> Scor
         *(
             (None, None)
             if small is None
-            else (gap(small, plain["SB"]), ratio(sharp["SB"], stored.sharpness(small, EPSILON)))
+            else (gap(small, plain["SB"]), ratio(sharp["SB"], arrays.sharpness(small, EPSILON)))
         ),
     )
 
@@ -524,7 +526,7 @@ def scoreboard(networks=None, which=None) -> Text:
     words = {network: judgements(network) for network in board}
     rows, pending, fits = [], {}, []
     for network, found in board.items():
-        for arm, runs in stored.pairs(network).items():
+        for arm, runs in arrays.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
             if not s.pending:
                 rows.append(
@@ -564,7 +566,7 @@ def scoreboard(networks=None, which=None) -> Text:
 
 def _fits(network: str, found: list[Score]) -> list[str]:
     """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is pending."""
-    plain = {arm: LOSS["training loss"](runs) for arm, runs in stored.pairs(network).items()}
+    plain = {arm: LOSS["training loss"](runs) for arm, runs in arrays.pairs(network).items()}
     if not all(len(known(f)) for f in plain.values()):
         return []
     own = {s.title: LOSS["training loss"](s.runs) for s in found}
@@ -592,7 +594,7 @@ def _line(s: Score, compared) -> list[str]:
         spread(s.sharp),
         sharper,
         number(known(LOSS["training loss"](s.runs)).mean(), 4),
-        number(known(stored.updates(s.runs)).mean(), 0),
+        number(known(arrays.updates(s.runs)).mean(), 0),
         small,
         f"{len(known(s.accuracy))} of {len(s.runs)}",
     ]
@@ -611,7 +613,7 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
             s for s in found if set(wanted) <= {words[network][s.title, what] for what in ("gain", "ratio")}
         ]
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
-        before = gap(*(stored.pairs(network)[arm] for arm in ARMS))
+        before = gap(*(arrays.pairs(network)[arm] for arm in ARMS))
         return (
             f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** "
             f"{f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain: {told(ours('gains'))}. "
@@ -631,9 +633,9 @@ def scoreboard_figure(networks=None, which=None):
     }
     figure, axes = _axes(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
     for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
-        plain = stored.pairs(network)
+        plain = arrays.pairs(network)
         small = score(network, "plain SB", "", plain["SB"])
-        accuracy, sharp = known(stored.final(plain["LB"])), known(stored.sharpness(plain["LB"], EPSILON))
+        accuracy, sharp = known(arrays.final(plain["LB"])), known(arrays.sharpness(plain["LB"], EPSILON))
         middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
         for ax, what, null, of, log in (
             (left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
@@ -673,7 +675,7 @@ def scoreboard_data(networks=BOARD, which=None) -> dict:
     board = _board(networks, which)
     some = [network for network, found in board.items() if not all(s.pending for s in found)] or list(board)[:1]
     for network in some:
-        board[network].insert(0, score(network, "plain SB", "", stored.pairs(network)["SB"]))
+        board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))
     titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))
     by = [[{s.title: s for s in board[network]}.get(title) for title in titles] for network in some]
     three = lambda found: [found.value, *(found.interval or (np.nan, np.nan))]

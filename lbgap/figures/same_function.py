@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from .. import experiments, stored, units
+from ..campaign import experiments, scales
+from ..results import arrays
 from .controls import EPSILON, networks_of, row, times
 from .plots import COLOR, LINE, MARK, _panels
 from .statistics import holm, ratio
@@ -19,7 +20,7 @@ BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
 def ends(network: str) -> dict[str, list]:
     """{"SB": runs, "LB": runs} of the trials whose twins are wanted."""
     wanted = experiments.EXPERIMENTS["twins"].units
-    found = [experiments.ends(network, trial) for trial in stored.trials("twins") if wanted(network, trial)]
+    found = [experiments.ends(network, trial) for trial in arrays.trials("twins") if wanted(network, trial)]
     return dict(zip(ARMS, map(list, zip(*found))))
 
 
@@ -29,7 +30,7 @@ def along(
     """The factors (C,), 1 among them, and what each end's twins have there: {"SB": (C, T), "LB": (C, T)}."""
     factors, runs = experiments.TWINS[network], ends(network)
     return factors, {
-        arm: np.array([stored.sharpness(runs[arm], EPSILON, what, twin=c, **BOXES[box]) for c in factors])
+        arm: np.array([arrays.sharpness(runs[arm], EPSILON, what, twin=c, **BOXES[box]) for c in factors])
         for arm in ARMS
     }
 
@@ -103,7 +104,7 @@ def _verdict(network):
     )
 
 
-def retrained(networks=units.LABS) -> Text:
+def retrained(networks=scales.LABS) -> Text:
     """Where the twin at factor 1 and the run itself, one function at the same weights, are stored with other values, and why.
 
     A run that is trained again on another machine need not end at the same place; where it does, in f, an ascent can find another hill.
@@ -112,7 +113,7 @@ def retrained(networks=units.LABS) -> Text:
     for network in names(networks):
         for arm, runs in ends(network).items():
             f, value = (
-                [stored.sharpness(runs, EPSILON, what, **settings) for settings in ({}, {"twin": 1.0})]
+                [arrays.sharpness(runs, EPSILON, what, **settings) for settings in ({}, {"twin": 1.0})]
                 for what in ("f0", "value")
             )
             far, high = (np.abs(twin / own - 1) > SAME for own, twin in (f, value))
@@ -147,7 +148,7 @@ def _each(values) -> str:
     return ", ".join(f"{v:.2g}" for v in values)
 
 
-def adaptive(networks=units.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
+def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
     """LB / SB in either box, by epsilon: a relative box is far smaller than the paper's of the same epsilon, so one could mislead.
 
     And how much of the adaptive value the gradient alone explains.
@@ -155,13 +156,13 @@ def adaptive(networks=units.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
     rows = []
     for network in names(networks):
         runs = ends(network)
-        some = any(stored.entry(of, EPSILON, **BOXES["adaptive"]) for of in runs["SB"] + runs["LB"])
+        some = any(arrays.entry(of, EPSILON, **BOXES["adaptive"]) for of in runs["SB"] + runs["LB"])
         for epsilon in epsilons if some else (EPSILON,):
             plain, relative = (
-                {arm: stored.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
+                {arm: arrays.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
             )
             slope = {
-                arm: 100 * stored.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) / relative[arm]
+                arm: 100 * arrays.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) / relative[arm]
                 for arm in ARMS
             }
             rows.append(
@@ -193,7 +194,7 @@ def norms_verdict(networks=None) -> Text:
     """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two functions, Holm-corrected."""
 
     def sentence(network):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         rows = [row(network, "", runs, match=match) for match in (None, {"LB": "norms"}, {"SB": "norms"})]
         both = ~np.isnan(sum(r.sharp[arm] for r in rows for arm in ARMS))
         plain, small, large = (ratio(*(r.sharp[arm][both] for arm in ARMS)) for r in rows)

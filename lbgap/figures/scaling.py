@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import cost, scaling, stored
-from ..experiments import EXPERIMENTS
+from .. import performance_model
+from ..campaign import cost
+from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
+from ..results import arrays
 from .controls import networks_of
 from .plots import COLOR, LINE, MARK, _panels
 from .words import ARMS, Text, by_network, known, number, points
@@ -40,8 +42,8 @@ def throughput(networks=None):
 
 def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
     """What is stored of a step's speed on a kind of device, by batch size, ascending."""
-    wanted = [] if stored.waiting(network) else EXPERIMENTS["throughput"].units(network, 0)
-    found = {unit["run"]["batch_size"]: stored.result(unit) for unit in wanted if unit["device"] == device}
+    wanted = [] if arrays.waiting(network) else EXPERIMENTS["throughput"].units(network, 0)
+    found = {unit["run"]["batch_size"]: arrays.result(unit) for unit in wanted if unit["device"] == device}
     return {size: result for size, result in found.items() if result}
 
 
@@ -85,10 +87,10 @@ def pays(networks="F1", device="cpu"):
     """
 
     def sentence(network):
-        runs = stored.pairs(network)
-        if not len(known(stored.final(runs["LB"]))):
+        runs = arrays.pairs(network)
+        if not len(known(arrays.final(runs["LB"]))):
             return None
-        level = known(stored.final(runs["LB"])).mean()
+        level = known(arrays.final(runs["LB"])).mean()
         taken = {arm: iterations(runs[arm], level) for arm in ARMS}
         both = ~np.isnan(taken["SB"] * taken["LB"]) & (np.isfinite(taken["SB"]) | np.isfinite(taken["LB"]))
         if not both.any():
@@ -102,15 +104,17 @@ def pays(networks="F1", device="cpu"):
         if len(reached):
             said += (
                 f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it would pay where SB's "
-                f"parallel efficiency is below {points([scaling.break_even(q, ratio) for q in reached])}."
+                f"parallel efficiency is below {points([performance_model.break_even(q, ratio) for q in reached])}."
             )
         found, name = speeds(network, device), DEVICE[device][0]
         if not set(batches.values()) <= set(found):
             return f"**Verdict: pending.** The speed of {network} on one {name} is not measured. {said}"
         rates = {arm: found[batches[arm]]["value"] for arm in ARMS}
-        limit = scaling.break_even(rates["SB"], ratio, rates["LB"])
+        limit = performance_model.break_even(rates["SB"], ratio, rates["LB"])
         small, large = (found[batches[arm]] for arm in ARMS)
-        low, high = (scaling.break_even(small[a], ratio, large[b]) for a, b in (("high", "low"), ("low", "high")))
+        low, high = (
+            performance_model.break_even(small[a], ratio, large[b]) for a, b in (("high", "low"), ("low", "high"))
+        )
         won, lost = int((quotients < low).sum()), int((quotients > high).sum())
         word = (
             "pays"
@@ -151,7 +155,7 @@ def iterations(runs, level: float) -> np.ndarray:
     """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not stored."""
     out = []
     for of in runs:
-        found = stored.curves_of([of], "test_accuracy")
+        found = arrays.curves_of([of], "test_accuracy")
         epochs = min([*found[0][0][found[0][1] >= level], np.inf]) if found else np.nan
         out.append(epochs * len(spans(cost.examples(of.dataset)[0], of.batch_size)))
     return np.array(out, float)

@@ -7,8 +7,9 @@ import pathlib
 
 import numpy as np
 
-from .. import data, speech, stored
-from ..cost import examples
+from .. import data, speech
+from ..campaign.cost import examples
+from ..results import arrays
 from ..speech import features, lj
 from .plots import _axes
 from .statistics import gap, ratio
@@ -101,16 +102,16 @@ def human_verdict() -> Text:
     """What F2 says on a human voice, and whether the synthetic stand-in says the same: the gap in accuracy, and the sharpness."""
     found = {}
     for network in ("F2", "F2-lj"):
-        runs = stored.pairs(network)
-        found[network] = runs, gap(*runs.values()), ratio(*(stored.sharpness(of, 1e-3) for of in runs.values()))
+        runs = arrays.pairs(network)
+        found[network] = runs, gap(*runs.values()), ratio(*(arrays.sharpness(of, 1e-3) for of in runs.values()))
     lines, sides = [], {}
     for network, (runs, lead, sharper) in found.items():
         if lead.interval is None or sharper.interval is None:
-            lines.append(f"- {stored.stand_in(network)}: pending, fewer than two pairs are measured.")
+            lines.append(f"- {arrays.stand_in(network)}: pending, fewer than two pairs are measured.")
             continue
         sides[network] = lead.side(0), sharper.side(1)
         lines.append(
-            f"- {stored.stand_in(network)}, {trials(*map(stored.final, runs.values()))}: "
+            f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}: "
             f"{ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)})."
         )
     if len(sides) == 2:

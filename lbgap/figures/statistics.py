@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import stored
 from ..claims import Contrast as Compared
 from ..claims import contrast, holm, summarised, welch, welch_p  # noqa: F401  (one room for them, and their old place)
+from ..results import arrays
 from .words import interval, number
 
 
@@ -27,7 +27,7 @@ def difference(a, b) -> tuple[float, tuple[float, float] | None]:
 
 def gap(small_runs, large_runs) -> Compared:
     """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in order."""
-    small, large = (stored.final(runs) for runs in (small_runs, large_runs))
+    small, large = (arrays.final(runs) for runs in (small_runs, large_runs))
     same = [of.init_seed for of in small_runs] == [of.init_seed for of in large_runs]
     return contrast(
         small,
@@ -51,8 +51,8 @@ def lost(runs, values, measure=None) -> np.ndarray:
 
     values (R,): NaN where there is none. measure(run): the unit that was to give it, beside the training itself.
     """
-    measured = lambda of: measure is not None and stored.document(measure(of)) is not None
-    gone = lambda of: stored.diverged([of]) > 0 or measured(of)
+    measured = lambda of: measure is not None and arrays.document(measure(of)) is not None
+    gone = lambda of: arrays.diverged([of]) > 0 or measured(of)
     return np.array([bool(np.isnan(value)) and gone(of) for of, value in zip(runs, values)], bool)
 
 

@@ -6,8 +6,10 @@ import functools
 
 import numpy as np
 
-from .. import claims, experiments, paper, stored, units
-from ..units import PAPER
+from .. import claims, paper
+from ..campaign import experiments, order, scales, units
+from ..campaign.scales import PAPER
+from ..results import arrays
 from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_ratio, ratio, sharper
 from .words import (
     ARMS,
@@ -50,12 +52,12 @@ def counted(of: int, n: int, gone=0) -> str:
 
 def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits=2) -> str:
     """The paper's value, and whether ours has its size, in sentences."""
-    on = ", on TIMIT," if stored.stand_in(network) else ""
+    on = ", on TIMIT," if arrays.stand_in(network) else ""
     said = (
         f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, "
         "from its means and deviations)"
     )
-    if stored.stand_in(network):
+    if arrays.stand_in(network):
         return f"{said}; ours is another data set, so sizes are not compared."
     if verdict.quotient is None:
         return f"{said}. Size: {verdict.size}, one trial gives no interval."
@@ -67,7 +69,7 @@ def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: 
 
 def theirs_for(network: str, theirs: claims.Contrast) -> claims.Contrast | None:
     """The paper's contrast where ours is of the same data, so that sizes can be compared."""
-    return None if stored.stand_in(network) else theirs
+    return None if arrays.stand_in(network) else theirs
 
 
 def marked(words: str, gone: int) -> str:
@@ -88,12 +90,12 @@ def table2(networks=PAPER) -> Text:
     """Table 2: train and test accuracy, SB against LB: ours (recalibrated batch norm) beside the paper's."""
     rows = []
     for network in names(networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         for split in ("train", "test"):
             cells = []
             for arm in ARMS:
                 mean, sd = paper.cell("table2", network)[split][arm]
-                values = stored.final(runs[arm], split)
+                values = arrays.final(runs[arm], split)
                 cells += [marked(percent(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f} %"]
             rows.append([network, split, *cells])
     return table(["network", "accuracy", "SB, ours", "SB, paper", "LB, ours", "LB, paper"], rows, networks)
@@ -105,8 +107,8 @@ def verdict2(networks=PAPER) -> Text:
 
 
 def _verdict2(network):
-    runs = stored.pairs(network)
-    small, large = (stored.final(runs[arm]) for arm in ARMS)
+    runs = arrays.pairs(network)
+    small, large = (arrays.final(runs[arm]) for arm in ARMS)
     ours, theirs = gap(runs["SB"], runs["LB"]), paper_gap(paper.cell("table2", network)["test"])
     found = claims.get("gap").verdict(ours, theirs_for(network, theirs))
     if found.direction == claims.UNMEASURED:
@@ -123,15 +125,15 @@ def _verdict2(network):
 
 def elsewhere(network: str) -> str:
     """ ", on a stand-in for TIMIT" for a network on other data than the paper's, else nothing."""
-    return f", on {stored.stand_in(network)}" if stored.stand_in(network) else ""
+    return f", on {arrays.stand_in(network)}" if arrays.stand_in(network) else ""
 
 
 def peaks(networks=PAPER) -> Text:
     """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from them."""
 
     def sentence(network):
-        runs = stored.pairs(network)
-        curve = lambda of: next(iter(stored.history([of], "test_accuracy")), np.array([np.nan]))
+        runs = arrays.pairs(network)
+        curve = lambda of: next(iter(arrays.history([of], "test_accuracy")), np.array([np.nan]))
         best, last = (
             {arm: np.array([pick(curve(of)) for of in runs[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1])
         )
@@ -153,13 +155,13 @@ def modes2(networks=PAPER) -> Text:
     """Test accuracy under each way to normalise in evaluation."""
     rows = []
     for network in names(networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         for mode, words in (
             ("recalibrated", "recalibrated on the training set"),
             ("batch", "the test batch's own statistics"),
             ("frozen", "running averages from training"),
         ):
-            small, large = (stored.final(runs[arm], "test", mode) for arm in ARMS)
+            small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
             value = difference(small, large)[0]
             rows.append([network, words, percent(small), percent(large), PENDING if np.isnan(value) else number(value)])
     return table(["network", "batch norm in evaluation", "SB", "LB", "gap, points"], collapsed(rows), networks)
@@ -169,10 +171,10 @@ def distances(networks=PAPER) -> Text:
     """Section 3: how far SB and LB went from their common start, and the null of a random walk."""
 
     def sentence(network):
-        runs = stored.pairs(network)
-        small, large = (stored.distance(runs[arm]) for arm in ARMS)
+        runs = arrays.pairs(network)
+        small, large = (arrays.distance(runs[arm]) for arm in ARMS)
         gone = lost(runs["SB"], small) | lost(runs["LB"], large)
-        quotient, walk = small / large, (stored.updates(runs["SB"]) / stored.updates(runs["LB"])) ** 0.5
+        quotient, walk = small / large, (arrays.updates(runs["SB"]) / arrays.updates(runs["LB"])) ** 0.5
         both = quotient, quotient / walk
         found, beyond = (claims.contrast(q, scale="ratio", diverged=int(gone.sum())) for q in both)
         said, nearer = claims.get("distance-3-10").verdict(found), claims.get("closest-minimiser").verdict(beyond)
@@ -198,7 +200,7 @@ def distances(networks=PAPER) -> Text:
 def _sharpness_table(of, networks, norms=False, **settings):
     rows = []
     for network in names(networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         for epsilon, key in KEY.items():
             for arm, other in (ARMS, ARMS[::-1]):
                 cell = functools.partial(_sharpness_cell, runs[arm], epsilon, **settings)
@@ -220,7 +222,7 @@ def _sharpness_table(of, networks, norms=False, **settings):
 
 
 def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
-    values = stored.sharpness(runs, epsilon, what, to, **settings)
+    values = arrays.sharpness(runs, epsilon, what, to, **settings)
     partner = dict(zip(runs, to)) if to else {}
     measure = lambda of: units.sharpness(of, **settings, **({"to": partner[of]} if to else {}))
     return marked(spread(values), int(lost(runs, values, measure).sum()))
@@ -240,9 +242,9 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
     """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say together."""
     cells, lines = {}, []
     for network in names(networks):
-        runs = stored.pairs(network)
+        runs = arrays.pairs(network)
         for epsilon, key in KEY.items():
-            both = [stored.sharpness(runs[arm], epsilon, **settings) for arm in ARMS]
+            both = [arrays.sharpness(runs[arm], epsilon, **settings) for arm in ARMS]
             measure = functools.partial(units.sharpness, **settings)
             gone = np.array([lost(runs[arm], values, measure) for arm, values in zip(ARMS, both)])
             ours, theirs = ratio(*both, diverged=int(gone.sum())), paper_ratio(paper.cell(table, network)[key])
@@ -286,17 +288,17 @@ def growth(networks=PAPER) -> Text:
     """How sharpness grows with the box, where it saturates, and where f has risen by 0.1: what cannot saturate."""
     rows = []
     for network in names(networks):
-        runs, numbers = stored.pairs(network), paper.cell("table3", network)
+        runs, numbers = arrays.pairs(network), paper.cell("table3", network)
         at_rise = epsilon_at_rise(network)
         for arm in ARMS:
-            large, small = (stored.sharpness(runs[arm], e) for e in KEY)
+            large, small = (arrays.sharpness(runs[arm], e) for e in KEY)
             with np.errstate(divide="ignore", invalid="ignore"):
                 exponent = np.log2(large / small)
             rows.append(
                 [
                     network,
                     arm,
-                    percent(stored.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer")),
+                    percent(arrays.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer")),
                     dots(exponent),
                     number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0])),
                     dots(at_rise[arm], 5),
@@ -322,9 +324,9 @@ def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
 
     Interpolated between the logarithms of the stored grid, at the first crossing.
     """
-    runs, out = stored.pairs(network), {}
+    runs, out = arrays.pairs(network), {}
     for arm in ARMS:
-        found = [stored.entries(of, grid_first=True) for of in runs[arm]]
+        found = [arrays.entries(of, grid_first=True) for of in runs[arm]]
         out[arm] = np.array([crossing(list(e), [v["fmax"] - v["f0"] for v in e.values()], rise) for e in found], float)
     return out
 
@@ -344,9 +346,9 @@ def crossing(x, y, level: float) -> float:
 
 def starts(network="F1", epsilon=1e-3) -> Text:
     """How high the starts of `best` over the whole set are, and how far the higher one climbs; mean over the trials."""
-    runs, rows = stored.pairs(network), []
+    runs, rows = arrays.pairs(network), []
     found = {
-        arm: [e["by_start"] for of in runs[arm] if (e := stored.entry(of, epsilon)) and "coarse" in e["by_start"]]
+        arm: [e["by_start"] for of in runs[arm] if (e := arrays.entry(of, epsilon)) and "coarse" in e["by_start"]]
         for arm in ARMS
     }
     for name, words in (
@@ -354,7 +356,7 @@ def starts(network="F1", epsilon=1e-3) -> Text:
         ("coarse", "the best that was found on a part of the images"),
     ):
         rows.append([words, *(spread([by[name] for by in found[arm]]) for arm in ARMS)])
-    rows.append(["**the higher of them, gone on**", *(spread(stored.sharpness(runs[arm], epsilon)) for arm in ARMS)])
+    rows.append(["**the higher of them, gone on**", *(spread(arrays.sharpness(runs[arm], epsilon)) for arm in ARMS)])
     return table(["start", "SB", "LB"], rows, network)
 
 
@@ -362,9 +364,9 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
     """How much of the sharpness that `best` finds SciPy's ten iterations reach, and whether the ranking survives."""
 
     def sentence(network):
-        runs = stored.pairs(network)
-        best = {arm: stored.sharpness(runs[arm], epsilon) for arm in ARMS}
-        literal = {arm: stored.sharpness(runs[arm], epsilon, solver="literal") for arm in ARMS}
+        runs = arrays.pairs(network)
+        best = {arm: arrays.sharpness(runs[arm], epsilon) for arm in ARMS}
+        literal = {arm: arrays.sharpness(runs[arm], epsilon, solver="literal") for arm in ARMS}
         gone = {arm: lost(runs[arm], literal[arm], lambda of: units.sharpness(of, solver="literal")) for arm in ARMS}
         share = {arm: known(100 * literal[arm] / best[arm]) for arm in ARMS}
         flips = (literal["LB"] < literal["SB"])[~np.isnan(literal["LB"] * literal["SB"])]
@@ -392,7 +394,7 @@ def path_verdict(networks="F1", step=0.5) -> Text:
 
     def sentence(network):
         words, lines = [], []
-        for kind, p in stored.paths(*stored.pairs(network).values()).items():
+        for kind, p in arrays.paths(*arrays.pairs(network).values()).items():
             at = lambda a: p["train_loss"][:, int(np.abs(p["alpha"] - a).argmin())]
             rise = {arm: (at(end - step) + at(end + step)) / 2 - at(end) for arm, end in (("SB", 0), ("LB", 1))}
             ours = ratio(rise["SB"], rise["LB"])
@@ -425,25 +427,25 @@ def _steeper(ours: claims.Contrast) -> str:
 
 def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and epochs."""
-    sizes = units.scale().laboratory
+    sizes = scales.scale().laboratory
     small, large = (
-        [units.laboratory(network, b, t) for t in units.scale().trials] for b in (small_batch or sizes[0], sizes[-1])
+        [scales.laboratory(network, b, t) for t in scales.scale().trials] for b in (small_batch or sizes[0], sizes[-1])
     )
-    both = [stored.sharpness(runs, 1e-3) for runs in (small, large)]
+    both = [arrays.sharpness(runs, 1e-3) for runs in (small, large)]
     gone = sum(lost(runs, values, units.sharpness).sum() for runs, values in zip((small, large), both))
     tests, steep = gap(small, large), ratio(*both, diverged=int(gone))
     if tests.interval is None or steep.interval is None:
         return Text(f"**Verdict: {PENDING if not (tests.diverged or gone) else claims.UNDECIDED}** for {network}.")
     first, second = f"batch {small[0].batch_size:,}", f"batch {large[0].batch_size:,}"
     said = claims.verdict(tests, 0).direction, claims.verdict(steep, 1).direction
-    finals = stored.final(small) * stored.final(large)
+    finals = arrays.final(small) * arrays.final(large)
     return Text(
         f"**Verdict, `{network}`: that the small batch tests better {_clause(said[0])}; that the large batch is sharper "
         f"{_clause(said[1])}.** "
         f"{_capital(ahead(tests, first, second))}, and {sharper(steep, second, first)}; "
         f"{counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. "
-        f"They took {spread(stored.epochs(small), 0)} and {spread(stored.epochs(large), 0)} epochs, and ended at a training loss of "
-        f"{' and of '.join(spread(stored.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
+        f"They took {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training loss of "
+        f"{' and of '.join(spread(arrays.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
     )
 
 
@@ -451,12 +453,12 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def progress(networks=experiments.CPU) -> Text:
+def progress(networks=order.CPU) -> Text:
     """Which experiments are done, and which are pending."""
-    rows, networks = [], [network for network in names(networks) if not stored.waiting(network)]
+    rows, networks = [], [network for network in names(networks) if not arrays.waiting(network)]
     for name, experiment in experiments.EXPERIMENTS.items():
-        wanted = experiments.wanted([name], networks)
-        done = sum(stored.document(unit) is not None for unit in wanted)
+        wanted = order.wanted([name], networks)
+        done = sum(arrays.document(unit) is not None for unit in wanted)
         if wanted:
             rows.append([experiment.title, f"{done} of {len(wanted)}", "done" if done == len(wanted) else PENDING])
     return table([f"experiment, {', '.join(networks)}", "measurements", ""], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import stored
+from ..results import arrays
 
 ARMS = ("SB", "LB")
 PENDING = "pending"
@@ -132,11 +132,11 @@ def collapsed(rows) -> list:
 
 def note(networks) -> str:
     """A paragraph that says which networks have to wait and why, and which are not on the paper's data."""
-    reasons = [f"{n} is waiting: {stored.waiting(n)}." for n in names(networks) if stored.waiting(n)]
+    reasons = [f"{n} is waiting: {arrays.waiting(n)}." for n in names(networks) if arrays.waiting(n)]
     reasons += [
-        f"{n} is trained on {stored.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
+        f"{n} is trained on {arrays.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
         for n in names(networks)
-        if stored.stand_in(n)
+        if arrays.stand_in(n)
     ]
     return "\n\n" + " ".join(reasons) if reasons else ""
 
@@ -149,5 +149,5 @@ def by_network(networks, sentence) -> Text:
     lines = [f"- {words}" for words in lines] if len(found) > 1 else lines
     if missing:
         lines.append(f"\n**Verdict: pending** for {', '.join(missing)}: no pair is stored yet.")
-    alone = len(found) == 1 and stored.stand_in(names(networks)[0])  # its page has told what it is trained on
+    alone = len(found) == 1 and arrays.stand_in(names(networks)[0])  # its page has told what it is trained on
     return Text("\n".join(lines).strip() + ("" if alone else note(networks)))

@@ -14,11 +14,11 @@ from .ghost import Ghost
 from .growth import Growth, VarianceTest
 from .injected import Injected
 from .penalty import GradientPenalty
+from .remedy import Batch, Remedy, Step, layers
 from .sam import SAM
 from .schedule import Schedule
 from .sharpen import Sharpen
 from .stability import Stability
-from .step import Batch, Remedy, Step, layers
 
 REMEDIES = {
     "augmentation": Augmentation,  # E.1

@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from .step import Remedy, Step
+from .remedy import Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)

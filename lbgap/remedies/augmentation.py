@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ..networks import input_shape
-from .step import Remedy
+from .remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)

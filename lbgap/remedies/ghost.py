@@ -8,7 +8,7 @@ import torch
 
 from ..networks import batch_norms, build
 from ..objective import spans
-from .step import Remedy, Step
+from .remedy import Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)

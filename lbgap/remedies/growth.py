@@ -7,7 +7,7 @@ import math
 
 from ..noise import noise_scale
 from ..objective import Objective, flat
-from .step import Remedy
+from .remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from .step import Remedy
+from .remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from .step import Batch, Remedy, Step
+from .remedy import Batch, Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)

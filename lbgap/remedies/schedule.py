@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from .step import Remedy
+from .remedy import Remedy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from .remedy import Remedy, Step
 from .sam import at_worst
-from .step import Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 import torch.nn.functional as F
 
-from .step import Remedy, Step
+from .remedy import Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ from ..checking import Unanswered, Wrong, compare, exercise, number
 
 @exercise("updates", "How many more steps?", "predict then measure", "easy", 10)
 def updates(answer):
-    from ... import stored, units
+    from ...campaign import scales
+    from ...results import arrays
 
     predicted, measured = answer
     if predicted is ... or measured is ...:
@@ -16,8 +17,8 @@ def updates(answer):
         raise Wrong(
             "A prediction is a number above 0, written down before the measurement. Being far off costs nothing."
         )
-    runs = [[units.laboratory("mlp", size, trial) for trial in units.scale().trials] for size in (32, 1000)]
-    (small, large), (steps_small, steps_large) = ([f(r).mean() for r in runs] for f in (stored.epochs, stored.updates))
+    runs = [[scales.laboratory("mlp", size, trial) for trial in scales.scale().trials] for size in (32, 1000)]
+    (small, large), (steps_small, steps_large) = ([f(r).mean() for r in runs] for f in (arrays.epochs, arrays.updates))
     if np.isnan(small + large):
         raise Wrong(
             "The laboratory's runs are not stored here, so there is nothing to compare with. Unset LBGAP_SCALE."

@@ -13,7 +13,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from lbgap import campaign, data, experiments, measurements, metric, networks, results, training, units
+from lbgap import campaign, data, metric, networks, results, training
+from lbgap.campaign import measurements, order, units, workers
 from lbgap.objective import Objective, flat
 from lbgap.training import Run
 
@@ -119,7 +120,7 @@ def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, 
     go(todo, whole)
     counts = []
     with monkeypatch.context() as m:
-        m.setattr(campaign.time, "time", itertools.count().__next__)
+        m.setattr(workers.time, "time", itertools.count().__next__)
         for budget in itertools.chain([1, 5, 5, 5, 8, 20], itertools.count(40, 20)):
             counts.append(go(todo, pieces, budget=budget))
             if not counts[-1]["left"]:
@@ -136,11 +137,12 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
     script = inspect.getsource(tiny) + textwrap.dedent(f"""
         import json, sys, time, torch
         from lbgap import campaign, data, results
+        from lbgap.campaign import workers
         torch.set_num_threads(1)
         dataset = tiny()
         data.load = lambda *a: dataset
         sleep = time.sleep
-        campaign.time.sleep = lambda seconds: sleep(0.05)
+        workers.time.sleep = lambda seconds: sleep(0.05)
         print("ready", flush=True)
         input()
         print(campaign.run(json.loads({json.dumps(json.dumps(todo))}), results.Store({str(store.folder)!r}, None), progress=False))
@@ -175,7 +177,7 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
 def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monkeypatch):
     todo = [units.train(SB), units.train(LB)]
     (store.folder / "work").mkdir()
-    other = campaign._Claims(store.folder / "work", [SB.trajectory])
+    other = workers._Claims(store.folder / "work", [SB.trajectory])
     assert other.__enter__()
     done = []
 
@@ -183,17 +185,17 @@ def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monke
         done.append([unit in store for unit in todo])
         other.__exit__()
 
-    monkeypatch.setattr(campaign.time, "sleep", wait)
+    monkeypatch.setattr(workers.time, "sleep", wait)
     assert go(todo, store) == {"done": 2, "failed": 0, "left": 0}
     assert done == [[False, True]]
 
 
 def test_the_locks_are_all_or_none(tmp_path):
-    with campaign._Claims(tmp_path, {"a"}) as first, campaign._Claims(tmp_path, {"a", "b"}) as second:
+    with workers._Claims(tmp_path, {"a"}) as first, workers._Claims(tmp_path, {"a", "b"}) as second:
         assert first and not second
-        with campaign._Claims(tmp_path, {"b"}) as third:
+        with workers._Claims(tmp_path, {"b"}) as third:
             assert third
-    with campaign._Claims(tmp_path, {"b", "a"}) as free:
+    with workers._Claims(tmp_path, {"b", "a"}) as free:
         assert free
 
 
@@ -380,7 +382,7 @@ def test_a_unit_in_words():
 
 
 def test_every_experiment_makes_units_that_can_be_run_once_each():
-    todo = experiments.wanted()
+    todo = order.wanted()
     ids = [results.content_id(unit) for unit in todo]
     assert len(set(ids)) == len(ids) > 100
     for unit in todo:

@@ -6,7 +6,8 @@ import time
 import pytest
 import torch
 
-from lbgap import cost, data, experiments, networks, results, units
+from lbgap import data, networks, results
+from lbgap.campaign import cost, experiments, order, scales, units
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -145,8 +146,8 @@ def test_passes_assumed_are_near_the_stored_ones():
 def test_every_unit_of_every_experiment_has_a_cost(scale, monkeypatch):
     monkeypatch.setenv("LBGAP_SCALE", scale)
     for name, experiment in experiments.EXPERIMENTS.items():
-        network = next(n for n in experiment.networks if n in units.scale().datasets)
-        for unit in experiments.wanted([name], [network])[:4]:
+        network = next(n for n in experiment.networks if n in scales.scale().datasets)
+        for unit in order.wanted([name], [network])[:4]:
             there = cost.work(unit, {of.id for of in units.runs_of(unit)})
             assert cost.work(unit) > there > 0 or cost.work(unit) == there > 0 and not units.runs_of(unit)
 
@@ -229,7 +230,7 @@ def test_a_rate_by_network_and_batch_size(store):
 
 
 def test_all_units_of_the_reproduction_have_a_cost(store):
-    wanted = experiments.wanted()
+    wanted = order.wanted()
     assert len(wanted) > 3000 and all(cost.work(unit) > 0 for unit in wanted[::50])
     whole = cost.projected(wanted, 1e12, store)
     assert max(cost.projected([unit], 1e12, store) for unit in wanted[::50]) < whole < float("inf")

@@ -6,9 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from . import units
-from .cost import examples
-from .remedies import (
+from ..remedies import (
     SAM,
     Adversarial,
     Augmentation,
@@ -22,8 +20,10 @@ from .remedies import (
     Stability,
     VarianceTest,
 )
-from .training import Run
-from .units import PAPER, pair, run, sizes
+from ..run import Run
+from . import scales
+from .cost import examples
+from .scales import PAPER, pair, run, sizes
 
 CHEAP = ("F1-5k", "mlp")  # benches on which everything is affordable in five trials
 ALL = (*CHEAP, *PAPER)
@@ -81,7 +81,7 @@ def tuned(name: str, network: str, arm: str):
 
 def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
     """{(remedy, arm, number): the run on the validation split that says how good the number is}."""
-    validation = f"{units.scale().datasets[network]}-val"
+    validation = f"{scales.scale().datasets[network]}-val"
     batches = {arm: min(batch, examples(validation)[0]) for arm, batch in zip(("SB", "LB"), sizes(network))}
     return {
         (name, arm, value): run(network, batch, trial, dataset=validation, remedies=TUNABLE[name](value))
@@ -110,7 +110,7 @@ def _switched(network, trial):
     small, large = pair(network, trial)
     at = 2 * _every(network)
     return run(
-        network, large.batch_size, trial, start=units.iterate(small, at), carry=True, epochs=max(1, large.epochs - at)
+        network, large.batch_size, trial, start=scales.iterate(small, at), carry=True, epochs=max(1, large.epochs - at)
     )
 
 
@@ -220,7 +220,7 @@ def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
     if network == "mlp":
         del noise["LB, ghosts"]  # it has no batch norm
     shape = {"flatter": [SAM(0.2)], "as it is": [], "sharper": [Sharpen()]}
-    stop = {} if network in units.USUAL else {"stop_f": 1e-3, "epochs": 300, **units.SETTLED}
+    stop = {} if network in scales.USUAL else {"stop_f": 1e-3, "epochs": 300, **scales.SETTLED}
     return {
         (n, s): run(network, batch, trial, remedies=[*own, *bent], **stop)
         for n, (batch, own) in noise.items()
@@ -234,8 +234,8 @@ LABEL_NOISE = (0.2, 0.4)
 ENDS = {  # how training ends, SB and LB alike unless named
     "15 epochs": {"epochs": 15},
     "60 epochs": {"epochs": 60},
-    "loss 0.1": {"stop_f": 0.1, "epochs": 300, **units.SETTLED},
-    "loss 0.01": {"stop_f": 0.01, "epochs": 300, **units.SETTLED},
+    "loss 0.1": {"stop_f": 0.1, "epochs": 300, **scales.SETTLED},
+    "loss 0.01": {"stop_f": 0.01, "epochs": 300, **scales.SETTLED},
 }
 
 

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from lbgap import bundles, results
-from lbgap.bundles import Bundle, merge
-from lbgap.results import Store
+from lbgap import results
+from lbgap.results import Store, bundles
+from lbgap.results.bundles import Bundle, merge
 
 
 def spec(i, kind="train"):
@@ -181,7 +181,7 @@ def test_a_merge_killed_midway_leaves_the_store_valid_and_is_repeated(carried, t
 def consistent(**changes):
     """A document whose checksum is right, whatever else is wrong with it, as a line."""
     document = {"id": results.content_id(spec(7)), "spec": spec(7), "result": {}, "provenance": {}} | changes
-    return results._bytes(document | {"sha256": results._digest(document)})
+    return results.store._bytes(document | {"sha256": results.store._digest(document)})
 
 
 def of_kind(kind):
@@ -200,7 +200,7 @@ DAMAGE = {
     "wrong id": consistent(id="0" * 24),
     "another's id": consistent(id=results.content_id(spec(8))),
     "more entries": consistent(more=1),
-    "no result": results._bytes({k: v for k, v in json.loads(consistent()).items() if k != "result"}),
+    "no result": results.store._bytes({k: v for k, v in json.loads(consistent()).items() if k != "result"}),
     "formatted anew": (json.dumps(json.loads(consistent()), sort_keys=True) + "\n").encode(),
     **{f"kind {kind!r}": of_kind(kind) for kind in ("../train", "/tmp", "a/b", "", ".", "..", "a\n", 1, None)},
 }

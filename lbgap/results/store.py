@@ -18,7 +18,7 @@ import sys
 import torch
 
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
-PACKAGED = pathlib.Path(__file__).parent / "store"
+PACKAGED = pathlib.Path(__file__).parent.parent / "store"
 MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # with which f is not the run's at its end
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
@@ -264,7 +264,7 @@ def _cpu() -> str:
 @functools.cache
 def commit() -> str:
     """The commit of this checkout, with "-dirty" if lbgap/ differs from it; else LBGAP_COMMIT; else the release."""
-    here = pathlib.Path(__file__).parent
+    here = pathlib.Path(__file__).parent.parent
     git = lambda *words: subprocess.run(
         ["git", "-C", here, *words], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import cost, experiments, results, units
-from .objective import spans
+from .. import results
+from ..campaign import cost, experiments, scales, units
+from ..objective import spans
 
 
 def document(unit: dict) -> dict | None:
@@ -40,12 +41,12 @@ def diverged(runs) -> int:
 
 def waiting(network: str) -> str | None:
     """Why a network cannot be run at this scale, or None."""
-    return None if network in units.scale().datasets else "no data set at this scale"
+    return None if network in scales.scale().datasets else "no data set at this scale"
 
 
 def stand_in(network: str) -> str | None:
     """What a network is trained on in place of the paper's data, in words, or None."""
-    return units.STAND_INS.get(units.scale().datasets.get(network))
+    return scales.STAND_INS.get(scales.scale().datasets.get(network))
 
 
 def trials(experiment: str) -> list[int]:
@@ -55,8 +56,8 @@ def trials(experiment: str) -> list[int]:
 
 def pairs(network: str, trials=None, **settings) -> dict[str, list]:
     """{"SB": runs, "LB": runs} of a network's trials, all of the scale's by default, none while it is `waiting`."""
-    chosen = () if waiting(network) else units.scale().trials if trials is None else trials
-    both = [units.pair(network, trial, **settings) for trial in chosen]
+    chosen = () if waiting(network) else scales.scale().trials if trials is None else trials
+    both = [scales.pair(network, trial, **settings) for trial in chosen]
     return {"SB": [small for small, _ in both], "LB": [large for _, large in both]}
 
 
@@ -159,7 +160,7 @@ def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.nda
 
 def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
     """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
-    out, grid = {}, units.scale().grid
+    out, grid = {}, scales.scale().grid
     for label, settings in (
         ("full space, best", {}),
         ("full space, literal", {"solver": "literal"}),
@@ -193,8 +194,8 @@ def paths(small_runs, large_runs, **settings) -> dict[str, dict[str, np.ndarray]
 
 def iterates(of, what) -> tuple[list[int], np.ndarray]:
     """Fig. 6's epochs of a run (K,), and what(runs) -> (R,) at its iterates there (K,)."""
-    at = sorted({min(k, of.epochs) for k in units.scale().iterates})
-    return at, what([units.iterate(of, k) for k in at])
+    at = sorted({min(k, of.epochs) for k in scales.scale().iterates})
+    return at, what([scales.iterate(of, k) for k in at])
 
 
 def descent(of, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +207,7 @@ def descent(of, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 
 def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
     """Fig. 5's epochs (K,), and what(runs) (K,) of LB started there, "restarted", and of its controls, by name."""
-    at = [] if waiting(network) else sorted(units.scale().warm)
+    at = [] if waiting(network) else sorted(scales.scale().warm)
     runs = {"restarted": [experiments.warm(network, trial, k) for k in at]}
     for k in at:
         for name, of in experiments.warm_controls(network, trial, k).items():
@@ -219,23 +220,23 @@ def noise(runs) -> np.ndarray:
     return np.array([np.nan if r is None or r["value"] is None else r["value"] for r in each(units.noise, runs)], float)
 
 
-def laboratory(what, networks=units.LABS) -> np.ndarray:
+def laboratory(what, networks=scales.LABS) -> np.ndarray:
     """what(runs) -> (T,) for every network and batch size of the one-minute laboratory: (networks, K, T)."""
-    s = units.scale()
+    s = scales.scale()
     return np.array(
-        [[what([units.laboratory(name, b, t) for t in s.trials]) for b in s.laboratory] for name in networks]
+        [[what([scales.laboratory(name, b, t) for t in s.trials]) for b in s.laboratory] for name in networks]
     )
 
 
 def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray]:
     """Fig. 4's batch sizes that are measured, ascending (K,), and what(runs) there (K, T)."""
-    s = units.scale()
+    s = scales.scale()
     sizes = (
         []
         if waiting(network)
         else sorted({*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
     )
-    values = np.array([what([units.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(
+    values = np.array([what([scales.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(
         len(sizes), len(trials)
     )
     return there(sizes, values)

@@ -6,7 +6,7 @@ import errno
 import os
 import pathlib
 
-from . import results
+from . import store as documents
 
 FILES = 8  # at most, results-0.jsonl to results-7.jsonl
 LIMIT = 15_500_000  # bytes a file
@@ -36,7 +36,7 @@ class Bundle:
         So a campaign that goes on may add its whole store first. Raises ValueError if the document is damaged, and
         OSError if the bundle is full or cannot be written; it is then as it was before.
         """
-        content = results._bytes(results.read(path))
+        content = documents._bytes(documents.read(path))
         if content in self._held:
             return
         sizes = [p.stat().st_size if p.exists() else 0 for p in self._files]
@@ -63,7 +63,7 @@ class Bundle:
         self._held.add(content)
 
 
-def merge(folder, store: results.Store, replace: bool = False) -> tuple[int, int, list[str]]:
+def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, int, list[str]]:
     """Put the documents of a bundle, or of another store's folder, into the store, byte for byte.
 
     Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply repeated. A
@@ -100,9 +100,9 @@ def merge(folder, store: results.Store, replace: bool = False) -> tuple[int, int
     return added, already, refused
 
 
-def _merge(line: bytes, where: str, store: results.Store, replace: bool) -> bool:
+def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bool:
     """Whether the document was written (not so if the store has it). ValueError if it is damaged or would overwrite."""
-    document = results.check(line, where)
+    document = documents.check(line, where)
     there = document["spec"] in store
     path = store.accept(document)
     if there and path.read_bytes() != line:

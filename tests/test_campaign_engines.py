@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from lbgap import campaign, measurements, results, training, units
+from lbgap import campaign, results, training
+from lbgap.campaign import measurements, units, workers
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -61,7 +62,7 @@ def test_no_two_units_of_one_run_are_under_way_at_once(store, monkeypatch):
         under_way.remove(names)
         return {"diverged": True}, {"data": "none"}
 
-    monkeypatch.setattr(campaign, "compute", compute)
+    monkeypatch.setattr(workers, "compute", compute)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert go(store, executor=pool)["done"] == 5
     assert max(most) == 2  # the two runs side by side
@@ -76,7 +77,7 @@ def test_an_executor_gets_the_most_valuable_units_first(store, monkeypatch):
         time.sleep(0.05)
         return {"diverged": True}, {"data": "none"}
 
-    monkeypatch.setattr(campaign, "compute", compute)
+    monkeypatch.setattr(workers, "compute", compute)
     third = units.train(Run("mlp", "tiny-mnist", 128, epochs=4))
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert go(store, [*TODO, third], executor=pool, at_once=2)["done"] == 6
@@ -141,12 +142,12 @@ def test_a_failure_is_recorded_and_retried_on_request_only(store, monkeypatch, c
     whole = measurements.KINDS["train"]
     monkeypatch.setitem(measurements.KINDS, "train", broken)
     assert go(store, TODO[:1]) == {"done": 0, "failed": 1, "left": 0}
-    assert "no luck" in campaign.failure(TODO[0], store)
+    assert "no luck" in workers.failure(TODO[0], store)
     assert go(store, TODO[:1]) == {"done": 0, "failed": 1, "left": 0} and len(calls) == 1
     assert "failed before" in capsys.readouterr().out
     monkeypatch.setitem(measurements.KINDS, "train", whole)
     assert go(store, TODO[:1], retry=True) == {"done": 1, "failed": 0, "left": 0}
-    assert campaign.failure(TODO[0], store) is None and go(store, TODO[:1])["failed"] == 0
+    assert workers.failure(TODO[0], store) is None and go(store, TODO[:1])["failed"] == 0
 
 
 def test_a_full_disk_stops_the_campaign_and_leaves_the_store_whole(store, monkeypatch, alone):
@@ -157,7 +158,7 @@ def test_a_full_disk_stops_the_campaign_and_leaves_the_store_whole(store, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as m:
-        m.setattr(results.os, "fsync", full)
+        m.setattr(results.store.os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             go(store)
     assert {p: p.read_bytes() for p in store.paths()} == before and store.verify() == []
@@ -197,7 +198,7 @@ def test_an_interrupt_leaves_the_store_whole_and_the_next_call_goes_on(store, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(*((training, "_epoch") if when == "training" else (results.os, "replace")), interrupt)
+        m.setattr(*((training, "_epoch") if when == "training" else (results.store.os, "replace")), interrupt)
         with pytest.raises(KeyboardInterrupt):
             go(store, TODO[2:])
     assert count and store.verify() == [] and len(store.paths()) == 1

@@ -179,10 +179,10 @@ def test_a_write_that_fails_leaves_the_old_document_whole(store, monkeypatch):
 def test_a_process_killed_while_it_writes_leaves_nothing_that_is_read(store):
     """The kill comes when half of the bytes are in the file."""
     put(store, f=1.0)
-    whole = results._bytes
+    whole = results.store._bytes
     child = os.fork()
     if child == 0:
-        results._bytes = lambda document: whole(document)[: 40 if "sha256" in document else None]
+        results.store._bytes = lambda document: whole(document)[: 40 if "sha256" in document else None]
         os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
         put(store, f=2.0)
         os._exit(0)
@@ -224,7 +224,7 @@ def test_the_commit_is_the_checkouts_else_the_variables_else_the_release(monkeyp
     def no_git(*_, **__):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr(results.subprocess, "run", no_git)
+    monkeypatch.setattr(results.store.subprocess, "run", no_git)
     monkeypatch.setenv("LBGAP_COMMIT", "abc123")
     assert results.commit.__wrapped__() == "abc123"
     monkeypatch.delenv("LBGAP_COMMIT")

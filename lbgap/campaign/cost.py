@@ -9,8 +9,9 @@ import time
 
 import torch
 
-from . import data, metric, networks, scaling, training
-from .units import EPSILONS, runs_of, subjects
+from .. import data, metric, networks, performance_model, training
+from .scales import EPSILONS
+from .units import runs_of, subjects
 
 EXAMPLES = {  # to train, to test (Table 5)
     "mnist": (60000, 10000),
@@ -97,7 +98,7 @@ def projected(wanted, rate, store) -> float:
     missing = [unit for unit in wanted if unit not in store]
     there = {path.stem for path in (store.folder / "work").glob("*.pt")}
     speed = rate if callable(rate) else lambda network, batch_size: rate
-    timed = sum(unit.get("seconds", scaling.SECONDS) for unit in missing if unit["kind"] == "throughput")
+    timed = sum(unit.get("seconds", performance_model.SECONDS) for unit in missing if unit["kind"] == "throughput")
     return timed + sum(operations / speed(*who) for who, operations in _parts(missing, there).items())
 
 
@@ -216,7 +217,7 @@ def _measuring(unit, of) -> float:
     if kind == "edge":
         return 2 * unit.get("steps", 16) * PRODUCT * _gradient(of) + _passes(of, 1, 0)
     if kind == "throughput":  # the steps that it takes at least; `projected` adds its seconds
-        return (scaling.WARM + scaling.LEAST) * of.batch_size * _flops(of, gradient=True)
+        return (performance_model.WARM + performance_model.LEAST) * of.batch_size * _flops(of, gradient=True)
     raise ValueError(
         f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions, noise, edge or throughput"
     )

@@ -9,9 +9,9 @@ import time
 
 import torch
 
-from . import results
+from .. import results
+from ..training import OutOfTime
 from .measurements import compute
-from .training import OutOfTime
 from .units import describe, runs_of, train
 
 WRONG = (

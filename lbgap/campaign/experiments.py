@@ -9,28 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from . import treatments, units
+from . import scales, treatments
+from .scales import LABS, PAPER, PRINTED, SETTLED, SHOWN, iterate, pair, run, scale
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import (
-    LABS,
-    PAPER,
-    PRINTED,
-    SETTLED,
-    SHOWN,
-    directions,
-    edge,
-    grid,
-    iterate,
-    noise,
-    pair,
-    path,
-    run,
-    scale,
-    sharpness,
-    spectrum,
-    throughput,
-    train,
-)
+from .units import directions, edge, grid, noise, path, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +40,7 @@ def _also(*parts):
 
 
 def _laboratory(network, trial):
-    runs = [units.laboratory(network, b, trial) for b in scale().laboratory]
+    runs = [scales.laboratory(network, b, trial) for b in scale().laboratory]
     ends = runs[0], runs[-1]
     return (
         [unit for of in runs for unit in (train(of), sharpness(of))]
@@ -208,7 +190,7 @@ def ends(network: str, trial: int):
     """(SB, LB) of one trial; of the laboratory, its smallest and its largest batch."""
     sizes = scale().laboratory
     return (
-        tuple(units.laboratory(network, b, trial) for b in (sizes[0], sizes[-1]))
+        tuple(scales.laboratory(network, b, trial) for b in (sizes[0], sizes[-1]))
         if network in LABS
         else pair(network, trial)
     )
@@ -366,81 +348,6 @@ EXPERIMENTS = {
     ),
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
-CORE = (
-    "laboratory",
-    "table2",
-    "table3",
-    "fig3",
-    "fig7",
-    "literal",
-)  # one whole trial of these is worth more than five of the first
-CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
-_WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "scales", "settled")
-FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
-    (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
-    (_WHOLE, ("C1-text",), (0, 1, 2)),
-    (("matched_loss",), ("C1-text",), (0,)),
-    (_WHOLE, ("F1",), (0, 1, 2)),
-    (("matched_loss",), ("F1",), (0,)),
-    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (0,)),
-    (("bf16",), ("C1",), (0,)),
-    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (1,)),
-    (("fig6",), ("C1-text",), (0, 1)),
-    (("fig6",), ("F1",), (0,)),
-    (("spectrum", "directions"), ("C1-text", "F1"), (0,)),
-    (("fig4",), ("C1-text",), (0, 1, 2)),
-    (("fig4",), ("F1",), (0,)),
-    (("fig5", "fig5_controls"), ("C1-text",), (0,)),
-    (_WHOLE, ("C1-text", "F1"), (3, 4)),
-)
-
-
-def wanted(names=None, networks=None, trials=None) -> list[dict]:
-    """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
-
-    First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
-    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no others where an experiment has fewer.
-    Raises ValueError for an unknown experiment or network.
-    """
-    for name in names or ():
-        if name not in EXPERIMENTS:
-            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(EXPERIMENTS)}")
-    for network in networks or ():
-        if network not in scale().datasets:
-            run(network, 1, 0)  # says which there are, and why this one is not
-    networks, found = networks or [network for network in scale().datasets if network != "F2-timit"], {}
-    names = list(names or EXPERIMENTS)
-    for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
-        chosen = {name: trials_of(name, trials) for name in stage}
-        for trial in sorted(set().union(*chosen.values())):
-            for name in stage:
-                for network in networks if trial in chosen[name] else ():
-                    if {"F2-timit": "F2"}.get(network, network) in EXPERIMENTS[name].networks:
-                        found.update({repr(unit): unit for unit in EXPERIMENTS[name].units(network, trial)})
-    return list(found.values())
-
-
-def rows() -> list[tuple[str, list[dict]]]:
-    """FIRST, row by row.
-
-    Returns:
-        (what, its units, trial by trial and without those of a row before) for each row.
-    """
-    out, seen = [], set()
-    for names, networks, trials in FIRST:
-        chosen = scale().trials if trials is None else trials
-        found = {repr(unit): unit for trial in chosen for unit in wanted(names, networks, [trial])}
-        what = f"{', '.join(networks)}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
-        what += f", trial{'' if len(chosen) == 1 else 's'} {', '.join(map(str, chosen))}"
-        out.append((what, [unit for name, unit in found.items() if name not in seen]))
-        seen |= set(found)
-    return out
-
-
-def first() -> list[dict]:
-    """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this order."""
-    found = [unit for _, units in rows() for unit in units]
-    return list({repr(unit): unit for unit in [*found, *wanted(networks=CPU)]}.values())
 
 
 def trials_of(name: str, trials=None) -> set[int]:

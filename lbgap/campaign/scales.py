@@ -1,7 +1,6 @@
-"""A unit: what to measure, and on which runs. Its hash names its document in the store.
+"""A scale: the batch sizes, data sets and stopping rules of every network, and the runs that they make.
 
-A unit is a plain dict, {"kind": ..., "run": spec or "runs": [spec, spec], settings}. A setting that has its default is
-left out, as in `Run.spec`, so that a setting added later leaves every id as it was.
+"full" is the paper's scale; "tiny" takes everything through the same code in seconds, with numbers that mean nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +9,9 @@ import dataclasses
 import math
 import os
 
-from .training import Run
+from ..run import Run
 
 EPSILONS = (1e-3, 5e-4)  # section 2.2.2
-SOLVER = (
-    2  # the revision of `best`: a changed solver measures something else under one name, so its units say which it is
-)
 GRID = tuple(float(f"{m}e{k}") for k in range(-5, -1) for m in (1, 2, 5))  # 1e-5 ... 5e-2
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")  # Table 1
 LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
@@ -163,9 +159,6 @@ def scale() -> Scale:
     return SCALES[name]
 
 
-# -- runs -------------------------------------------------------------------------------------------------------------
-
-
 def run(network: str, batch_size: int, trial: int, **settings) -> Run:
     """The paper's run of a network, or of a bench, at a batch size; SB and LB of one trial start at one x0."""
     s = scale()
@@ -196,94 +189,3 @@ def iterate(of: Run, epoch: int) -> Run:
 def laboratory(network: str, batch_size: int, trial: int) -> Run:
     """A run of the one-minute laboratory: "mlp" or "mlp-bn" on 1,000 images, until f is below 5e-3."""
     return run(network, batch_size, trial)
-
-
-# -- units ------------------------------------------------------------------------------------------------------------
-
-
-def _unit(kind: str, /, **content) -> dict:
-    return {"kind": kind, **content, **{k: v for k, v in scale().settings.get(kind, {}).items() if k not in content}}
-
-
-def train(of: Run) -> dict:
-    """The unit that trains: history, accuracies in all batch-norm modes, distance from the start."""
-    return _unit("train", run=of.spec)
-
-
-def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) -> dict:
-    """The unit that measures Metric 2.1.
-
-    settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
-    starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
-    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c measures
-    the same function at other weights; see `rescaling`. offset=0.0 takes the adaptive box in place of the paper's.
-    """
-    revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
-    return _unit(
-        "sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **{**settings, **revision}
-    )
-
-
-def grid(of: Run, **settings) -> dict:
-    """The unit that measures Metric 2.1 from epsilon 1e-5 to 5e-2; `best` starts each from its neighbour too."""
-    return sharpness(
-        of, scale().grid, **({} if settings.get("solver") == "literal" else {"neighbours": True}), **settings
-    )
-
-
-def path(small: Run, large: Run, kind: str, **settings) -> dict:
-    """The unit that measures a path, "linear" or "curvilinear", on the training and the test set.
-
-    match="norms": from `small` to the same function as `large` with the filter norms of `small`.
-    """
-    return _unit("path", runs=[small.spec, large.spec], path=kind, **settings)
-
-
-def spectrum(of: Run) -> dict:
-    """The unit that measures the Hessian: both ends, density, and Metric 2.1 in the space of its top eigenvectors."""
-    return _unit("spectrum", run=of.spec)
-
-
-def directions(of: Run, epsilon: float = 1e-3) -> dict:
-    """The unit that measures how f rises along random and along Hessian directions as long as the box's half-diagonal."""
-    return _unit("directions", run=of.spec, epsilon=epsilon)
-
-
-def noise(of: Run) -> dict:
-    """The unit that measures the gradient noise scale where a run ended, in mini-batches of SB's size for SB and LB alike.
-
-    With batch norm the noise depends on the mini-batch, so one size serves all.
-    """
-    return _unit("noise", run=of.spec, batch_size=scale().small)
-
-
-def edge(of: Run) -> dict:
-    """The unit that measures the top eigenvalue of the Hessian, and of Adam's preconditioned Hessian, where a run ended."""
-    return _unit("edge", run=of.spec)
-
-
-def throughput(of: Run, device: str = "cpu") -> dict:
-    """The unit that times a training step of a run on a kind of device, "cpu" or "cuda"; it is computed on no other."""
-    return _unit("throughput", run=of.spec, device=device)
-
-
-def runs_of(unit: dict) -> list[Run]:
-    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last; none where a step is timed."""
-    return [] if unit["kind"] == "throughput" else subjects(unit)
-
-
-def subjects(unit: dict) -> list[Run]:
-    """The runs that a unit is about, in the order of `runs_of`, whether they are to be trained or not."""
-    return [Run(**spec) for spec in unit.get("runs", [unit.get("run")]) + ([unit["to"]] if "to" in unit else [])]
-
-
-def describe(unit: dict) -> str:
-    """A unit in a line of words."""
-    runs = subjects(unit)
-    settings = {k: v for k, v in unit.items() if k not in ("kind", "run", "runs", "to", "revision")}
-    usual = ("network", "dataset", "batch_size", "init_seed", "order_seed", "start")
-    settings |= {k: v for k, v in runs[0].spec.items() if k not in usual}
-    if runs[0].start:
-        settings["from"] = f"batch {runs[0].start.batch_size} epoch {runs[0].start.epochs}"
-    who = f"{runs[0].network} batch {' and '.join(str(r.batch_size) for r in runs)} seed {runs[0].init_seed}"
-    return " ".join([unit["kind"], who, *(f"{k}={v}" for k, v in settings.items() if k != "epsilons" or len(v) != 2)])

@@ -9,11 +9,12 @@ import time
 import numpy as np
 import torch
 
-from . import data, landscape, machine, metric, noise, rescaling, scaling, spectrum, speech
-from .objective import Objective
-from .remedies import Augmentation
-from .training import OutOfTime, float32, packaged, train
-from .units import EPSILONS, runs_of, subjects
+from .. import data, landscape, machine, metric, noise, performance_model, same_function, spectrum, speech
+from ..objective import Objective
+from ..remedies import Augmentation
+from ..training import OutOfTime, float32, packaged, train
+from .scales import EPSILONS
+from .units import runs_of, subjects
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
 OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", "revision", *OBJECTIVE)
@@ -156,14 +157,14 @@ def matched(unit, m, reference, dataset):
     f, told, how = Objective(m, dataset=dataset), {}, unit.get("match")
     before = f.evaluate(m.x)[0]
     if "twin" in unit:
-        m = rescaling.twin(m, unit["twin"])
+        m = same_function.twin(m, unit["twin"])
     elif how == "norms":
-        m = rescaling.match_norms(m, reference)
+        m = same_function.match_norms(m, reference)
     elif how == "loss":
         higher = Objective(reference, dataset=dataset).evaluate(reference.x)[0]
         if higher > before:  # a loss can be raised to that of any network that has learned something
             try:
-                m, told["factor"] = rescaling.match_loss(m, higher, f)
+                m, told["factor"] = same_function.match_loss(m, higher, f)
             except ValueError as error:  # no factor brings f there, which is a result, too
                 return None, {"impossible": str(error)}
     else:
@@ -253,7 +254,7 @@ def timed(unit, device) -> dict:
     if kind != unit["device"]:
         raise ValueError(f"device is {kind}, but the unit times a step on {unit['device']}; expected that device")
     settings = {k: unit[k] for k in ("seconds",) if k in unit}
-    return dataclasses.asdict(scaling.throughput(subjects(unit)[0], device, **settings))
+    return dataclasses.asdict(performance_model.throughput(subjects(unit)[0], device, **settings))
 
 
 KINDS = {

@@ -12,19 +12,8 @@ import torch
 from scipy.optimize import brentq
 from test_figures import made, words  # noqa: F401
 
-from lbgap import (
-    __main__,
-    campaign,
-    cost,
-    experiments,
-    figures,
-    measurements,
-    remedies,
-    results,
-    scaling,
-    training,
-    units,
-)
+from lbgap import __main__, campaign, figures, performance_model, remedies, results, training
+from lbgap.campaign import cost, measurements, order, scales, units
 from lbgap.training import Run
 
 torch.set_num_threads(1)
@@ -35,8 +24,8 @@ SMALL = Run("F1", "tiny-mnist", 32, shrink=8)
 
 
 def test_the_papers_example():
-    assert scaling.break_even(0.2, 0.1) == 0.5
-    assert scaling.time(10, 256, 4, 0.5) == 1280
+    assert performance_model.break_even(0.2, 0.1) == 0.5
+    assert performance_model.time(10, 256, 4, 0.5) == 1280
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,31 +33,41 @@ def test_the_break_even_is_where_the_two_times_meet(seed):
     draw = random.Random(seed)
     small, large = sorted(draw.sample(range(1, 10000), 2))
     processors, f_small, f_large = draw.randint(1, 500), draw.uniform(0.01, 1), draw.uniform(0.01, 1)
-    of_small = scaling.time(1000, small, processors, f_small)
+    of_small = performance_model.time(1000, small, processors, f_small)
     meet = brentq(
-        lambda iterations: scaling.time(iterations, large, processors, f_large) - of_small, 1e-6, 1e9, xtol=1e-9
+        lambda iterations: performance_model.time(iterations, large, processors, f_large) - of_small,
+        1e-6,
+        1e9,
+        xtol=1e-9,
     )
-    assert meet / 1000 == pytest.approx(scaling.break_even(f_small, small / large, f_large))
+    assert meet / 1000 == pytest.approx(performance_model.break_even(f_small, small / large, f_large))
 
 
 def test_on_one_device_speeds_stand_for_efficiencies():
     """2,000 examples a second at batch 10, 5,000 at batch 100: 50 iterations of SB take 0.25 s, and so do 12.5 of LB."""
-    assert scaling.time(50, 10, efficiency=2000) == pytest.approx(0.25) == scaling.time(12.5, 100, efficiency=5000)
-    assert scaling.break_even(2000, 0.1, 5000) == pytest.approx(12.5 / 50)
+    assert (
+        performance_model.time(50, 10, efficiency=2000)
+        == pytest.approx(0.25)
+        == performance_model.time(12.5, 100, efficiency=5000)
+    )
+    assert performance_model.break_even(2000, 0.1, 5000) == pytest.approx(12.5 / 50)
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: scaling.break_even(0, 0.1), "f_small is 0; expected a positive number"),
-        (lambda: scaling.break_even(0.2, 0.1, -1), "f_large is -1; expected a positive"),
-        (lambda: scaling.break_even(float("nan"), 0.1), "f_small is nan"),
-        (lambda: scaling.break_even(0.2, 10), r"batch_ratio is 10; expected B_SB / B_LB, at most 1: exchange"),
-        (lambda: scaling.time(10, 0), "batch_size is 0"),
-        (lambda: scaling.time(10, 1, float("inf")), "processors is inf"),
-        (lambda: scaling.throughput(SMALL, seconds=0), "seconds is 0; expected a positive"),
+        (lambda: performance_model.break_even(0, 0.1), "f_small is 0; expected a positive number"),
+        (lambda: performance_model.break_even(0.2, 0.1, -1), "f_large is -1; expected a positive"),
+        (lambda: performance_model.break_even(float("nan"), 0.1), "f_small is nan"),
         (
-            lambda: scaling.throughput(dataclasses.replace(SMALL, remedies=remedies.SAM())),
+            lambda: performance_model.break_even(0.2, 10),
+            r"batch_ratio is 10; expected B_SB / B_LB, at most 1: exchange",
+        ),
+        (lambda: performance_model.time(10, 0), "batch_size is 0"),
+        (lambda: performance_model.time(10, 1, float("inf")), "processors is inf"),
+        (lambda: performance_model.throughput(SMALL, seconds=0), "seconds is 0; expected a positive"),
+        (
+            lambda: performance_model.throughput(dataclasses.replace(SMALL, remedies=remedies.SAM())),
             r"remedies is \(SAM\(.*expected a run without",
         ),
     ],
@@ -94,20 +93,20 @@ def steps(monkeypatch):
             clock[0] += taken.pop(0)
 
     monkeypatch.setattr(training, "make_optimizer", lambda run, parameters: Optimizer())
-    monkeypatch.setattr(scaling, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(performance_model, "perf_counter", lambda: clock[0])
     return taken
 
 
 def test_examples_over_the_median_step_after_the_warm_up(steps):
-    steps += [50.0] * scaling.WARM + [2.0, 2.0, 100.0, 1.0, 4.0]
-    found = scaling.throughput(SMALL, seconds=109)
-    assert found == scaling.Throughput(32 / 2, 32 / 4, 32 / 2, 5) and not steps
+    steps += [50.0] * performance_model.WARM + [2.0, 2.0, 100.0, 1.0, 4.0]
+    found = performance_model.throughput(SMALL, seconds=109)
+    assert found == performance_model.Throughput(32 / 2, 32 / 4, 32 / 2, 5) and not steps
 
 
 def test_slow_steps_are_taken_a_few_times_all_the_same(steps):
-    steps += [1.0] * scaling.WARM + [10.0] * 9
-    found = scaling.throughput(dataclasses.replace(SMALL, batch_size=128), seconds=0.5)
-    assert (found.value, found.low, found.high, found.steps) == (12.8, 12.8, 12.8, scaling.LEAST)
+    steps += [1.0] * performance_model.WARM + [10.0] * 9
+    found = performance_model.throughput(dataclasses.replace(SMALL, batch_size=128), seconds=0.5)
+    assert (found.value, found.low, found.high, found.steps) == (12.8, 12.8, 12.8, performance_model.LEAST)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +115,8 @@ def test_slow_steps_are_taken_a_few_times_all_the_same(steps):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_real_step_of_any_network_is_timed_and_leaves_the_random_state(network, dataset, precision):
     before = torch.get_rng_state()
-    found = scaling.throughput(Run(network, dataset, 4, shrink=8, precision=precision), seconds=1e-6)
-    assert 0 < found.low <= found.value <= found.high < 1e9 and found.steps == scaling.LEAST
+    found = performance_model.throughput(Run(network, dataset, 4, shrink=8, precision=precision), seconds=1e-6)
+    assert 0 < found.low <= found.value <= found.high < 1e9 and found.steps == performance_model.LEAST
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -132,7 +131,7 @@ def test_a_step_is_timed_on_its_own_device_only_without_data_or_training(monkeyp
     assert campaign.run([there, here], store, progress=False) == {"done": 1, "failed": 0, "left": 1}
     document = store.get(here)
     assert (
-        document["result"]["value"] > 0 and document["result"]["steps"] == scaling.LEAST
+        document["result"]["value"] > 0 and document["result"]["steps"] == performance_model.LEAST
     )  # for no longer than it says
     assert document["provenance"]["data"] is None and there not in store and not store.verify()
     with pytest.raises(ValueError, match="device is cpu, but the unit times a step on cuda; expected that device"):
@@ -164,12 +163,12 @@ def test_a_step_is_timed_while_nothing_else_of_the_campaign_is_at_work(tmp_path)
 
 def test_the_experiment_has_every_size_up_to_lb_on_either_device(monkeypatch):
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    found = experiments.wanted(["throughput"], ["F1"])
+    found = order.wanted(["throughput"], ["F1"])
     sizes = [32, 64, 128, 256, 512, 1024, 2048, 4096, 6000]
     assert [(u["device"], u["run"]["batch_size"]) for u in found] == [(d, b) for d in ("cpu", "cuda") for b in sizes]
     assert {units.subjects(u)[0].init_seed for u in found} == {0} and not any(map(units.runs_of, found))
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    assert {u["device"] for u in experiments.wanted(["throughput"])} == {"cpu"}
+    assert {u["device"] for u in order.wanted(["throughput"])} == {"cpu"}
 
 
 def test_it_costs_its_seconds_and_the_least_steps(tmp_path):
@@ -184,10 +183,10 @@ def test_it_costs_its_seconds_and_the_least_steps(tmp_path):
 def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path))
     monkeypatch.setattr(cost, "rate", lambda device: 1e15)
-    for unit in experiments.wanted(["throughput"], ["F1"]):
+    for unit in order.wanted(["throughput"], ["F1"]):
         if unit["device"] == "cpu":
             results.Store().put(unit, {"diverged": False}, {})
-    for device, words in (("cpu", "0 s"), ("cuda:0", f"{9 * scaling.SECONDS:.0f} s")):
+    for device, words in (("cpu", "0 s"), ("cuda:0", f"{9 * performance_model.SECONDS:.0f} s")):
         assert __main__.main(["status", "throughput", "--networks", "F1", "--device", device]) == 0
         out = capsys.readouterr().out
         assert re.search(rf"^throughput .* 9 +9 +0  {words}$.*counted once: {words}$", out, re.M | re.S), out
@@ -198,7 +197,7 @@ def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(
 
 def speed(made, batch_size, value, device="cpu", spread=2.0):  # noqa: F811
     made.store.put(
-        units.throughput(units.run("F1", batch_size, 0), device),
+        units.throughput(scales.run("F1", batch_size, 0), device),
         {"diverged": False, "value": value, "low": value / spread, "high": spread * value, "steps": 9},
         {},
     )
@@ -218,7 +217,7 @@ def test_the_figure_has_what_is_measured_by_device(made):  # noqa: F811
 def test_whether_it_pays_by_hand(made):  # noqa: F811
     """LB ends at 98.0 and 97.0 %. 97.5 % is there after 2 and 1 epochs of 235 steps of SB, after 3 epochs of 10 of LB, and never."""
     for (sb, lb), trial in zip((([97.0, 98.4], [97.0, 97.4, 98.0]), ([97.6, 97.0], [97.0, 97.4, 97.0])), (0, 1)):
-        for of, accuracies in zip(units.pair("F1", trial), (sb, lb)):
+        for of, accuracies in zip(scales.pair("F1", trial), (sb, lb)):
             made.train(of, accuracies[-1], test_accuracy=accuracies)
     text = str(figures.pays())
     assert text.startswith("**Verdict: pending.**") and "97.50 %" in text
@@ -263,11 +262,11 @@ def test_whether_larger_batches_are_faster_follows_the_speeds(made, values, word
 
 
 def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F811
-    for of in units.pair("F1", 0):
+    for of in scales.pair("F1", 0):
         made.train(of, 98.0, test_accuracy=[90.0, 91.0])
-    np.testing.assert_array_equal(figures.scaling.iterations(units.pair("F1", 0), 98.0), [np.inf, np.inf])
+    np.testing.assert_array_equal(figures.scaling.iterations(scales.pair("F1", 0), 98.0), [np.inf, np.inf])
     assert "**Verdict: pending** for F1" in str(figures.pays())
-    for of, last in zip(units.pair("F1", 1), (91.0, 98.0)):  # LB alone
+    for of, last in zip(scales.pair("F1", 1), (91.0, 98.0)):  # LB alone
         made.train(of, 98.0, test_accuracy=[90.0, last])
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 1000.0, spread=1.01)
     assert (

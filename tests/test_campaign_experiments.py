@@ -8,7 +8,8 @@ import warnings
 
 import pytest
 
-from lbgap import __main__, experiments, figures, measurements, networks, remedies, results, treatments, units
+from lbgap import __main__, figures, networks, remedies, results
+from lbgap.campaign import experiments, measurements, order, scales, treatments, units
 from lbgap.training import Run
 
 
@@ -29,10 +30,10 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
     assert store.verify() == [] and not list((tiny.store / "work").glob("*.error"))
     for name, experiment in experiments.EXPERIMENTS.items():
         cheapest = [n for n in ("F1", "mlp", "wide", "C1-text", "C1", "F2") if n in experiment.networks][:1]
-        todo = experiments.wanted([name], cheapest, [0])
+        todo = order.wanted([name], cheapest, [0])
         assert name in ("more_seeds", "fig5_all") or todo  # which have no units at this scale
         assert all(unit in store for unit in todo), name
-    assert all(unit in store for unit in experiments.wanted(["table2", "table3", "fig3"], units.PAPER, [0]))
+    assert all(unit in store for unit in order.wanted(["table2", "table3", "fig3"], scales.PAPER, [0]))
     spoken = (
         "table2",
         "table3",
@@ -44,7 +45,7 @@ def test_every_experiment_ran_and_its_results_are_finite(tiny, tiny_scale):
         "fig7",
         "conservative",
     )  # all that the paper shows of F2
-    assert all(unit in store for unit in experiments.wanted(spoken, ["F2"], [0]))
+    assert all(unit in store for unit in order.wanted(spoken, ["F2"], [0]))
 
     def numbers(value):
         return (
@@ -68,7 +69,7 @@ def test_the_results_come_home_in_a_few_files_and_are_merged_once(tiny, tmp_path
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path / "home"))
     assert __main__.main(["merge", str(tiny.out)]) == 0
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    carried = [results.Store(tiny.store).path(unit) for unit in experiments.wanted(None, ["F1", "wide"], [0, 2])]
+    carried = [results.Store(tiny.store).path(unit) for unit in order.wanted(None, ["F1", "wide"], [0, 2])]
     count = len(carried)
     assert f"{count} documents added" in capsys.readouterr().out
     home = {p.name: p.read_bytes() for p in results.Store(tmp_path / "home", packaged=None).paths()}
@@ -91,10 +92,10 @@ def test_the_workers_left_nothing_behind_and_a_second_call_finds_nothing_to_do(t
 def test_the_iterates_of_a_run_share_its_way(tiny, tiny_scale):
     """Figs. 5 and 6: the histories of a run's iterates are the beginnings of its own, bit for bit."""
     store = results.Store(tiny.store, packaged=None)
-    small, _ = units.pair("F1", 0)
+    small, _ = scales.pair("F1", 0)
     whole = store.get(units.train(small))["result"]["history"]["running_loss"]
     warm = experiments.warm("F1", 0, 1)
-    assert warm.start == small.until(1) and warm.batch_size == units.scale().large["F1"]
+    assert warm.start == small.until(1) and warm.batch_size == scales.scale().large["F1"]
     f0 = store.get(units.sharpness(small.until(1)))["result"]["values"][0]["f0"]
     assert f0 == pytest.approx(store.get(units.train(small))["result"]["history"]["train_loss"][0], rel=1e-5)
     assert len(whole) == small.epochs
@@ -102,7 +103,7 @@ def test_the_iterates_of_a_run_share_its_way(tiny, tiny_scale):
 
 def test_a_matched_minimiser_is_the_same_function(tiny, tiny_scale):
     store = results.Store(tiny.store, packaged=None)
-    small, large = units.pair("F1", 0)
+    small, large = scales.pair("F1", 0)
     found = store.get(units.sharpness(large, match="norms", to=small))["result"]["match"]
     assert found["f_after"] == pytest.approx(found["f_before"], rel=1e-2)
     plain = store.get(units.sharpness(large))["result"]["values"][0]
@@ -119,27 +120,25 @@ def test_a_matched_minimiser_is_the_same_function(tiny, tiny_scale):
 
 def test_a_cpu_computes_row_by_row_what_two_cores_can_do_and_nothing_twice(monkeypatch):
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    rows, first = experiments.rows(), experiments.first()
+    rows, first = order.rows(), order.first()
     found = [unit for _, row in rows for unit in row]
     assert first[: len(found)] == found and all(row for _, row in rows)
     assert len({results.content_id(unit) for unit in first}) == len(first)
-    assert {results.content_id(u) for u in experiments.wanted(networks=experiments.CPU)} <= {
-        results.content_id(u) for u in first
-    }
-    printed = units.pair("C1-text", 0)
+    assert {results.content_id(u) for u in order.wanted(networks=order.CPU)} <= {results.content_id(u) for u in first}
+    printed = scales.pair("C1-text", 0)
     assert found.index(units.train(printed[0])) < found.index(
-        units.train(units.pair("C1-text", 1)[0])
+        units.train(scales.pair("C1-text", 1)[0])
     )  # trial by trial
-    assert {units.describe(u).split()[1] for u in rows[0][1]} == set(units.LABS)
+    assert {units.describe(u).split()[1] for u in rows[0][1]} == set(scales.LABS)
     warm = [u for what, row in rows for u in row if "fig5" in what and u["kind"] == "train" and "carry" not in u["run"]]
     assert len(warm) == 10 + 3  # ten warm starts, three of them with the reverse
 
 
 def test_the_papers_sizes(monkeypatch):
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
-    s = units.scale()
+    s = scales.scale()
     assert (s.small, s.large["F1"], s.large["C1"], s.large["F2"]) == (256, 6000, 5000, 72133) and len(s.trials) == 5
-    small, large = units.pair("C1", 3)
+    small, large = scales.pair("C1", 3)
     assert small == Run("C1", "cifar10", 256, seed=3) and large == Run("C1", "cifar10", 5000, seed=3)
     for network, sizes in s.sweep.items():
         sizes = {*sizes, s.small, s.large[network]}
@@ -152,13 +151,13 @@ def test_ids_of_stored_documents_are_still_found(monkeypatch):
     """Literal: the packaged laboratory and F1's Table 3 were computed under these ids."""
     monkeypatch.delenv("LBGAP_SCALE", raising=False)
     packaged = results.Store("/nowhere")
-    assert all(unit in packaged for unit in experiments.wanted(["laboratory"]))
-    table3 = units.sharpness(units.pair("F1", 0)[0])
+    assert all(unit in packaged for unit in order.wanted(["laboratory"]))
+    table3 = units.sharpness(scales.pair("F1", 0)[0])
     assert table3 in packaged or results.former(table3) in packaged  # until it is measured anew
 
 
 def test_every_unit_can_be_run_is_listed_once_and_is_stored_as_it_was_asked():
-    todo = experiments.wanted()
+    todo = order.wanted()
     ids = {results.content_id(unit) for unit in todo}
     assert len(ids) == len(todo) > 3000
     for unit in todo[::7]:
@@ -167,11 +166,10 @@ def test_every_unit_can_be_run_is_listed_once_and_is_stored_as_it_was_asked():
 
 
 def test_whole_trials_of_the_core_come_first():
-    order = [
-        (units.runs_of(unit)[0].init_seed, unit["kind"])
-        for unit in experiments.wanted(["table2", "table3", "fig4"], ["F1"])
+    found = [
+        (units.runs_of(unit)[0].init_seed, unit["kind"]) for unit in order.wanted(["table2", "table3", "fig4"], ["F1"])
     ]
-    assert [seed for seed, _ in order[:20]] == sorted(seed for seed, _ in order[:20]) and order[4][0] == 1
+    assert [seed for seed, _ in found[:20]] == sorted(seed for seed, _ in found[:20]) and found[4][0] == 1
 
 
 @pytest.mark.parametrize(
@@ -184,18 +182,18 @@ def test_whole_trials_of_the_core_come_first():
 )
 def test_what_is_not_there_is_told_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
-        experiments.wanted(*arguments)
+        order.wanted(*arguments)
 
 
 def test_an_unknown_scale_is_told_by_name(monkeypatch):
     monkeypatch.setenv("LBGAP_SCALE", "huge")
     with pytest.raises(ValueError, match="scale 'huge' is unknown.*full, tiny"):
-        units.scale()
+        scales.scale()
 
 
 def test_half_lives_in_examples():
     """Marek et al.: a memory of the same number of examples, so beta of LB to the power B_SB / B_LB is SB's."""
-    small, large = units.pair("F1", 0)
+    small, large = scales.pair("F1", 0)
     both = treatments.half_life("F1", 0, both=True)
     for beta in ("beta1", "beta2"):
         half = lambda run: math.log(0.5) / math.log(getattr(run, beta)) * run.batch_size  # in examples
@@ -204,7 +202,7 @@ def test_half_lives_in_examples():
 
 
 def test_treatments_differ_from_the_papers_runs_in_what_they_try():
-    small, large = units.pair("F1", 1)
+    small, large = scales.pair("F1", 1)
     of = lambda name, network="F1": treatments.TREATMENTS[name].run(network, 1)
     for name, treatment in treatments.TREATMENTS.items():
         run = of(name, treatment.networks[0] if "F1" not in treatment.networks else "F1")
@@ -214,7 +212,7 @@ def test_treatments_differ_from_the_papers_runs_in_what_they_try():
             name
         )
         if treatment.small:
-            assert treatment.small(treatment.networks[0], 1).batch_size == units.sizes(treatment.networks[0])[0]
+            assert treatment.small(treatment.networks[0], 1).batch_size == scales.sizes(treatment.networks[0])[0]
     assert of("conservative") == dataclasses.replace(
         large, remedies=remedies.Conservative(3, 1e-3)
     )  # as in Appendix E.2
@@ -238,14 +236,16 @@ def test_the_causal_grid_crosses_noise_and_sharpness_at_one_loss():
     assert {(run.stop_f, run.stop_epochs) for run in cells.values()} == {(1e-3, 3)} and {
         run.init_seed for run in cells.values()
     } == {3}
-    assert cells["SB", "as it is"] == units.pair("F1-5k", 3)[0] and cells["LB", "as it is"] == units.pair("F1-5k", 3)[1]
+    assert (
+        cells["SB", "as it is"] == scales.pair("F1-5k", 3)[0] and cells["LB", "as it is"] == scales.pair("F1-5k", 3)[1]
+    )
     assert len(treatments.cells("mlp", 0)) == 9  # no batch norm, no ghosts
 
 
 def test_settings_are_tried_on_a_split_without_test_images():
     for network in treatments.CHEAP:
         runs = treatments.candidates(network, 0)
-        assert {of.dataset for of in runs.values()} == {f"{units.scale().datasets[network]}-val"}
+        assert {of.dataset for of in runs.values()} == {f"{scales.scale().datasets[network]}-val"}
         for name in treatments.CANDIDATES:
             assert [v for n, arm, v in runs if (n, arm) == (name, "SB")] == [
                 v for n, arm, v in runs if (n, arm) == (name, "LB")
@@ -253,7 +253,7 @@ def test_settings_are_tried_on_a_split_without_test_images():
 
 
 def test_controls_differ_from_the_papers_runs_in_what_they_control():
-    small, large = units.pair("F1", 2)
+    small, large = scales.pair("F1", 2)
     settled = experiments.settled(small)
     assert (settled.start, settled.carry, settled.epochs, settled.lr_end) == (small, True, 5, 0.0)
     assert treatments.longer("F1", 2).epochs == round(100 * 6000 / 256)

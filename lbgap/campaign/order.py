@@ -1,0 +1,83 @@
+"""In which order units are computed: most valuable first, none twice."""
+
+from __future__ import annotations
+
+from . import experiments
+from .scales import LABS, run, scale
+from .treatments import TREATMENTS
+
+CORE = (
+    "laboratory",
+    "table2",
+    "table3",
+    "fig3",
+    "fig7",
+    "literal",
+)  # one whole trial of these is worth more than five of the first
+CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
+_WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "scales", "settled")
+FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
+    (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
+    (_WHOLE, ("C1-text",), (0, 1, 2)),
+    (("matched_loss",), ("C1-text",), (0,)),
+    (_WHOLE, ("F1",), (0, 1, 2)),
+    (("matched_loss",), ("F1",), (0,)),
+    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (0,)),
+    (("bf16",), ("C1",), (0,)),
+    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (1,)),
+    (("fig6",), ("C1-text",), (0, 1)),
+    (("fig6",), ("F1",), (0,)),
+    (("spectrum", "directions"), ("C1-text", "F1"), (0,)),
+    (("fig4",), ("C1-text",), (0, 1, 2)),
+    (("fig4",), ("F1",), (0,)),
+    (("fig5", "fig5_controls"), ("C1-text",), (0,)),
+    (_WHOLE, ("C1-text", "F1"), (3, 4)),
+)
+
+
+def wanted(names=None, networks=None, trials=None) -> list[dict]:
+    """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
+
+    First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
+    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no others where an experiment has fewer.
+    Raises ValueError for an unknown experiment or network.
+    """
+    for name in names or ():
+        if name not in experiments.EXPERIMENTS:
+            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(experiments.EXPERIMENTS)}")
+    for network in networks or ():
+        if network not in scale().datasets:
+            run(network, 1, 0)  # says which there are, and why this one is not
+    networks, found = networks or [network for network in scale().datasets if network != "F2-timit"], {}
+    names = list(names or experiments.EXPERIMENTS)
+    for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
+        chosen = {name: experiments.trials_of(name, trials) for name in stage}
+        for trial in sorted(set().union(*chosen.values())):
+            for name in stage:
+                for network in networks if trial in chosen[name] else ():
+                    if {"F2-timit": "F2"}.get(network, network) in experiments.EXPERIMENTS[name].networks:
+                        found.update({repr(unit): unit for unit in experiments.EXPERIMENTS[name].units(network, trial)})
+    return list(found.values())
+
+
+def rows() -> list[tuple[str, list[dict]]]:
+    """FIRST, row by row.
+
+    Returns:
+        (what, its units, trial by trial and without those of a row before) for each row.
+    """
+    out, seen = [], set()
+    for names, networks, trials in FIRST:
+        chosen = scale().trials if trials is None else trials
+        found = {repr(unit): unit for trial in chosen for unit in wanted(names, networks, [trial])}
+        what = f"{', '.join(networks)}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+        what += f", trial{'' if len(chosen) == 1 else 's'} {', '.join(map(str, chosen))}"
+        out.append((what, [unit for name, unit in found.items() if name not in seen]))
+        seen |= set(found)
+    return out
+
+
+def first() -> list[dict]:
+    """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this order."""
+    found = [unit for _, units in rows() for unit in units]
+    return list({repr(unit): unit for unit in [*found, *wanted(networks=CPU)]}.values())

@@ -1,0 +1,189 @@
+"""A Run: what to train (section 2). Its id is a hash of its content."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from torch import nn
+
+from . import data, networks, remedies
+from .results import content_id
+
+DEAR = 10_000  # training examples: with more, f is not measured after every epoch where no rule needs it
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What to train: everything that can change the result; its `id` is a hash of its content.
+
+    network, dataset, batch_size: as `networks.build` and `data.load` name them; batch_size in examples.
+    seed: sets init_seed (the start x0) and order_seed (order of examples, dropout) unless these are given;
+      runs of one init_seed start at one x0, whatever their batch size.
+    optimizer: "adam" (default, the paper's), "sgd" (with `momentum`) or "adagrad"; lr 1e-3 at every batch size,
+      beta1 0.9, beta2 0.999 and adam_epsilon 1e-8, the defaults of the authors' Keras; weight_decay is L2.
+    epochs: how many, 100 by default; a cap when a stopping rule is given:
+      patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this;
+      stop_f: stop at an f below this in `stop_epochs` epochs running, 1 by default, f measured after each epoch as in
+      Eq. 1. With batch norm f jumps from one epoch to the next, and one epoch below is no end.
+    lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
+    start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is its
+      own. carry: take over the optimiser's state from there too (Adam's moments); False resets it.
+    activation, dropout, shrink: as in `networks.build`.
+    precision: "float32", or "tf32" and "bf16", which round inside matrix products of the training only.
+    label_noise, noise_seed: share of training labels replaced, and the seed of the draw.
+    remedies: of `lbgap.remedies`, none by default; one, several, or their specs.
+
+    Raises ValueError when a value makes no sense; it names the value and what was expected.
+    """
+
+    network: str
+    dataset: str
+    batch_size: int
+    seed: dataclasses.InitVar[int] = 0
+    variant: str = "code"
+    init: str = "glorot"
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    epochs: int = 100
+    patience: int | None = None
+    stop_loss: float | None = None
+    precision: str = "float32"
+    label_noise: float = 0.0
+    noise_seed: int = 0
+    activation: str = "relu"
+    dropout: bool = True
+    shrink: int = 1
+    lr_end: float | None = None
+    start: Run | None = None
+    carry: bool = False
+    stop_f: float | None = None
+    stop_epochs: int = 1
+    remedies: tuple = ()
+    init_seed: int | None = None
+    order_seed: int | None = None
+
+    def __post_init__(self, seed):
+        if seed and seed not in (self.init_seed, self.order_seed) and None not in (self.init_seed, self.order_seed):
+            raise ValueError(
+                f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
+                "do nothing; expected seed alone, or these two"
+            )
+        for name in ("init_seed", "order_seed"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, seed)
+        known = {
+            "network": networks.NETWORKS,
+            "dataset": data.CLASSES,
+            "variant": ("code", "text"),
+            "init": networks.INITS,
+            "optimizer": ("adam", "sgd", "adagrad"),
+            "precision": ("float32", "tf32", "bf16"),
+            "activation": networks.ACTIVATIONS,
+            "shrink": (1, 2, 4, 8),
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}"
+                )
+        for name, low in (
+            ("batch_size", 1),
+            ("epochs", 1),
+            ("lr", 0),
+            ("patience", 1),
+            ("stop_loss", 0),
+            ("stop_f", 0),
+            ("stop_epochs", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and not (value >= low and value > 0):
+                raise ValueError(f"{name} is {value}; expected a number greater than 0")
+        if not 0 <= self.label_noise < 1:
+            raise ValueError(f"label_noise is {self.label_noise}; expected a share in [0, 1)")
+        if self.lr_end is not None and not 0 <= self.lr_end:
+            raise ValueError(f"lr_end is {self.lr_end}; expected 0 or more")
+        object.__setattr__(self, "remedies", remedies.make(self.remedies))
+        for remedy in self.remedies:
+            remedy.fits(self)
+        if isinstance(self.start, dict):
+            object.__setattr__(self, "start", Run(**self.start))
+        for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
+            if getattr(self, name) != getattr(self.start, name) and (name != "optimizer" or self.carry):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but the run it starts from has {getattr(self.start, name)!r}; "
+                    "expected the same"
+                )
+        if self.carry and not self.start:
+            raise ValueError(
+                "carry is True, but there is no start; expected start=, the run whose optimiser state to take over"
+            )
+
+    @property
+    def spec(self) -> dict:
+        """The content that is hashed: what must always be told, and every other field that is not its default.
+
+        A field added later, with a default that means "as before", therefore leaves every id as it was.
+        """
+        always = ("network", "dataset", "batch_size", "init_seed", "order_seed")
+        told = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name in always or getattr(self, f.name) != f.default
+        }
+        if self.remedies:
+            told["remedies"] = [remedies.spec(remedy) for remedy in self.remedies]
+        return told | ({"start": self.start.spec} if self.start else {})
+
+    @property
+    def id(self) -> str:
+        """The first 24 hex digits of the sha256 of `spec`."""
+        return content_id(self.spec)
+
+    @property
+    def trajectory(self) -> str:
+        """The same for runs that differ in `epochs` only: they share their way, as far as it goes."""
+        return content_id({k: v for k, v in self.spec.items() if k != "epochs"})
+
+    @property
+    def noise(self) -> tuple[float, int]:
+        """(label_noise, noise_seed), as `data.load` takes them."""
+        return self.label_noise, self.noise_seed
+
+    def looks(self, epoch: int, examples: int) -> bool:
+        """Whether f, accuracy and all else in the history are measured after an epoch.
+
+        After each one where a stopping rule needs it or the training set is small; else, as that would be a quarter of
+        the work, after epochs 1, 2 and 4, every fifth and the last.
+
+        Args:
+            epoch: counted from 1.
+            examples: in the training set.
+        """
+        needed = self.patience or self.stop_loss is not None or self.stop_f is not None
+        return bool(needed) or examples <= DEAR or epoch in (1, 2, 4, self.epochs) or epoch % 5 == 0
+
+    def build(self) -> nn.Module:
+        """The network at its seeded start (`start` is not looked at)."""
+        return networks.build(
+            self.network,
+            self.variant,
+            self.init_seed,
+            self.init,
+            self.activation,
+            self.dropout,
+            self.shrink,
+            data.classes(self.dataset),
+        )
+
+    def until(self, epoch: int) -> Run:
+        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the way."""
+        if self.lr_end is not None:
+            raise ValueError(
+                f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate"
+            )
+        return dataclasses.replace(self, epochs=epoch)

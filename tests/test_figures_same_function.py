@@ -1,0 +1,199 @@
+"""Twins as a control: measured end to end at tiny scale, and the figure and verdicts against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from lbgap import data, figures, results
+from lbgap.campaign import cost, experiments, measurements, order, scales, units
+from lbgap.figures import same_function
+from lbgap.objective import Objective
+from lbgap.results import arrays
+from lbgap.training import train
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """An empty store, into which a test writes."""
+    made = results.Store(tmp_path, packaged=None)
+    monkeypatch.setattr(results, "Store", lambda *_: made)
+    return made
+
+
+def put(store, of, value, f0=0.1, epsilons=(1e-3,), unit=units.sharpness, **settings):
+    made = unit(of, epsilons, **settings) if unit is units.sharpness else unit(of, **settings)
+    store.put(
+        made,
+        {
+            "diverged": False,
+            "values": [
+                {"epsilon": e, "value": value, "first_order": value * 1e-5 / e, "f0": f0} for e in made["epsilons"]
+            ],
+        },
+        {},
+    )
+
+
+def along(store, network="mlp", trials=2, small=1.0, large=8.0, bend=1.0, adaptive=(0.02, 0.01), drift=0.0):
+    """Metric 2.1 of a twin is small (or large) / factor^bend, trial t (1 + t) times that; the adaptive one hardly moves."""
+    for trial in range(trials):
+        for of, value, relative in zip(experiments.ends(network, trial), (small, large), adaptive):
+            for c in experiments.TWINS[network]:
+                put(store, of, (1 + trial) * value / c**bend, f0=0.1 * (1 + drift * (c == 8)), twin=c)
+                put(store, of, (1 + trial) * relative * (1 + 0.01 * (c == 8)), twin=c, offset=0.0)
+
+
+# ------------------------------------------------------------------------------------------------------------ the units
+
+
+def test_the_wanted_twins():
+    lab, paper = (order.wanted(["twins"], [network]) for network in ("mlp", "F1"))
+    assert len(lab) == 5 * 2 * (7 * 2 + 1) and len(paper) == 2 * 3 * 2
+    assert {u["run"]["batch_size"] for u in lab} == {8, 1000} and {u["run"]["batch_size"] for u in paper} == {256, 6000}
+    assert {u["run"]["init_seed"] for u in paper} == {0}
+    assert {u.get("twin") for u in lab} == {None, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0}
+    there = {of.id for of in units.runs_of(lab[0])}
+    plain = units.sharpness(experiments.ends("mlp", 0)[0], (1e-3,))
+    passes = 2 * cost.examples("mnist-1k")[0] * cost.flops("mlp")  # f before and after
+    assert cost.work({**plain, "twin": 2.0}, there) == pytest.approx(cost.work(plain, there) + passes)
+
+
+@pytest.mark.parametrize("network, exact", [("mlp", True), ("mlp-bn", False)])
+def test_a_twin_is_measured_as_the_same_function(network, exact, monkeypatch, tmp_path):
+    """Without batch norm, bit for bit in float32 too; with it, but for batch norm's epsilon."""
+    monkeypatch.setenv("LBGAP_SCALE", "tiny")
+    of = scales.laboratory(network, 32, 0)
+    m, dataset = train(of, checkpoint=tmp_path / f"{of.id}.pt", progress=False), data.load(of.dataset)
+    f0 = Objective(m, dataset=dataset).evaluate(m.x)[0]
+    found = {}
+    for c in (1.0, 1 / 8):
+        for offset in ({}, {"offset": 0.0}):
+            unit = units.sharpness(of, (1e-3,), twin=c, **offset)
+            result, told = measurements.compute(unit, tmp_path, progress=False)
+            assert result["match"]["f_before"] == f0 and told["data"] == dataset.checksum
+            assert result["match"]["f_after"] == (f0 if exact or c == 1 else pytest.approx(f0, rel=0.05))
+            found[c, bool(offset)] = result["values"][0]["value"]
+    assert found[1 / 8, True] == (found[1.0, True] if exact else pytest.approx(found[1.0, True], rel=0.05))
+    assert found[1 / 8, False] > 2 * found[1.0, False] > 2 * found[1.0, True]
+    plain, _ = measurements.compute(units.sharpness(of, (1e-3,)), tmp_path, progress=False)
+    assert plain["values"][0]["value"] == found[1.0, False] and "match" not in plain
+
+
+# ----------------------------------------------------------------------------------------------- figure and verdicts
+
+
+def test_the_figure_has_a_dot_a_trial_and_geometric_means_against_the_factor(store):
+    along(store)
+    ax = figures.twins("mlp").axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    x, y = lines["LB, Metric 2.1"].get_data()
+    assert list(x) == [2.0**k for k in range(-3, 4)] and y == pytest.approx(8 * 2**0.5 / x)
+    assert (
+        lines["SB, adaptive"].get_ydata()[0] == pytest.approx(0.02 * 2**0.5)
+        and lines["SB, adaptive"].get_markerfacecolor() == "white"
+    )
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
+    assert "pending: 56 of 150 measured" in ax.get_title() and len(ax.lines) == 8
+
+
+def test_the_verdict_turns_the_ranking_round_by_twins_alone(store):
+    """SB runs from 1 / 8 to 8, twice that in the second trial; LB from 1 to 64: SB's sharpest is 8 times LB's flattest."""
+    along(store, drift=0.02)
+    text = str(figures.twins_verdict("mlp"))
+    assert "ranking can be turned round.** mlp, 2 trials." in text
+    assert "SB from 0.12 to 16.00, 1.50 ± 0.71 (1.00, 2.00) as found; LB from 1.00 to 128.00" in text
+    assert (
+        "LB is the sharper in 2 of 2; with a twin chosen for each, the other end comes out 8.0 times as sharp" in text
+    )
+    assert "f moves by 2 % at most, and the adaptive metric by 1 %: SB 0.0300" in text
+    assert "LB / SB 0.50 (95 % interval 0.50 to 0.50): LB is the flatter there" in text  # in both trials alike
+    put(store, experiments.ends("mlp", 1)[1], 0.1, twin=1.0, offset=0.0)  # and now not
+    assert "the trials do not settle an order" in str(figures.twins_verdict("mlp"))
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (dict(bend=0.0), "ranking survives.**"),
+        (dict(small=8.0, large=1.0), "LB is the sharper in 0 of 2"),
+        (dict(small=8.0, large=1.0), "comes out 8.0 times as sharp"),
+        (dict(trials=1), "(no interval): one trial tells no order"),
+        (dict(adaptive=(0.0001, 0.1)), "LB is the sharper there"),
+        (dict(adaptive=(0.1, 0.0001)), "LB is the flatter there"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(store, settings, words):
+    along(store, **settings)
+    assert words in str(figures.twins_verdict("mlp"))
+
+
+def test_a_trial_that_lacks_a_twin_is_not_judged(store):
+    along(store, trials=1)
+    put(store, experiments.ends("mlp", 1)[0], 1e9, twin=8.0)
+    assert "mlp, 1 trial." in str(figures.twins_verdict("mlp"))
+    assert "pending" in str(figures.twins_verdict("mlp-bn"))
+
+
+def test_the_adaptive_ratio_is_told_by_epsilon(store):
+    for trial in range(3):
+        for of, value in zip(experiments.ends("mlp", trial), (0.02, 0.01)):
+            put(store, of, value * (1 + 0.1 * trial), unit=units.grid, offset=0.0)
+            put(store, of, 3 / value * (1 + 0.1 * trial), unit=units.grid)
+    lines = [line for line in str(figures.adaptive("mlp")).splitlines() if line.startswith("| mlp")]
+    assert [line.split(" | ")[1] for line in lines] == ["0.0001", "0.001", "0.01", "0.05"]
+    for share, line in zip(("10", "1", "0.1", "0.02"), lines):
+        cells = line.split(" | ")
+        assert cells[2].startswith("0.0220 ± ") and float(cells[4].split()[0]) == float(cells[5].split()[0]) == float(
+            share
+        )
+        assert cells[6].startswith("0.5 times (0.5 to 0.5)") and cells[7].startswith("2.0 times")
+
+
+def test_a_run_that_was_trained_twice_is_named(store):
+    """The twin at factor 1 is the run itself; its f and its value may be another's."""
+    for trial in range(2):
+        for of, f0, value in zip(experiments.ends("mlp", trial), (0.1, 0.2), (1.0, 8.0)):
+            put(store, of, value, f0=f0, epsilons=scales.EPSILONS)
+            put(store, of, value, f0=f0 * 1.001, twin=1.0)
+    assert "with the same values" in str(figures.retrained("mlp"))
+    small, large = experiments.ends("mlp", 1)
+    put(store, small, 3.0, f0=0.3, twin=1.0)
+    put(store, large, 5.0, f0=0.2, twin=1.0)
+    text = str(figures.retrained("mlp"))
+    assert "mlp, SB (batch 8), 1 of 2 trials: f 0.1 against 0.3, Metric 2.1 1 against 3. Others" in text
+    assert "lower hill. mlp, LB (batch 1,000), 1 of 2 trials: Metric 2.1 8 against 5." in text
+
+
+def test_three_contrasts_of_the_same_two_functions(store):
+    """SB 1 and LB 100 as they were found; LB 20 at SB's norms, SB 4 at LB's."""
+    for trial in range(2):
+        small, large = scales.pair("F1", trial)
+        scale = (1, 1.1)[trial]
+        for of, value, to, matched in ((small, 1.0, large, 4.0), (large, 100.0, small, 20.0)):
+            put(store, of, value * scale, epsilons=scales.EPSILONS)
+            put(store, of, matched * scale, epsilons=scales.EPSILONS, match="norms", to=to)
+    text = str(figures.norms_verdict("F1"))
+    assert (
+        "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0 times as sharp (95 % "
+        in text
+    )
+    assert (
+        "LB is 100.0 times as sharp as SB" in text
+        and "SB's filter norms, 20.0 times" in text
+        and "LB's, 25.0 times" in text
+    )
+    assert "a factor of 5.0 or 4.0" in text
+
+
+@pytest.mark.parametrize("value, word", [(1.0, "LB is not told from SB"), (0.01, "LB is flatter")])
+def test_a_contrast_that_is_the_norms_is_called_so(store, value, word):
+    for trial in range(3):
+        small, large = scales.pair("F1", trial)
+        for of, plain, to, matched in ((small, 1.0, large, 1.0), (large, 100.0, small, value)):
+            put(store, of, plain * (1 + 0.1 * trial), epsilons=scales.EPSILONS)
+            put(store, of, matched * (1 + 0.1 * trial), epsilons=scales.EPSILONS, match="norms", to=to)
+    assert f"at one scale of the weights or both, {word}" in str(figures.norms_verdict("F1"))
+    assert np.isfinite(arrays.sharpness([scales.pair("F1", 0)[0]], 1e-3)).all()
+    assert "open, with one trial" not in str(same_function.norms_verdict("F1"))
