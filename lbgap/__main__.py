@@ -12,6 +12,9 @@ import sys
 
 def main(arguments=None) -> int:
     """Run `lbgap status | run | merge | show | verify | data | course`; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # where the output is ASCII, ? stands for what it lacks
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog="lbgap", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -280,12 +283,12 @@ def _verify(options) -> int:
 
 
 def _data(options) -> int:
-    from . import data, speech
+    from . import data, machine, speech
 
     *make, name = options.name
     if make not in ([], ["make"]):
         raise ValueError(f"{' '.join(options.name)!r} is not understood; expected NAME or make NAME")
-    folder = os.environ.get("LBGAP_DATA")
+    folder = machine.folder("LBGAP_DATA")
     if make:
         arrays, classes = speech.make(name, folder)
         out = options.out or folder or data.DOWNLOADS

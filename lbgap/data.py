@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import pickle
 import random
 import sys
 import warnings
@@ -99,9 +100,7 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
         raise ValueError(f"data set {name!r} is unknown; expected one of {', '.join(CLASSES)}")
     if not 0 <= label_noise < 1:
         raise ValueError(f"label_noise is {label_noise}; expected a share in [0, 1), for example 0.2")
-    return _load(
-        name, str(torch.device(device)), float(label_noise), int(noise_seed), os.environ.get("LBGAP_DATA") or None
-    )
+    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), machine.folder("LBGAP_DATA"))
 
 
 @functools.lru_cache(maxsize=4)
@@ -231,7 +230,7 @@ def _validation(arrays):
 
 def classes(name: str) -> int:
     """How many classes a data set has; for "timit" those of the reader's own alignments where they are there, else the paper's."""
-    folder = os.environ.get("LBGAP_DATA")
+    folder = machine.folder("LBGAP_DATA")
     if name.removesuffix("-val") == "timit" and folder:
         if packed := _packed("timit", folder):
             with np.load(packed) as z:
@@ -323,6 +322,11 @@ def _pictures(name, folder):
     for train in (True, False):
         try:
             part = cls(str(root), train=train, download=folder is None)
+        except (AssertionError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"a file of {name} in {root} is damaged or another ({type(error).__name__}: {error}); expected torchvision's "
+                "own, unpacked: delete the folder of this data set and fetch it again"
+            ) from error
         except (RuntimeError, OSError) as error:
             raise FileNotFoundError(
                 f"{name} was not found in {root} ({error}). Either connect to the internet and unset LBGAP_DATA, "

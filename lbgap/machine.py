@@ -15,6 +15,15 @@ _DEFAULT = torch.get_num_threads()  # PyTorch's own choice, unless the caller ch
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
+def folder(variable: str) -> str | None:
+    """The folder that an environment variable names, or None; ~ is the home folder also where no shell has said so.
+
+    Args:
+        variable: LBGAP_DATA or LBGAP_RESULTS.
+    """
+    return os.path.expanduser(os.environ.get(variable, "")) or None
+
+
 def threads(parameters: int) -> int:
     """How many threads a network of so many parameters is trained and measured on.
 

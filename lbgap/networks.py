@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import operator
 
 import torch
 from torch import nn
@@ -103,7 +105,7 @@ def build(
         if value not in known:
             raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(map(str, known))}")
     with machine.float32(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU too
+        torch.default_generator.manual_seed(operator.index(seed))  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)
         if classes not in (None, layers[-1].out_features):
             layers[-1] = nn.Linear(layers[-1].in_features, classes)
@@ -130,6 +132,19 @@ def initialise(module: nn.Module, init: str) -> None:
 def input_shape(name: str) -> tuple[int, ...]:
     """The shape of one example: (1, 28, 28), (360,) or (3, 32, 32)."""
     return INPUT.get(name, (3, 32, 32))
+
+
+@contextlib.contextmanager
+def still(network: nn.Module):
+    """A context in which batch norm's running statistics do not move; in training it normalises by the batch as ever."""
+    tracking = [m for m in batch_norms(network) if m.track_running_stats]
+    for m in tracking:
+        m.track_running_stats = False
+    try:
+        yield
+    finally:
+        for m in tracking:
+            m.track_running_stats = True
 
 
 def batch_norms(network: nn.Module) -> list[nn.Module]:

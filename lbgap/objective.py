@@ -114,7 +114,6 @@ class Objective:
                 m.track_running_stats = False
         elif any(m.running_mean is None for m in self._norms):
             raise ValueError(f"batch_norm is {batch_norm!r}, but a layer keeps no running statistics; expected 'batch'")
-        self._recurrent = any(isinstance(m, nn.RNNBase) for m in self.network.modules())
         for m in self.network.modules():
             if isinstance(m, nn.RNNBase):  # cuDNN's have no backward pass in eval mode
                 m.train().dropout = 0.0
@@ -224,7 +223,7 @@ class Objective:
         v = v.detach().to(self.parameters[0])
         parts = unflat(v.clone() if v.is_inference() else v, self.parameters)
         out = [torch.zeros_like(p) for p in self.parameters]
-        with self._twice():
+        with twice(self.network):
             for inputs, labels in self._batches():
                 loss = self._loss(inputs, labels)
                 first = torch.autograd.grad(loss, self.parameters, create_graph=True, allow_unused=True)
@@ -236,15 +235,6 @@ class Objective:
                     if s is not None:
                         o += s
         return flat(out).to(x)
-
-    def _twice(self):
-        """A context in which what the network does can be differentiated twice: not so in every fused kernel."""
-        context = contextlib.ExitStack()
-        context.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
-        context.enter_context(_Unfused())
-        if self._recurrent:
-            context.enter_context(torch.backends.cudnn.flags(enabled=False))
-        return context
 
     def _loss(self, inputs, labels):
         """The batch's share of f: its summed loss over the size of the whole set."""
@@ -335,6 +325,16 @@ class _Unfused(TorchFunctionMode):
             v, g, axis = arguments
             return v * (g / torch.norm_except_dim(v, 2, axis))
         return function(*arguments, **(settings or {}))
+
+
+def twice(network: nn.Module):
+    """A context in which what the network does can be differentiated twice: not so in every fused kernel."""
+    context = contextlib.ExitStack()
+    context.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
+    context.enter_context(_Unfused())
+    if any(isinstance(m, nn.RNNBase) for m in network.modules()):
+        context.enter_context(torch.backends.cudnn.flags(enabled=False))
+    return context
 
 
 def copied(network: nn.Module) -> nn.Module:

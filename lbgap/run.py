@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 from torch import nn
 
 from . import data, networks, remedies
@@ -76,6 +77,9 @@ class Run:
         for name in ("init_seed", "order_seed"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, seed)
+        for field in dataclasses.fields(self):  # numbers out of an array become Python's own, which a spec can hold
+            if isinstance(getattr(self, field.name), np.generic):
+                object.__setattr__(self, field.name, getattr(self, field.name).item())
         known = {
             "network": networks.NETWORKS,
             "dataset": data.CLASSES,

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import pathlib
+import pickle
 import time
 import warnings
 
@@ -78,17 +79,23 @@ class Minimizer:
 
     @classmethod
     def open(cls, path) -> "Minimizer":
-        """Read what `save` wrote. Raises FileNotFoundError."""
-        from safetensors import safe_open
+        """Read what `save` wrote. Raises FileNotFoundError, and ValueError for a damaged file or another one."""
+        from safetensors import SafetensorError, safe_open
 
         if not pathlib.Path(path).exists():
             raise FileNotFoundError(f"{path} does not exist; expected a minimiser saved as safetensors")
-        with safe_open(str(path), "pt") as f:
-            meta = {k: json.loads(v) for k, v in f.metadata().items()}
-            meta["run"] = Run(**meta["run"])
-            meta["history"].setdefault("epoch", list(range(1, len(meta["history"]["train_loss"]) + 1)))
-            buffers = {k[7:]: f.get_tensor(k) for k in f.keys() if k.startswith("buffer.")}
-            return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
+        try:
+            with safe_open(str(path), "pt") as f:
+                meta = {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
+                meta["run"] = Run(**meta["run"])
+                meta["history"].setdefault("epoch", list(range(1, len(meta["history"]["train_loss"]) + 1)))
+                buffers = {k[7:]: f.get_tensor(k) for k in f.keys() if k.startswith("buffer.")}
+                return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is damaged or no minimiser ({type(error).__name__}: {error}); expected a file that Minimizer.save "
+                "wrote. Of a network of your own: lbgap.Objective(network, data=...)"
+            ) from error
 
 
 def minimizer(name: str) -> Minimizer:
@@ -215,7 +222,14 @@ class _Training:
             return None
         for path in (self.checkpoint, *self._earlier()):
             if path.exists():
-                state = torch.load(path, map_location=self.device, weights_only=True)
+                try:
+                    state = torch.load(path, map_location=self.device, weights_only=True)
+                except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+                    raise ValueError(
+                        f"{path} is damaged ({type(error).__name__}); delete it, and training begins anew"
+                    ) from error
+                if not (isinstance(state, dict) and {"run", "network", "optimizer", "order", "history"} <= set(state)):
+                    raise ValueError(f"{path} is no checkpoint of a run; delete it or name another file")
                 if state["run"] != (self.run.spec if path == self.checkpoint else state["run"]):
                     raise ValueError(f"{path} belongs to another run ({state['run']}); delete it or name another file")
                 return state

@@ -155,10 +155,12 @@ def test_mnist_in_torchvisions_layout(tmp_path, monkeypatch, packed):
     assert d.x_train.shape == (6, 1, 28, 28) and np.array_equal((d.x_test * 255).round().byte(), arrays[2])
     assert d.y_train.tolist() == arrays[1].tolist()
     truncated = raw / "train-images-idx3-ubyte"
-    truncated.write_bytes(truncated.read_bytes()[:-100])
-    data._load.cache_clear()
-    with pytest.raises((ValueError, FileNotFoundError), match="mnist"):
-        data.load("mnist")
+    whole = truncated.read_bytes()
+    for damaged in (whole[:-100], whole[:9], b"", gzip.compress(whole), b"<!DOCTYPE html>403 Forbidden"):
+        truncated.write_bytes(damaged)
+        data._load.cache_clear()
+        with pytest.raises(ValueError, match=f"mnist in {tmp_path} is damaged or another.*fetch it again"):
+            data.load("mnist")
 
 
 @pytest.mark.skipif(not FOLDER, reason="LBGAP_DATA IS UNSET: the full data sets are not checked")

@@ -3,13 +3,17 @@
 import copy
 import itertools
 import math
+import os
 import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
 from torch import nn
 from torch.utils.data import (
     DataLoader,
@@ -700,3 +704,171 @@ def test_training_is_the_same_whatever_the_caller_has_switched_on(state):
         assert a.x.dtype == b.x.dtype == torch.float32 and torch.equal(a.x, b.x) and a.history == b.history
         assert all(torch.equal(t, b.buffers[k]) for k, t in a.buffers.items())
         assert not b.x.is_inference() and f == lbgap.Objective(a)(a.x)[0]
+
+
+# ------------------------------------------------------------------------ B, G. remedies in the reader's own training loop
+
+
+INSIDE = [
+    lbgap.remedies.SAM(),
+    lbgap.remedies.SAM(examples=7, adaptive=True),
+    lbgap.remedies.Conservative(),
+    lbgap.remedies.Adversarial(clip=False),
+    lbgap.remedies.Stability(),
+    lbgap.remedies.Injected(10),
+    lbgap.remedies.Sharpen(),
+    lbgap.remedies.GradientPenalty(examples=10),
+]
+
+
+def loop(network, remedies, steps=3, **settings):
+    """The reader's own training loop: his network, his optimiser."""
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    step = lbgap.remedies.use(network.train(), optimizer, remedies, **settings)
+    torch.manual_seed(0)
+    return [step(X, Y).item() for _ in range(steps)]
+
+
+@pytest.mark.parametrize("remedy", INSIDE, ids=lambda remedy: type(remedy).__name__)
+def test_a_remedy_in_ones_own_loop_moves_what_trains_and_nothing_else(remedy):
+    """The frozen layer stays, the unused one has no gradient, and both do not matter to the rest."""
+    torch.manual_seed(1)
+    network = Odd()
+    small = copy.deepcopy(network)
+    del small.unused
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    losses = loop(network, remedy)
+    assert losses == loop(small, remedy) and losses[-1] != losses[0]
+    for name, after in network.state_dict().items():
+        still = name.startswith(("frozen", "unused", "codes"))
+        assert torch.equal(before[name], after) == still, name
+        assert name.startswith("unused") or torch.equal(small.state_dict()[name], after)
+
+
+def test_without_a_remedy_the_step_is_torchs_own():
+    network, own = linear(), linear()
+    loop(network, [])
+    optimizer = torch.optim.SGD(own.parameters(), 0.1, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(own(X), Y).backward()
+        optimizer.step()
+    assert torch.equal(network.weight, own.weight)
+    smooth = lambda z, y, reduction="mean": F.cross_entropy(z, y, reduction=reduction, label_smoothing=0.1)
+    assert loop(linear(), [], 1, loss=smooth) == [smooth(linear()(X), Y).item()]
+
+
+def test_what_only_the_loop_can_change_is_refused():
+    for remedy, words in (
+        (lbgap.remedies.Growth(), "Growth sets the size"),
+        (lbgap.remedies.Schedule(), "Schedule sets the rate"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            loop(linear(), remedy)
+
+
+@pytest.mark.parametrize("remedy", [lbgap.remedies.SAM(0.0), lbgap.remedies.Sharpen(0.5, 0.0)], ids=["SAM", "Sharpen"])
+def test_a_second_pass_leaves_the_running_statistics(remedy):
+    """With rho or weight 0 it is the optimiser itself bit for bit, also in batch norm's buffers."""
+    runs = [lbgap.Run("mlp-bn", "tiny-mnist", 64, epochs=1, remedies=r) for r in ([], [remedy])]
+    plain, treated = (lbgap.train(run, progress=False) for run in runs)
+    assert torch.equal(plain.x, treated.x)
+    assert all(torch.equal(b, treated.buffers[name]) for name, b in plain.buffers.items())
+    network = nn.Sequential(linear(), nn.BatchNorm1d(3), nn.Linear(3, 3))
+    loop(network, lbgap.remedies.SAM(0.5), 2)
+    assert network[1].num_batches_tracked == 2 and network[1].track_running_stats
+
+
+def test_adaptive_sam_scales_every_weight_as_it_says():
+    """The first step of SAM(adaptive=True) by hand: x + rho s^2 g / |s g|, s = |x| + 0.01, biases too."""
+    network, seen = linear(), []
+    network.register_forward_pre_hook(lambda m, _: seen.append(flat(m.parameters())))
+    x, g = flat(network.parameters()), by_torch(network)[1]
+    seen.clear()
+    loop(network, lbgap.remedies.SAM(0.5, adaptive=True), 1)
+    s = x.abs() + 0.01
+    torch.testing.assert_close(seen[1], x + 0.5 * s**2 * g / (s * g).norm())
+    assert "biases" in lbgap.remedies.SAM.__doc__
+
+
+def test_the_penaltys_gradient_goes_through_attention_and_weight_norm():
+    """L + w/2 |grad L|^2 against finite differences, where PyTorch's own kernels have no second derivative or a wrong one."""
+    for make in (Attention, lambda: nn.utils.parametrizations.weight_norm(linear())):
+        network = make().double()
+        with torch.no_grad():
+            for p in network.parameters():
+                p += 0.3 * drawn(*p.shape, dtype=torch.float64)
+        f = Objective(network, data=(X, Y))
+        penalised = lambda x: f(x)[0] + 0.5 * 0.7 * f(x)[1].square().sum().item()
+        optimizer = torch.optim.SGD(network.parameters(), 0.0)
+        lbgap.remedies.use(network, optimizer, lbgap.remedies.GradientPenalty(0.7))(X.double(), Y)
+        g, v = flat(p.grad for p in network.parameters()), drawn(f.n, dtype=torch.float64)
+        slope = (penalised(f.x + 1e-5 * v) - penalised(f.x - 1e-5 * v)) / 2e-5
+        assert (g @ v).item() == pytest.approx(slope, rel=1e-6)
+
+
+def test_numbers_of_a_run_and_a_remedy_may_come_out_of_an_array():
+    plain = lbgap.Run(
+        "mlp", "tiny-mnist", 64, seed=3, lr=0.5, epochs=2, remedies=[lbgap.remedies.SAM(0.5, examples=32)]
+    )
+    sam = lbgap.remedies.SAM(np.float64(0.5), examples=np.int64(32))
+    theirs = lbgap.Run(
+        "mlp", "tiny-mnist", np.int64(64), seed=np.int64(3), lr=np.float64(0.5), epochs=np.int32(2), remedies=[sam]
+    )
+    assert theirs == plain and theirs.id == plain.id and sam == plain.remedies[0]
+    with pytest.raises(ValueError, match="examples is 2.5"):
+        lbgap.remedies.SAM(examples=np.float64(2.5))
+    a, b = (lbgap.networks.build("mlp", seed=kind(4)) for kind in (np.int64, int))
+    assert torch.equal(a[1].weight, b[1].weight)
+
+
+# --------------------------------------------------------------------------------------- F. damaged or foreign files
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"<html>not found</html>"])
+def test_a_damaged_checkpoint_or_minimiser_is_named(damage, tmp_path):
+    run, path, saved = (
+        lbgap.Run("mlp", "tiny-mnist", 64, epochs=1),
+        tmp_path / "state.pt",
+        tmp_path / "saved.safetensors",
+    )
+    lbgap.train(run, progress=False, checkpoint=path).save(saved)
+    for file, read, words in (
+        (path, lambda: lbgap.train(run, progress=False, checkpoint=path), "state.pt is damaged.*delete it"),
+        (saved, lambda: lbgap.Minimizer.open(saved), "saved.safetensors is damaged or no minimiser.*expected"),
+    ):
+        file.write_bytes(damage(file.read_bytes()))
+        with pytest.raises(ValueError, match=words):
+            read()
+
+
+def test_a_foreign_file_is_named(tmp_path):
+    from safetensors.torch import save_file
+
+    foreign, path = tmp_path / "model.safetensors", tmp_path / "model.pt"
+    for metadata in (None, {"format": "pt"}):
+        save_file({"weight": X}, foreign, metadata)
+        with pytest.raises(ValueError, match="model.safetensors is damaged or no minimiser.*Objective.network"):
+            lbgap.Minimizer.open(foreign)
+    for state in (linear().state_dict(), [1, 2]):
+        torch.save(state, path)
+        with pytest.raises(ValueError, match="model.pt is no checkpoint of a run"):
+            lbgap.train(lbgap.Run("mlp", "tiny-mnist", 64, epochs=1), progress=False, checkpoint=path)
+
+
+def test_a_home_folder_is_found_where_no_shell_expands_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LBGAP_RESULTS", "~/results")
+    monkeypatch.setenv("LBGAP_DATA", "~/data")
+    assert lbgap.results.Store(packaged=None).folder == tmp_path / "results"
+    assert lbgap.results.Store("~/else", packaged=None).folder == tmp_path / "else"
+    with pytest.raises(FileNotFoundError, match=f"not found in {tmp_path}/data"):
+        lbgap.load("cifar10")
+
+
+def test_a_table_is_shown_where_the_output_is_ascii():
+    """As under cron and in some batch systems; another character stands for the plus-minus sign."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lbgap", "show", "table3"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "F1" in done.stdout and "?" in done.stdout, done.stderr

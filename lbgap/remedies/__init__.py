@@ -6,6 +6,9 @@ Appendix E and section 4 of the paper, and what came after it. `Run(..., remedie
 from __future__ import annotations
 
 import dataclasses
+import types
+
+import torch.nn.functional as F
 
 from .adversarial import Adversarial
 from .augmentation import Augmentation
@@ -41,6 +44,34 @@ def spec(remedy: Remedy) -> dict:
     """{"name": ..., and every field that is not its default}: what is hashed."""
     told = {f.name: getattr(remedy, f.name) for f in dataclasses.fields(remedy) if getattr(remedy, f.name) != f.default}
     return {"name": _NAMES[type(remedy)], **told}
+
+
+def use(network, optimizer, remedies, loss=F.cross_entropy) -> Step:
+    """Remedies in a training loop of the reader's own: step(inputs, labels) in place of zero_grad, backward and step.
+
+    ```python
+    step = lbgap.remedies.use(network, optimizer, [SAM(rho=0.05)])
+    for inputs, labels in loader:
+        loss = step(inputs, labels)
+    ```
+
+    Args:
+        network: in training mode, on the data's device.
+        optimizer: of its parameters, any that needs no closure.
+        remedies: one or several that act inside a step; the loop itself chooses batch sizes and rates.
+        loss: loss(logits, labels), a mean; for `Injected` also with reduction="none".
+
+    Raises:
+        ValueError: for a remedy that changes batch sizes or rates, or that `make` refuses.
+    """
+    remedies = make(remedies)
+    for remedy in remedies:
+        if asked := {"size", "rate"} & set(layers(remedy)):
+            raise ValueError(
+                f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) from epoch to epoch, which "
+                "your own loop does; expected remedies that act inside a step, such as SAM or Ghost"
+            )
+    return Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
 
 
 def make(remedies) -> tuple[Remedy, ...]:

@@ -39,6 +39,7 @@ class Conservative(Remedy):
         for k in range(self.steps):
             losses.append(step.gradient(batch))
             for p, c in zip(step.parameters, centre) if k else ():  # at x_k itself the pull is 0
-                p.grad.add_(p.detach() - c, alpha=2 * self.strength)
+                if p.grad is not None:
+                    p.grad.add_(p.detach() - c, alpha=2 * self.strength)
             step.descend()
         return losses[0]

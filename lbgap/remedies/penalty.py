@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from ..objective import twice
 from .remedy import Remedy
 
 
@@ -32,8 +33,10 @@ class GradientPenalty(Remedy):
         losses = 0.0
         for part in batch.split(self.examples):
             share = len(part.labels) / len(batch.labels)
-            loss = step.loss(part)
-            squares = sum((g**2).sum() for g in torch.autograd.grad(loss, step.parameters, create_graph=True))
+            with twice(step.network):
+                loss = step.loss(part)
+            found = torch.autograd.grad(loss, step.parameters, create_graph=True, allow_unused=True)
+            squares = sum((g**2).sum() for g in found if g is not None)
             (share * (loss + self.weight / 2 * squares)).backward()
             losses = losses + share * loss.detach()
         return losses

@@ -7,6 +7,7 @@ import functools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -32,13 +33,23 @@ class Step:
     `step(inputs, labels)` prepares a batch (`inputs`, `weights`) and calls `update`, that calls `gradient`, that calls
     `loss`, that calls `forward`. `size` and `rate` are asked once an epoch and once a step.
     run: the `Run`. dataset: its `Data`. graph: a faster forward pass for batches of exactly `graph_size`, or None.
-    updates: how many steps the optimiser has taken.
+    loss: `F.cross_entropy`, or another mean loss with its `reduction`. updates: how many steps the optimiser has taken.
     """
 
-    def __init__(self, run, network, optimizer, dataset, autocast=contextlib.nullcontext, graph=None, graph_size=None):
+    def __init__(
+        self,
+        run,
+        network,
+        optimizer,
+        dataset,
+        autocast=contextlib.nullcontext,
+        graph=None,
+        graph_size=None,
+        loss=F.cross_entropy,
+    ):
         self.run, self.network, self.optimizer, self.dataset, self.autocast = run, network, optimizer, dataset, autocast
-        self.graph, self.graph_size = graph, graph_size
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.graph, self.graph_size, self.criterion = graph, graph_size, loss
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         self.updates = 0
         for remedy in run.remedies:
             for layer in layers(remedy):
@@ -46,6 +57,11 @@ class Step:
 
     def __call__(self, inputs, labels) -> torch.Tensor:
         return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
+
+    @property
+    def used(self) -> list[torch.Tensor]:
+        """The parameters that the last backward pass gave a gradient: all but those that the network does not use."""
+        return [p for p in self.parameters if p.grad is not None]
 
     def inputs(self, inputs: torch.Tensor) -> torch.Tensor:
         """The examples (B, ...) as the network is to see them."""
@@ -73,8 +89,8 @@ class Step:
         with self.autocast():
             logits = self.forward(batch.inputs)  # (B, classes)
             if batch.weights is None:
-                return F.cross_entropy(logits, batch.labels)
-            return (batch.weights * F.cross_entropy(logits, batch.labels, reduction="none")).mean()
+                return self.criterion(logits, batch.labels)
+            return (batch.weights * self.criterion(logits, batch.labels, reduction="none")).mean()
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The logits (B, classes)."""
@@ -109,9 +125,15 @@ class Remedy:
     def fits(self, run) -> None:
         pass
 
+    def _plain(self, name: str):
+        """A field; one out of an array becomes Python's own number, which is what a spec can hold."""
+        if isinstance(getattr(self, name), np.generic):
+            object.__setattr__(self, name, getattr(self, name).item())
+        return getattr(self, name)
+
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
         """Raise ValueError unless a field lies in [low, high], or above low."""
-        value = getattr(self, name)
+        value = self._plain(name)
         if not (low <= value <= high and math.isfinite(value) and (value > low or not above)):
             wanted = f"a number above {low:g}" if above else f"a number of at least {low:g}"
             raise ValueError(
@@ -120,7 +142,7 @@ class Remedy:
 
     def _count(self, name: str, low: int = 1):
         """Raise ValueError unless a field is a whole number of at least `low`, or None where that is its default."""
-        value = getattr(self, name)
+        value = self._plain(name)
         if value is None and getattr(type(self), name, 0) is None:
             return
         if not isinstance(value, int) or value < low:

@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from .. import networks
 from .remedy import Batch, Remedy, Step
 
 
@@ -13,9 +14,12 @@ from .remedy import Batch, Remedy, Step
 class SAM(Remedy):
     """The gradient is taken at the worst point of a ball round x, to first order: x + rho g / |g| (Foret et al. 2021).
 
+    Batch norm's running statistics move at x only, once a step (once for each perturbation).
+
     rho: the ball's radius, 0.05 as there. examples: each perturbation is that of so many examples of the batch (m of
       Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that a
-      rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large).
+      rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large). That holds here for
+      biases and batch norm's scales as for every other weight; the authors' code leaves biases out (a unit of 1).
     rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples < 1.
     """
 
@@ -34,26 +38,28 @@ class SAM(Remedy):
         for part in parts:
             share = len(part.labels) / len(batch.labels)
             losses = losses + share * Step.gradient(step, part)
-            there = at_worst(step, part, self.rho, self.adaptive)[1]
+            used, (_, there) = step.used, at_worst(step, part, self.rho, self.adaptive)
             if len(parts) > 1:
                 there = [share * g for g in there]
             total = there if total is None else [a + b for a, b in zip(total, there)]
-        for p, g in zip(step.parameters, total):
+        for p, g in zip(used, total):
             p.grad = g
         return losses
 
 
 def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Loss and gradient at x + rho g / |g|, g the gradient that is in the parameters' grad; the parameters are put back."""
-    gradient = [p.grad for p in step.parameters]
+    """Loss and gradient at x + rho g / |g|, g what is in the grad of `step.used`; parameters and running statistics stay."""
+    used = step.used
+    gradient = [p.grad for p in used]
     with torch.no_grad():
-        before = [p.clone() for p in step.parameters]
-        scale = [p.abs() + 0.01 if adaptive else torch.ones_like(p) for p in step.parameters]
+        before = [p.clone() for p in used]
+        scale = [p.abs() + 0.01 if adaptive else torch.ones_like(p) for p in used]
         norm = torch.stack([(s * g).norm() for s, g in zip(scale, gradient)]).norm()
-        for p, s, g in zip(step.parameters, scale, gradient):
+        for p, s, g in zip(used, scale, gradient):
             p.add_(rho * s**2 * g / (norm + 1e-12))
-    loss = Step.gradient(step, batch)
+    with networks.still(step.network):
+        loss = Step.gradient(step, batch)
     with torch.no_grad():
-        for p, b in zip(step.parameters, before):
+        for p, b in zip(used, before):
             p.copy_(b)
-    return loss, [p.grad for p in step.parameters]
+    return loss, [p.grad for p in used]

@@ -27,8 +27,9 @@ class Sharpen(Remedy):
 
     def gradient(self, step, batch):
         loss = Step.gradient(step, batch)
-        here = [p.grad for p in step.parameters]
+        used = step.used
+        here = [p.grad for p in used]
         high, there = at_worst(step, batch, self.rho)
-        for p, g, h in zip(step.parameters, here, there):
+        for p, g, h in zip(used, here, there):
             p.grad = g - self.weight * h / high
         return loss

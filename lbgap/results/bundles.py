@@ -21,7 +21,7 @@ class Bundle:
     """
 
     def __init__(self, folder):
-        self.folder, self.left, self._held = pathlib.Path(folder), 0, set()
+        self.folder, self.left, self._held = pathlib.Path(folder).expanduser(), 0, set()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = [self.folder / f"results-{i}.jsonl" for i in range(FILES)]
         for path in filter(pathlib.Path.exists, self._files):

@@ -17,6 +17,8 @@ import sys
 
 import torch
 
+from . import machine
+
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent.parent / "store"
 MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # with which f is not the run's at its end
@@ -31,9 +33,8 @@ class Store:
     """
 
     def __init__(self, folder=None, packaged=PACKAGED):
-        self.folder = pathlib.Path(
-            folder or os.environ.get("LBGAP_RESULTS") or pathlib.Path.home() / ".cache/lbgap/results"
-        )
+        default = pathlib.Path.home() / ".cache/lbgap/results"
+        self.folder = pathlib.Path(folder or machine.folder("LBGAP_RESULTS") or default).expanduser()
         self.folders = [self.folder] + (
             [pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else []
         )
