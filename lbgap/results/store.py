@@ -17,7 +17,7 @@ import sys
 
 import torch
 
-from . import machine
+from .. import machine
 
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent.parent / "store"
