@@ -10,7 +10,7 @@ from lbgap import networks
 
 torch.set_num_threads(1)
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")
-EVERY = (*PAPER, "mlp", "mlp-bn", "wide")
+EVERY = (*PAPER, "mlp", "mlp-bn", "wide", "conv")
 
 
 def count(network):
@@ -37,6 +37,7 @@ def test_the_table_has_the_papers_networks_and_the_laboratorys():
         "mlp": 785 * 128 + 129 * 128 + 129 * 10,
         "mlp-bn": 785 * 128 + 129 * 128 + 129 * 10 + 4 * 128,
         "wide": 785 * 256 + 257 * 256 + 257 * 10 + 4 * 256,
+        "conv": (25 + 1) * 16 + 2 * 16 + (9 * 16 + 1) * 32 + 2 * 32 + (7 * 7 * 32 + 1) * 10,
     }.items(),
 )
 def test_parameter_counts_and_the_shape_of_the_output(name, expected):
