@@ -1,8 +1,11 @@
 """What runs on GitHub: files that its schemas allow, pinned actions, least permissions, and versions that agree."""
 
+import http.server
+import json
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 
 import pytest
@@ -66,3 +69,55 @@ def test_the_citation_has_the_version_of_the_package_and_a_date():
 
 def test_there_is_a_form_for_each_kind_of_issue():
     assert {path.stem for path in FORMS} == {"wrong_number", "unclear_page", "new_remedy"}
+
+
+# -------------------------------------------------------------------------------------------------------- on Colab
+
+
+def first_cells():
+    """The first code cell of every page, by name."""
+    for path in sorted((ROOT / "book").rglob("*.ipynb")):
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        yield path.stem, "".join(cells[0]["source"])
+
+
+def test_every_page_begins_with_the_same_cell_for_colab():
+    found = dict(first_cells())
+    assert len(set(found.values())) == 1, found.keys()
+    installs = [line.split() for line in found["intro"].splitlines() if "%pip" in line]
+    assert installs and all("--no-deps" in words and "-U" not in words for words in installs)
+
+
+@pytest.mark.parametrize(
+    "opened, expected",
+    [
+        (
+            "fileId=https%3A%2F%2Fgithub.com%2Fsome-one%2Ffork%2Fblob%2Ftopic%2Fbook%2Fintro.ipynb",
+            "some-one/fork@topic",
+        ),
+        ("fileId=1aBcD", "lbgap/lbgap@main"),  # from a drive
+        (None, "lbgap/lbgap@main"),  # no such service
+    ],
+)
+def test_the_cell_installs_the_package_of_the_fork_it_was_opened_from(opened, expected, monkeypatch):
+    class Sessions(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/api/sessions" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps([{"id": "1", "path": opened, "name": "intro.ipynb"}]).encode())
+
+        def log_message(self, *args):
+            pass
+
+    source = re.sub(r"%pip (.*)", r"said.append(f'\1')", dict(first_cells())["intro"])
+    monkeypatch.setitem(sys.modules, "lbgap", None)  # not installed yet
+    monkeypatch.delenv("COLAB_JUPYTER_IP", raising=False)
+    said = []
+    with http.server.HTTPServer(("127.0.0.1", 0), Sessions) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        if opened:
+            monkeypatch.setenv("COLAB_JUPYTER_IP", "127.0.0.1")
+            monkeypatch.setenv("KMP_TARGET_PORT", str(server.server_port))
+        exec(source, {"said": said})
+        server.shutdown()
+    assert said[0].endswith(f"git+https://github.com/{expected}")
