@@ -67,6 +67,11 @@ def test_the_citation_has_the_version_of_the_package_and_a_date():
     assert citation["version"] == version and re.fullmatch(r"20\d\d-\d\d-\d\d", str(citation["date-released"]))
 
 
+def test_the_development_container_has_a_python_that_the_pinned_set_allows():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert container["image"].endswith(":3.11") and "make .venv/.installed" in container["postCreateCommand"]
+
+
 def test_there_is_a_form_for_each_kind_of_issue():
     assert {path.stem for path in FORMS} == {"wrong_number", "unclear_page", "new_remedy"}
 
