@@ -153,179 +153,212 @@ def train(
     """
     machine.keep_memory()
     with machine.float32(), machine.on_cpu(), machine.plain():
-        return _Training(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep).minimizer()
+        return _train(
+            run, device, checkpoint and pathlib.Path(checkpoint), checkpoint_every, deadline, progress, on_epoch, keep
+        ).minimizer()
 
 
+@dataclasses.dataclass
 class _Training:
-    """One sitting of `train`: the state that a checkpoint holds, and the loop over epochs."""
+    """A training under way, which is what its checkpoint holds, with the random state that dropout draws from."""
 
-    def __init__(self, run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep=()):
-        self.run, self.device, self.deadline, self.on_epoch = run, device, deadline, on_epoch
-        self.keep = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
-        self.checkpoint, self.checkpoint_every = checkpoint and pathlib.Path(checkpoint), checkpoint_every
-        self.dataset = data.load(run.dataset, device, *run.noise)
-        inputs = self.dataset.x_train
-        if run.batch_size > len(inputs):
-            raise ValueError(
-                f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
-                f"expected at most {len(inputs)}"
-            )
+    run: Run
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator  # of the examples
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    epoch: int = 0
+    diverged: bool = False
+    seconds: float = 0.0
+
+    @classmethod
+    def fresh(cls, run: Run, device) -> _Training:
+        """At the seeded start of a run (`start` is not looked at)."""
         network = run.build().to(device)
         if any(isinstance(m, nn.Conv2d) for m in network):
-            network, inputs = (t.to(memory_format=torch.channels_last) for t in (network, inputs))
-        self.network, self.inputs, self.parameters = network, inputs, list(network.parameters())
-        self.optimizer = make_optimizer(run, self.parameters)
-        self.order = torch.Generator().manual_seed(run.order_seed)
-        self.history: dict[str, list[float]] = {}
-        self.epoch, self.diverged, self.seconds = 0, False, 0.0
-        self.cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-        state = self._found()
-        if run.start and (state is None or state["epoch"] < run.epochs):
-            self._begin(progress)
-        self.x0 = flat(self.parameters)
-        with (
-            torch.random.fork_rng(devices=self.cuda),
-            _precision(run.precision, device) as autocast,
-            machine.sparing(len(self.x0)),
-        ):
-            torch.manual_seed(run.order_seed)  # dropout
-            if state:
-                self._load(state)
-            self._epochs(autocast, progress)
+            network = network.to(memory_format=torch.channels_last)
+        optimizer = make_optimizer(run, list(network.parameters()))
+        return cls(run, network, optimizer, torch.Generator().manual_seed(run.order_seed))
 
-    def minimizer(self) -> Minimizer:
-        buffers = {name: b.clone() for name, b in self.network.named_buffers()}
-        divisor = (
-            flat(root + epsilon for root, epsilon in adam_roots(self.optimizer))
-            if self.run.optimizer == "adam" and self.optimizer.state
-            else None
-        )
-        return Minimizer(self.run, flat(self.parameters), buffers, self.history, self.diverged, self.seconds, divisor)
+    @property
+    def cuda(self) -> list[torch.device]:
+        """The GPU whose random state dropout draws from, if it is one."""
+        device = next(self.network.parameters()).device
+        return [device] if device.type == "cuda" else []
 
-    def _begin(self, progress):
-        """Put network (and optimiser) where `run.start` ended, training it first if need be."""
-        of = self.run.start
-        beside = self.checkpoint and self.checkpoint.with_name(f"{of.id}.pt")
-        start = _Training(of, self.device, beside, self.checkpoint_every, self.deadline, progress, None)
-        if start.diverged:
-            raise ArithmeticError(f"the run it starts from diverged: {of.spec}; expected one that trains")
-        self.network.load_state_dict(start.network.state_dict())
-        if self.run.carry:
-            own = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
-            self.optimizer.load_state_dict(start.optimizer.state_dict())
-            for group, settings in zip(self.optimizer.param_groups, own):
-                group.update(settings)  # the moments come over, the rate and the betas do not
+    @property
+    def finished(self) -> bool:
+        """Whether the run ends here: diverged, at its last epoch, or by a stopping rule."""
+        run, f = self.run, self.history.get("train_loss", [])
+        if self.diverged or self.epoch >= run.epochs:
+            return True
+        if run.stop_loss is not None and f and self.history["running_loss"][-1] < run.stop_loss:
+            return True
+        if run.stop_f is not None and len(f) >= run.stop_epochs and max(f[-run.stop_epochs :]) < run.stop_f:
+            return True
+        return run.patience is not None and len(f) > run.patience and min(f[-run.patience :]) >= min(f[: -run.patience])
 
-    def _found(self):
-        """The checkpoint of this run, or the one furthest along its way, or None."""
-        if not self.checkpoint:
-            return None
-        for path in (self.checkpoint, *self._earlier()):
-            if path.exists():
-                try:
-                    state = torch.load(path, map_location=self.device, weights_only=True)
-                except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-                    raise ValueError(
-                        f"{path} is damaged ({type(error).__name__}); delete it, and training begins anew"
-                    ) from error
-                if not (isinstance(state, dict) and {"run", "network", "optimizer", "order", "history"} <= set(state)):
-                    raise ValueError(f"{path} is no checkpoint of a run; delete it or name another file")
-                if state["run"] != (self.run.spec if path == self.checkpoint else state["run"]):
-                    raise ValueError(f"{path} belongs to another run ({state['run']}); delete it or name another file")
-                return state
-        return None
+    def save(self, path, run: Run | None = None) -> None:
+        """Write the checkpoint; run: of which it is one, where that is this run up to the present epoch."""
+        parts = {name: getattr(self, name) for name in ("history", "epoch", "diverged", "seconds")}
+        states = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        random = {"cpu_rng": torch.get_rng_state(), "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda]}
+        _save(path, {"run": (run or self.run).spec, "order": self.order.get_state(), **states, **random, **parts})
 
-    def _earlier(self):
-        if self.run.lr_end is None:
-            for epoch in range(self.run.epochs - 1, 0, -1):
-                yield self.checkpoint.with_name(f"{self.run.until(epoch).id}.pt")
-
-    def _load(self, state):
+    def load(self, state: dict) -> None:
+        """Go on from what a checkpoint holds."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["order"].cpu())
         torch.set_rng_state(state["cpu_rng"].cpu())
-        for d, s in zip(self.cuda, state["cuda_rng"]):
-            torch.cuda.set_rng_state(s.cpu(), d)
+        for device, random in zip(self.cuda, state["cuda_rng"]):
+            torch.cuda.set_rng_state(random.cpu(), device)
         self.history, self.epoch = state["history"], state["epoch"]
         self.diverged, self.seconds = state["diverged"], state["seconds"]
 
-    def _save(self, until: Run | None = None):
-        """Write the checkpoint, or that of the run `until` the present epoch, beside it."""
-        path = self.checkpoint.with_name(f"{until.id}.pt") if until else self.checkpoint
-        _save(
-            path,
-            {
-                "run": (until or self.run).spec,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "order": self.order.get_state(),
-                "cpu_rng": torch.get_rng_state(),
-                "cuda_rng": [torch.cuda.get_rng_state(d) for d in self.cuda],
-                "history": self.history,
-                "epoch": self.epoch,
-                "diverged": self.diverged,
-                "seconds": self.seconds,
-            },
-        )
+    def start_from(self, other: _Training) -> None:
+        """Put the network where another training ended, and with `carry` the optimiser too."""
+        if other.diverged:
+            raise ArithmeticError(f"the run it starts from diverged: {other.run.spec}; expected one that trains")
+        self.network.load_state_dict(other.network.state_dict())
+        if self.run.carry:
+            own = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(other.optimizer.state_dict())
+            for group, settings in zip(self.optimizer.param_groups, own):
+                group.update(settings)  # the moments come over, the rate and the betas do not
 
-    def _epochs(self, autocast, progress):
-        run, history = self.run, self.history
-        if self.diverged or _finished(run, self.epoch, history):
-            return
-        bar = _bar(run, self.epoch) if progress else None
-        saved = last = time.monotonic()
-        # A large batch is not bound by launches, and a graph would hold its activations a second time.
-        graphed = self.cuda and run.batch_size <= 2048 and not run.remedies
-        graph = _graphed(self.network, self.inputs[: run.batch_size], autocast) if graphed else None
-        step = Step(run, self.network, self.optimizer, self.dataset, autocast, graph, run.batch_size)
-        done = False
-        while not done:
-            size = step.size(self.epoch, history.get("batch_size", [run.batch_size])[-1])
-            running = _epoch(step, self.inputs, self.order, size, self.epoch)
-            self.epoch += 1
-            if run.remedies:
-                history.setdefault("batch_size", []).append(size)
-                history.setdefault("updates", []).append(step.updates)
-                step.updates = 0
-            if not math.isfinite(running) or self.epoch in self.keep or run.looks(self.epoch, len(self.inputs)):
-                self._look(running)
-            if self.on_epoch:
-                self.on_epoch(self.epoch, self.network)
-            if bar is not None:
-                bar.set_postfix_str(f"f {history['train_loss'][-1]:.2e}, test {history['test_accuracy'][-1]:.2f} %")
-                bar.update()
-            now = time.monotonic()
-            self.seconds, last = self.seconds + now - last, now
-            late = self.deadline is not None and time.time() > self.deadline
-            done = self.diverged or _finished(run, self.epoch, history)
-            if self.checkpoint and self.epoch in self.keep:
-                self._save(self.keep[self.epoch])
-            if self.checkpoint and (late or done or now - saved >= self.checkpoint_every):
-                self._save()
-                saved = time.monotonic()
-            if late and not done:
-                raise OutOfTime(f"{run.network} at batch {run.batch_size}: {self.epoch} epochs done")
-        if bar is not None:
-            bar.close()
-        if graphed:  # reference cycles would keep the graph's memory through the measurements that follow
-            del graph, step
-            gc.collect()
-            torch.cuda.empty_cache()
-
-    def _look(self, running):
-        """Measure where training is and write it into the history."""
+    def record(self, running: float, dataset: data.Data, x0: torch.Tensor) -> None:
+        """Measure where training is and write it into the history; running: the epoch's mean loss, x0: where it began."""
         measured = {
             "epoch": self.epoch,
             "running_loss": running,
-            **measure(self.network, self.dataset),
-            "distance": (flat(self.parameters) - self.x0).double().norm().item(),
+            **measure(self.network, dataset),
+            "distance": (flat(self.network.parameters()) - x0).double().norm().item(),
         }
         if self.run.optimizer == "adam":
             measured["adam_idle"] = adam_idle(self.optimizer)
         for key, value in measured.items():
             self.history.setdefault(key, []).append(value)
         self.diverged = not all(map(math.isfinite, measured.values()))
+
+    def minimizer(self) -> Minimizer:
+        """Where training is now."""
+        buffers = {name: b.clone() for name, b in self.network.named_buffers()}
+        divisor = None
+        if self.run.optimizer == "adam" and self.optimizer.state:
+            divisor = flat(root + epsilon for root, epsilon in adam_roots(self.optimizer))
+        x = flat(self.network.parameters())
+        return Minimizer(self.run, x, buffers, self.history, self.diverged, self.seconds, divisor)
+
+
+def _checkpoint(run: Run, path: pathlib.Path | None, device) -> dict | None:
+    """What the checkpoint of a run holds, or that of the same run at the latest earlier epoch, or None."""
+    if path is None:
+        return None
+    earlier = range(run.epochs - 1, 0, -1) if run.lr_end is None else ()
+    for of in (run, *map(run.until, earlier)):
+        file = path if of is run else path.with_name(f"{of.id}.pt")
+        if file.exists():
+            try:
+                state = torch.load(file, map_location=device, weights_only=True)
+            except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+                raise ValueError(
+                    f"{file} is damaged ({type(error).__name__}); delete it, and training begins anew"
+                ) from error
+            if not (isinstance(state, dict) and {"run", "network", "optimizer", "order", "history"} <= set(state)):
+                raise ValueError(f"{file} is no checkpoint of a run; delete it or name another file")
+            if state["run"] != of.spec:
+                raise ValueError(f"{file} belongs to another run ({state['run']}); delete it or name another file")
+            return state
+    return None
+
+
+def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch=None, keep=()) -> _Training:
+    """`train`, with the optimiser's state at the end."""
+    dataset = data.load(run.dataset, device, *run.noise)
+    inputs = dataset.x_train
+    if run.batch_size > len(inputs):
+        raise ValueError(
+            f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
+            f"expected at most {len(inputs)}"
+        )
+    training, state = _Training.fresh(run, device), _checkpoint(run, checkpoint, device)
+    if any(isinstance(m, nn.Conv2d) for m in training.network):
+        inputs = inputs.to(memory_format=torch.channels_last)
+    if run.start and (state is None or state["epoch"] < run.epochs):
+        beside = checkpoint and checkpoint.with_name(f"{run.start.id}.pt")
+        training.start_from(_train(run.start, device, beside, checkpoint_every, deadline, progress))
+    x0 = flat(training.network.parameters())
+    with (
+        torch.random.fork_rng(devices=training.cuda),
+        _precision(run.precision, device) as autocast,
+        machine.sparing(len(x0)),
+    ):
+        torch.manual_seed(run.order_seed)  # dropout
+        if state:
+            training.load(state)
+        if not training.finished:
+            kept = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
+            _go_on(
+                training,
+                dataset,
+                inputs,
+                x0,
+                autocast,
+                checkpoint,
+                checkpoint_every,
+                deadline,
+                progress,
+                on_epoch,
+                kept,
+            )
+    return training
+
+
+def _go_on(
+    training, dataset, inputs, x0, autocast, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep
+) -> None:
+    """Train epoch by epoch until it is finished, or late; keep: {epoch: the run up to there, whose checkpoint to leave}."""
+    run, history, network = training.run, training.history, training.network
+    bar = _bar(run, training.epoch) if progress else None
+    saved = last = time.monotonic()
+    # A large batch is not bound by launches, and a graph would hold its activations a second time.
+    graphed = training.cuda and run.batch_size <= 2048 and not run.remedies
+    graph = _graphed(network, inputs[: run.batch_size], autocast) if graphed else None
+    step = Step(run, network, training.optimizer, dataset, autocast, graph, run.batch_size)
+    done = False
+    while not done:
+        size = step.size(training.epoch, history.get("batch_size", [run.batch_size])[-1])
+        running = _epoch(step, inputs, training.order, size, training.epoch)
+        training.epoch += 1
+        if run.remedies:
+            history.setdefault("batch_size", []).append(size)
+            history.setdefault("updates", []).append(step.updates)
+            step.updates = 0
+        if not math.isfinite(running) or training.epoch in keep or run.looks(training.epoch, len(inputs)):
+            training.record(running, dataset, x0)
+        if on_epoch:
+            on_epoch(training.epoch, network)
+        if bar is not None:
+            bar.set_postfix_str(f"f {history['train_loss'][-1]:.2e}, test {history['test_accuracy'][-1]:.2f} %")
+            bar.update()
+        now = time.monotonic()
+        training.seconds, last = training.seconds + now - last, now
+        late, done = deadline is not None and time.time() > deadline, training.finished
+        if checkpoint and training.epoch in keep:
+            until = keep[training.epoch]
+            training.save(checkpoint.with_name(f"{until.id}.pt"), until)
+        if checkpoint and (late or done or now - saved >= checkpoint_every):
+            training.save(checkpoint)
+            saved = time.monotonic()
+        if late and not done:
+            raise OutOfTime(f"{run.network} at batch {run.batch_size}: {training.epoch} epochs done")
+    if bar is not None:
+        bar.close()
+    if graphed:  # reference cycles would keep the graph's memory through the measurements that follow
+        del graph, step
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _epoch(step: Step, inputs, order, batch_size: int, epoch: int = 0) -> float:
@@ -358,17 +391,6 @@ def adam_idle(optimizer) -> float:
     for root, epsilon in adam_roots(optimizer):
         idle, total = idle + (root < 10 * epsilon).sum(), total + root.numel()
     return 100 * idle.item() / total
-
-
-def _finished(run: Run, epoch: int, history: dict) -> bool:
-    if epoch >= run.epochs:
-        return True
-    f = history.get("train_loss", [])
-    if run.stop_loss is not None and f and history["running_loss"][-1] < run.stop_loss:
-        return True
-    if run.stop_f is not None and len(f) >= run.stop_epochs and max(f[-run.stop_epochs :]) < run.stop_f:
-        return True
-    return run.patience is not None and len(f) > run.patience and min(f[-run.patience :]) >= min(f[: -run.patience])
 
 
 class _Forward(nn.Module):
