@@ -283,7 +283,7 @@ def combined(cells: Iterable[tuple[str, Verdict]], least: int = 1) -> Combined:
     """
     cells = [(network, of) for network, of in cells if of.direction != UNMEASURED]
     said = [of.direction for _, of in cells]
-    forms = {paper.FORMS.get(network, network) for network, _ in cells}
+    forms = {paper.column(network) for network, _ in cells}
     if not cells:
         return Combined(UNMEASURED, math.nan)
     if all(word == HOLDS for word in said) and len(forms) >= least:

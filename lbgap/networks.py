@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +17,28 @@ INPUT = {
     "F2": (360,),
     **dict.fromkeys(("mlp", "mlp-bn", "wide", "conv"), (1, 28, 28)),
 }  # all others (3, 32, 32)
+
+
+class Form(NamedTuple):
+    """A network under another name: in another variant, on other data, or ended otherwise.
+
+    Args:
+        network: of NETWORKS, whose form it is.
+        variant: as in `build`.
+        beside_paper: whether the paper's numbers of that network stand beside it.
+    """
+
+    network: str
+    variant: str = "code"
+    beside_paper: bool = True
+
+
+FORMS = {  # the one table of which network is a form of which; `campaign.scales` has their data sets and stopping rules
+    "C1-text": Form("C1", "text"),  # as the paper prints it
+    "F2-lj": Form("F2"),  # on one human voice
+    "F2-timit": Form("F2"),  # on TIMIT itself
+    "F1-5k": Form("F1", beside_paper=False),  # on 4,000 images, until f is small
+}
 INITS = ("glorot", "he", "orthogonal")
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -79,6 +102,17 @@ NETWORKS = {
     "wide": lambda variant, shrink: _dense([784] + 2 * [256 // shrink], 10),
     "conv": lambda variant, shrink: _small(16 // shrink, 32 // shrink),
 }
+
+
+def form(name: str) -> Form:
+    """What a network's name stands for: an entry of FORMS, or the network itself.
+
+    >>> form("C1-text")
+    Form(network='C1', variant='text', beside_paper=True)
+    >>> form("C1").network
+    'C1'
+    """
+    return FORMS.get(name, Form(name))
 
 
 def build(

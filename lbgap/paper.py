@@ -6,6 +6,8 @@ import functools
 import json
 import pathlib
 
+from . import networks
+
 
 @functools.cache
 def numbers() -> dict:
@@ -13,9 +15,12 @@ def numbers() -> dict:
     return json.loads((pathlib.Path(__file__).parent / "paper.json").read_text())
 
 
-FORMS = {"C1-text": "C1", "F2-lj": "F2", "F2-timit": "F2"}  # a network of Table 1, in another variant or on other data
+def column(network: str) -> str:
+    """The network of Table 1 whose numbers stand beside a network's: the one that it is a form of, or itself."""
+    of = networks.form(network)
+    return of.network if of.beside_paper else network
 
 
 def cell(table: str, network: str) -> dict:
     """What a table has of a network, or of the network of Table 1 that it is a form of; {} where the table has none."""
-    return numbers()[table].get(FORMS.get(network, network), {})
+    return numbers()[table].get(column(network), {})

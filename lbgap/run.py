@@ -150,7 +150,7 @@ class Run:
 
     @property
     def trajectory(self) -> str:
-        """The same for runs that differ in `epochs` only: they share their way, as far as it goes."""
+        """The same for runs that differ in `epochs` only: they go along one path, as far as each goes."""
         return content_id({k: v for k, v in self.spec.items() if k != "epochs"})
 
     @property
@@ -185,7 +185,7 @@ class Run:
         )
 
     def until(self, epoch: int) -> Run:
-        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the way."""
+        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the path."""
         if self.lr_end is not None:
             raise ValueError(
                 f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate"

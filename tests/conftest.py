@@ -19,6 +19,9 @@ def pytest_configure(config):
     # No test may read or write the user's results, also not while modules are collected.
     config.lbgap_results = tempfile.TemporaryDirectory(prefix="lbgap-results-")
     os.environ["LBGAP_RESULTS"] = config.lbgap_results.name
+    import torch
+
+    torch.set_num_threads(1)  # bit for bit the same sums on every machine, and no waiting for a busy core
 
 
 def pytest_unconfigure(config):

@@ -1,16 +1,12 @@
 """What a unit costs: counts known in closed form, shared ways counted once, nothing for what is stored."""
 
 import dataclasses
-import time
 
 import pytest
-import torch
 
 from lbgap import data, networks, results
 from lbgap.campaign import cost, experiments, order, scales, units
 from lbgap.training import Run
-
-torch.set_num_threads(1)
 
 SB = Run("F1", "mnist", 256)
 TFLOP = {

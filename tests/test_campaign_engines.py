@@ -9,13 +9,11 @@ import threading
 import time
 
 import pytest
-import torch
 
 from lbgap import campaign, results, training
 from lbgap.campaign import measurements, units, workers
 from lbgap.training import Run
 
-torch.set_num_threads(1)
 RUNS = [Run("mlp", "tiny-mnist", b, epochs=4) for b in (16, 64)]
 TODO = [unit for run in RUNS for unit in (units.train(run), units.sharpness(run, [1e-3], iterations=1))] + [
     units.path(*RUNS, "linear", points=4)

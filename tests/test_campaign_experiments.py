@@ -227,7 +227,7 @@ def test_treatments_differ_from_the_papers_runs_in_what_they_try():
     )
     assert of("growth").remedies[0] == remedies.Growth(2.0, 10, 6000) and of("switch").start == small.until(20)
     assert of("switch").epochs + 20 == 100 and of("switch").carry and of("switch").batch_size == 6000
-    assert of("longer").epochs == round(100 * 6000 / 256)
+    assert of("equal_updates").epochs == round(100 * 6000 / 256)
 
 
 def test_the_causal_grid_crosses_noise_and_sharpness_at_one_loss():

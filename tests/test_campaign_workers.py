@@ -18,8 +18,6 @@ from lbgap.campaign import measurements, order, units, workers
 from lbgap.objective import Objective, flat
 from lbgap.training import Run
 
-torch.set_num_threads(1)
-
 
 def tiny():
     """A data set of random images."""
@@ -353,9 +351,11 @@ def test_the_share_of_wrong_labels_that_a_network_gives_by_hand(monkeypatch):
     wrong[:3], wrong[3] = given[:3], (given[3] + 2) % 10
     monkeypatch.setattr(data, "load", lambda *a: dataclasses.replace(images, y_train=right))
     m = training.Minimizer(run, x, {}, {"epoch": [1], "train_loss": [1.0], "distance": [0.0]})
-    assert measurements.trained({}, [m], dataclasses.replace(images, y_train=wrong), None)["memorised"] == 75
+    assert (
+        measurements.train({}, measurements.Subject([m], dataclasses.replace(images, y_train=wrong)))["memorised"] == 75
+    )
     m = training.Minimizer(dataclasses.replace(run, label_noise=0.0), x, {}, m.history)
-    assert "memorised" not in measurements.trained({}, [m], data.load(), None)
+    assert "memorised" not in measurements.train({}, measurements.Subject([m], data.load()))
 
 
 def test_with_neighbours_sharpness_grows_with_epsilon(store):

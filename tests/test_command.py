@@ -11,8 +11,6 @@ from lbgap import __main__, data, results
 from lbgap.campaign import experiments, order, units
 from lbgap.training import Run
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path):

@@ -16,7 +16,6 @@ from conftest import ROOT
 
 from lbgap import data
 
-torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 FOLDER = os.environ.get("LBGAP_DATA")  # where a reader keeps the full sets
 

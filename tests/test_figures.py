@@ -476,7 +476,7 @@ def test_norms_are_exchanged_with_the_other_arm_of_the_same_trial(made):
     assert row(figures.norm_matched("F1"), "F1", "LB with SB's norms")[3] == "7.50 ± 0.71 (7.00, 8.00)"
 
 
-@pytest.mark.parametrize("name", ["test_sharpness", "float64", "table4_matrices", "evaluation_batch", "scales"])
+@pytest.mark.parametrize("name", ["test_sharpness", "precision", "matrices", "evaluation_batches", "solvers"])
 def test_what_a_control_varies_is_read_off_its_units(made, name):
     """Each measured unit of F1 is found by its table, under whatever name."""
     for i, unit in enumerate(order.wanted([name], ["F1"], [0])):
@@ -488,19 +488,19 @@ def test_what_a_control_varies_is_read_off_its_units(made, name):
 def test_table_4s_matrices_are_averaged_within_a_model(made):
     for seed, value in ((None, 1.0), (1, 10.0), (2, 100.0)):
         made.sharp(scales.pair("F1", 0)[0], value, subspace=100, **({"seed": seed} if seed else {}))
-    assert row(figures.ALL["table4_matrices"](), "F1", "mean of the 3 matrices")[2] == "10.00"
+    assert row(figures.ALL["matrices"](), "F1", "mean of the 3 matrices")[2] == "10.00"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "optimizers",
-        "starts",
+        "initialisations",
         "matched_loss",
         "patience",
         "adam_epsilon",
         "half_life",
-        "longer",
+        "equal_updates",
         "more_seeds",
         "text_variant",
         "no_dropout",

@@ -124,7 +124,7 @@ def test_the_papers_significance_is_recomputed_from_five_numbers_with_its_means_
         "significant for F1, F2, C1, C2, C4: 5 of 6" in text
         and "worse than plain LB for C3 (45.98 < 46.45), and" in text
     )
-    assert "sharper at epsilon 1e-3 for F1, F2, C3." in text  # reading.md, 15
+    assert "sharper at epsilon 1e-3 for F1, F2, C3." in text
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_gain_that_stands_alone_may_fall_among_many(made):  # noqa: F811
     assert row(figures.scoreboard("mlp", "sam_m"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith(
         "), gains"
     )
-    for name in ("ghost", "longer", "decay", "growth"):
+    for name in ("ghost", "equal_updates", "decay", "growth"):
         if "mlp" in treatments.TREATMENTS[name].networks:
             remedy(made, name, [88.0, 88.2, 88.4])
     assert row(figures.scoreboard("mlp"), "mlp", "SAM, perturbed SB by SB (Foret et al. 2021)")[3].endswith(

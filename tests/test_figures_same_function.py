@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from lbgap import data, figures, results
 from lbgap.campaign import cost, experiments, measurements, order, scales, units
@@ -10,8 +9,6 @@ from lbgap.figures import same_function
 from lbgap.objective import Objective
 from lbgap.results import arrays
 from lbgap.training import train
-
-torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ import lbgap
 from lbgap import landscape, networks
 from lbgap.objective import flat
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture
 def quadratic():

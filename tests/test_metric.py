@@ -13,7 +13,6 @@ import lbgap
 from lbgap import metric
 from lbgap.metric import sharpness
 
-torch.set_num_threads(1)
 EPS = 1e-3
 
 

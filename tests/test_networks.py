@@ -8,7 +8,6 @@ from torch import nn
 
 from lbgap import networks
 
-torch.set_num_threads(1)
 PAPER = ("F1", "F2", "C1", "C2", "C3", "C4")
 EVERY = (*PAPER, "mlp", "mlp-bn", "wide", "conv")
 

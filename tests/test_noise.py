@@ -12,7 +12,6 @@ from lbgap import networks
 from lbgap.noise import noise_scale
 from lbgap.objective import flat
 
-torch.set_num_threads(1)
 N, DIMENSION = 50, 6
 
 

@@ -10,7 +10,6 @@ from torch import nn
 from lbgap import data, networks
 from lbgap.objective import Objective, flat, recalibrate, unflat
 
-torch.set_num_threads(1)
 N, TEST = 70, 23
 
 

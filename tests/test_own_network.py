@@ -27,7 +27,6 @@ from torch.utils.data import (
 import lbgap
 from lbgap.objective import Objective, flat
 
-torch.set_num_threads(1)
 N = 30
 
 

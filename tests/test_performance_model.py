@@ -16,7 +16,6 @@ from lbgap import __main__, campaign, figures, performance_model, remedies, resu
 from lbgap.campaign import cost, measurements, order, scales, units
 from lbgap.training import Run
 
-torch.set_num_threads(1)
 SMALL = Run("F1", "tiny-mnist", 32, shrink=8)
 
 
@@ -124,7 +123,7 @@ def test_a_real_step_of_any_network_is_timed_and_leaves_the_random_state(network
 
 
 def test_a_step_is_timed_on_its_own_device_only_without_data_or_training(monkeypatch, tmp_path):
-    monkeypatch.setattr(measurements, "train", lambda *_, **__: pytest.fail("nothing is to be trained"))
+    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("nothing is to be trained"))
     monkeypatch.setattr(measurements.data, "load", lambda *_: pytest.fail("no data is needed"))
     here, there = (units.throughput(SMALL, device) | {"seconds": 1e-6} for device in ("cpu", "cuda"))
     store = results.Store(tmp_path, packaged=None)

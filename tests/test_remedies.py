@@ -32,8 +32,6 @@ from lbgap.remedies.augmentation import affine
 from lbgap.remedies.sam import at_worst
 from lbgap.training import Minimizer, OutOfTime, Run, train
 
-torch.set_num_threads(1)
-
 RUN = Run("F1", "tiny-mnist", 64, epochs=2, shrink=8)  # 256 examples; batch norm, no dropout
 KINDS = [remedies.REMEDIES[name]() for name in remedies.REMEDIES]
 

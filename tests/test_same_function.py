@@ -14,7 +14,6 @@ from lbgap.objective import Objective, flat, unflat
 from lbgap.same_function import match_loss, match_norms, twin
 from lbgap.training import Minimizer, Run
 
-torch.set_num_threads(1)
 MLP, CONV = Run("mlp-bn", "mnist-1k", 16), Run("C1", "cifar10", 16, variant="text")
 PLAIN = Run("mlp", "mnist-1k", 16)
 

@@ -13,7 +13,6 @@ from lbgap.metric import sharpness
 from lbgap.objective import flat
 from lbgap.spectrum import Spectrum, edge, quadratic_sharpness, random_directions, rises, ritz, spectrum
 
-torch.set_num_threads(1)
 N = 60
 
 

@@ -22,8 +22,6 @@ from lbgap.campaign import measurements, scales
 from lbgap.objective import Objective, flat
 from lbgap.training import Minimizer, OutOfTime, Run, measure, train
 
-torch.set_num_threads(1)
-
 
 def tiny(shape=(1, 28, 28), n=60, test=20):
     """A data set of random images."""

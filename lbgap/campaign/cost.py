@@ -137,7 +137,7 @@ def clock(seconds: float) -> str:
 
 
 def _parts(units, there) -> collections.Counter:
-    """{(network, batch size of the training, or None for what is measured): operations} of units, shared ways once."""
+    """{(network, batch size of the training, or None for what is measured): operations} of units, shared trajectories once."""
     parts = collections.Counter()
     runs = set()
     for unit in units:
@@ -150,20 +150,20 @@ def _parts(units, there) -> collections.Counter:
 
 
 def _epochs(runs, there):
-    """(run, epochs to train) of every way that the runs need."""
-    ways = collections.defaultdict(dict)  # way -> {epochs: run}
+    """(run, epochs to train) of every trajectory that the runs need."""
+    trajectories = collections.defaultdict(dict)  # {(trajectory, its end where that matters): {epochs: run}}
     waiting, seen = list(runs), set()
     while waiting:
         of = waiting.pop()
         if of not in seen:
             seen.add(of)
-            # where the rate falls towards the last epoch, another last epoch is another way
-            ways[of.trajectory, of.lr_end is not None and of.epochs][of.epochs] = of
+            # where the rate falls towards the last epoch, another last epoch is another trajectory
+            trajectories[of.trajectory, of.lr_end is not None and of.epochs][of.epochs] = of
             if of.start and of.id not in there:
                 waiting.append(of.start)
-    for way in ways.values():
+    for stops in trajectories.values():
         done = 0
-        for epochs, of in sorted(way.items()):
+        for epochs, of in sorted(stops.items()):
             if of.id not in there:
                 yield of, epochs - done
             done = epochs

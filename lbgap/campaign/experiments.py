@@ -112,7 +112,7 @@ NOT_REBUILT = {
     "adaQN": "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
     "an implementation that runs today were published, so a number of ours would not speak of theirs"
 }
-STARTS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
+INITIALISATIONS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
 
 
 def _rates(network, trial):
@@ -265,20 +265,20 @@ EXPERIMENTS = {
         "patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1
     ),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
-    "scales": Experiment(
+    "solvers": Experiment(
         "SciPy at other scalings",
         _both(*(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))),
         PRINTED,
         2,
     ),
-    "table4_matrices": Experiment(
+    "matrices": Experiment(
         "Table 4, two more matrices", _both(*(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))
     ),
     "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1",), 1),
-    "float64": Experiment(
+    "precision": Experiment(
         "in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1
     ),
-    "evaluation_batch": Experiment(
+    "evaluation_batches": Experiment(
         "batch norm: evaluation batches",
         _both(*(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))),
         ("F1", "C1"),
@@ -303,10 +303,12 @@ EXPERIMENTS = {
         ("C1", "C2", "C3", "C4"),
         1,
     ),
-    "starts": Experiment(
+    "initialisations": Experiment(
         "other starts, tanh",
         lambda network, trial: [
-            unit for settings in STARTS.values() for unit in _both(train, sharpness, **settings)(network, trial)
+            unit
+            for settings in INITIALISATIONS.values()
+            for unit in _both(train, sharpness, **settings)(network, trial)
         ],
         THREE,
     ),

@@ -9,10 +9,12 @@ import time
 import numpy as np
 import torch
 
-from .. import data, landscape, machine, metric, noise, performance_model, same_function, spectrum, speech
+from .. import data, landscape, machine, metric, performance_model, same_function, speech, training
+from .. import noise as gradient_noise
+from .. import spectrum as hessian
 from ..objective import Objective
 from ..remedies import Augmentation
-from ..training import OutOfTime, float32, packaged, train
+from ..training import Minimizer, OutOfTime, float32, packaged
 from .scales import EPSILONS
 from .units import runs_of, subjects
 
@@ -20,7 +22,28 @@ OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective
 OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", "revision", *OBJECTIVE)
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, ways=None) -> tuple[dict, dict]:
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What a unit is measured on.
+
+    Args:
+        minimizers: of the unit's runs, in the order of `runs_of`; none where a step is timed.
+        dataset: of the first run, or None.
+        device: where, as PyTorch names it.
+        deadline: a time.time() after which measuring raises OutOfTime, or None.
+    """
+
+    minimizers: list[Minimizer]
+    dataset: data.Data | None = None
+    device: str = "cpu"
+    deadline: float | None = None
+
+    def objective(self, minimizer: Minimizer, *arguments, **settings):
+        """f of a minimiser on the data set, which raises OutOfTime after the deadline."""
+        return _Punctual(Objective(minimizer, *arguments, dataset=self.dataset, **settings), self.deadline)
+
+
+def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, keep=None) -> tuple[dict, dict]:
     """Measure a unit on its minimisers, which are trained first where they are not there.
 
     A packaged minimiser is taken as it is, but where Adam's state at its end is measured, which it lacks.
@@ -31,25 +54,20 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         device: where.
         deadline: a time.time() after which OutOfTime is raised, to go on another time.
         progress: show bars.
-        ways: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
+        keep: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
 
     Returns:
         The result; and for its provenance the checksum of its data, None if it reads none, the threads it took, and
         {Run.id: checksum} of each x that was measured.
     """
+    measure = KINDS[unit["kind"]]
     if unit["kind"] == "throughput":  # of a step, which needs no minimiser and no data
-        return {"diverged": False, **timed(unit, device)}, {"data": None}
+        return {"diverged": False, **measure(unit, Subject([], device=device))}, {"data": None}
     there = packaged if unit["kind"] != "edge" else lambda of: None
+    settings = {"device": device, "deadline": deadline, "progress": progress}
     minimizers = [
         there(of)
-        or train(
-            of,
-            device=device,
-            checkpoint=work / f"{of.id}.pt",
-            deadline=deadline,
-            progress=progress,
-            keep=(ways or {}).get(of.trajectory, ()),
-        )
+        or training.train(of, checkpoint=work / f"{of.id}.pt", keep=(keep or {}).get(of.trajectory, ()), **settings)
         for of in runs_of(unit)
     ]
     of, n = minimizers[0].run, len(minimizers[0].x)
@@ -59,11 +77,9 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         if unit["kind"] == "train":
             result["history"] = looked_at(minimizers[0], len(dataset.y_train))
     else:
-        with (
-            float32(device),
-            machine.sparing(n),
-        ):  # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
-            result = {"diverged": False, **KINDS[unit["kind"]](unit, minimizers, dataset, deadline)}
+        # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
+        with float32(device), machine.sparing(n):
+            result = {"diverged": False, **measure(unit, Subject(minimizers, dataset, device, deadline))}
     return result, {
         "data": dataset.checksum,
         "threads": machine.threads(n),
@@ -71,35 +87,35 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
     }
 
 
-def trained(unit, minimizers, dataset, deadline) -> dict:
-    """History, distance, and loss and accuracy on both splits in all three batch-norm modes (reading.md, 7).
+def train(unit, on: Subject) -> dict:
+    """History, distance, and loss and accuracy on both splits in all three batch-norm modes.
 
     hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by image; not of
       speech, whose neighbouring frames are no independent examples. memorised: share of the changed
       training labels that the network gives, in percent.
     """
-    (m,) = minimizers
+    (m,) = on.minimizers
     final = {
         mode: {
-            split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=dataset).evaluate(m.x)))
+            split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=on.dataset).evaluate(m.x)))
             for split in ("train", "test")
         }
         for mode in ("batch", "recalibrated", "frozen")
     }
     told = {}
     if m.run.dataset.removesuffix("-val") not in speech.CLASSES:
-        hits = Objective(m, "test", "recalibrated", dataset=dataset).hits(m.x)
+        hits = Objective(m, "test", "recalibrated", dataset=on.dataset).hits(m.x)
         told["hits"] = np.packbits(hits.cpu().numpy()).tobytes().hex()
     if m.run.label_noise:
-        changed = dataset.y_train != data.load(m.run.dataset, dataset.y_train.device).y_train
-        learned = Objective(m, "train", "recalibrated", dataset=dataset).hits(m.x)
+        changed = on.dataset.y_train != data.load(m.run.dataset, on.dataset.y_train.device).y_train
+        learned = Objective(m, "train", "recalibrated", dataset=on.dataset).hits(m.x)
         told["memorised"] = 100 * learned[changed].double().mean().item()
     return {
         **told,
         "epochs": m.epochs,
         "distance": m.history["distance"][-1],
         "final": final,
-        "history": looked_at(m, len(dataset.y_train)),
+        "history": looked_at(m, len(on.dataset.y_train)),
         "seconds": m.seconds,
     }
 
@@ -111,11 +127,10 @@ def looked_at(m, examples: int) -> dict:
     return {key: values if key in of_every_epoch else [values[k] for k in at] for key, values in m.history.items()}
 
 
-def measured(unit, minimizers, dataset, deadline) -> dict:
+def sharpness(unit, on: Subject) -> dict:
     """Metric 2.1 at each epsilon, with the controls that are stored beside every value."""
-    m, reference = (*minimizers, None)[:2]
-    if unit.get("augmented"):
-        dataset = augmented(dataset)
+    m, reference = (*on.minimizers, None)[:2]
+    dataset = augmented(on.dataset) if unit.get("augmented") else on.dataset
     settings = {k: v for k, v in unit.items() if k not in OURS}
     dtype = getattr(torch, unit.get("dtype", "float32"))
     options = dict(dataset=dataset, dtype=dtype, **{k: unit[k] for k in OBJECTIVE if k in unit})
@@ -127,7 +142,7 @@ def measured(unit, minimizers, dataset, deadline) -> dict:
     f, x = Objective(m, **options), m.x.to(dtype)
     others = {mode: Objective(m, batch_norm=mode, **options) for mode in ("recalibrated", "frozen")}
     f0 = {mode: other.evaluate(x)[0] for mode, other in others.items()}
-    g, found = _Punctual(f, deadline), {}
+    g, found = _Punctual(f, on.deadline), {}
     smaller = None  # a box holds every smaller one, so a warm start makes sharpness grow with epsilon
     for epsilon in sorted(unit["epsilons"]):
         warm = {f"from {smaller:g}": found[smaller].position * (smaller / epsilon)} if smaller else {}
@@ -172,32 +187,32 @@ def matched(unit, m, reference, dataset):
     return m, {"f_before": before, "f_after": Objective(m, dataset=dataset).evaluate(m.x)[0], **told}
 
 
-def walked(unit, minimizers, dataset, deadline) -> dict:
+def path(unit, on: Subject) -> dict:
     """Loss and accuracy along a path, on both splits; with match="norms" to the large end at the small end's filter norms."""
-    small, large = minimizers
+    small, large = on.minimizers
     out = {}
     if "match" in unit:
-        large, out["match"] = matched(unit, large, small, dataset)
+        large, out["match"] = matched(unit, large, small, on.dataset)
     alphas = np.linspace(-1, 2, unit["points"]) if "points" in unit else landscape.ALPHAS
     for split in ("train", "test"):
-        f = _Punctual(Objective(small, split, dataset=dataset), deadline)
+        f = on.objective(small, split)
         p = landscape.KINDS[unit["path"]](f, small.x, large.x, alphas)
         out |= {"alpha": p.alpha.tolist(), f"{split}_loss": p.loss.tolist(), f"{split}_accuracy": p.accuracy.tolist()}
     return out
 
 
-def spectral(unit, minimizers, dataset, deadline) -> dict:
+def spectrum(unit, on: Subject) -> dict:
     """The Hessian of f: both ends and its density; and Metric 2.1 in the space of its top eigenvectors, with what they predict."""
-    (m,) = minimizers
-    f = _Punctual(Objective(m, dataset=dataset), deadline)
+    (m,) = on.minimizers
+    f = on.objective(m)
     settings = {k: v for k, v in unit.items() if k not in OURS}
-    s = spectrum.spectrum(f, m.x, keep_vectors=True, **settings)
+    s = hessian.spectrum(f, m.x, keep_vectors=True, **settings)
     out = {field.name: getattr(s, field.name) for field in dataclasses.fields(s) if field.name != "vectors"}
     out = {k: v.tolist() if isinstance(v, (np.ndarray, torch.Tensor)) else v for k, v in out.items()}
     out["in_top_space"] = [
         {
             "epsilon": e,
-            "predicted": spectrum.quadratic_sharpness(f, m.x, e, s),
+            "predicted": hessian.quadratic_sharpness(f, m.x, e, s),
             "measured": metric.sharpness(f, m.x, e, matrix=s.vectors).value,
         }
         for e in EPSILONS
@@ -205,36 +220,36 @@ def spectral(unit, minimizers, dataset, deadline) -> dict:
     return out
 
 
-def directed(unit, minimizers, dataset, deadline) -> dict:
+def directions(unit, on: Subject) -> dict:
     """How f rises along random directions and along the Hessian's top ones, all as long as the box's half-diagonal."""
-    (m,) = minimizers
-    f = _Punctual(Objective(m, dataset=dataset), deadline)
+    (m,) = on.minimizers
+    f = on.objective(m)
     count, steps = unit.get("count", 100), unit.get("steps", 48)
     length = (unit["epsilon"] * (m.x.abs() + 1)).double().norm().item()
-    top = spectrum.spectrum(f, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
+    top = hessian.spectrum(f, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
     return {
         "length": length,
-        "random": spectrum.rises(f, m.x, spectrum.random_directions(m.x, count, 0), length).tolist(),
-        "hessian": spectrum.rises(f, m.x, top.T, length).tolist(),
+        "random": hessian.rises(f, m.x, hessian.random_directions(m.x, count, 0), length).tolist(),
+        "hessian": hessian.rises(f, m.x, top.T, length).tolist(),
     }
 
 
-def noisy(unit, minimizers, dataset, deadline) -> dict:
+def noise(unit, on: Subject) -> dict:
     """The gradient noise scale in mini-batches of the unit's size."""
-    (m,) = minimizers
-    f = Objective(m, dataset=dataset)
-    found = noise.noise_scale(f, m.x, unit["batch_size"])
+    (m,) = on.minimizers
+    f = Objective(m, dataset=on.dataset)
+    found = gradient_noise.noise_scale(f, m.x, unit["batch_size"])
     return {"f": f.evaluate(m.x)[0], **dataclasses.asdict(found)}
 
 
-def at_edge(unit, minimizers, dataset, deadline) -> dict:
+def edge(unit, on: Subject) -> dict:
     """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian, against the edge of stability."""
-    (m,) = minimizers
-    f = _Punctual(Objective(m, dataset=dataset), deadline)
+    (m,) = on.minimizers
+    f = on.objective(m)
     settings = {k: unit[k] for k in ("steps",) if k in unit}
     out = {"f": f.evaluate(m.x)[0]}
     for name, preconditioner in (("plain", None), ("preconditioned", m.preconditioner)):
-        out[name], out[f"{name}_residual"] = spectrum.edge(f, m.x, preconditioner, **settings)
+        out[name], out[f"{name}_residual"] = hessian.edge(f, m.x, preconditioner, **settings)
     return out
 
 
@@ -248,25 +263,18 @@ def augmented(dataset):
         )
 
 
-def timed(unit, device) -> dict:
+def throughput(unit, on: Subject) -> dict:
     """Examples a second of a training step. Raises ValueError on another kind of device than the unit's, whose speed it is."""
-    kind = torch.device(device).type
+    kind = torch.device(on.device).type
     if kind != unit["device"]:
         raise ValueError(f"device is {kind}, but the unit times a step on {unit['device']}; expected that device")
     settings = {k: unit[k] for k in ("seconds",) if k in unit}
-    return dataclasses.asdict(performance_model.throughput(subjects(unit)[0], device, **settings))
+    return dataclasses.asdict(performance_model.throughput(subjects(unit)[0], on.device, **settings))
 
 
 KINDS = {
-    "train": trained,
-    "sharpness": measured,
-    "path": walked,
-    "spectrum": spectral,
-    "directions": directed,
-    "noise": noisy,
-    "edge": at_edge,
-    "throughput": timed,
-}  # the last takes (unit, device)
+    measure.__name__: measure for measure in (train, sharpness, path, spectrum, directions, noise, edge, throughput)
+}
 
 
 class _Punctual:

@@ -15,7 +15,7 @@ CORE = (
     "literal",
 )  # one whole trial of these is worth more than five of the first
 CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
-_WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "scales", "settled")
+_WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "solvers", "settled")
 FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
     (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
     (_WHOLE, ("C1-text",), (0, 1, 2)),

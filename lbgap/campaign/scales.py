@@ -9,6 +9,7 @@ import dataclasses
 import math
 import os
 
+from .. import networks
 from ..run import Run
 
 EPSILONS = (1e-3, 5e-4)  # section 2.2.2
@@ -18,13 +19,6 @@ LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
 SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
 PRINTED = (*PAPER, "C1-text")  # and C1 as printed, which two cores can do whole
 SHOWN = (*SPOKEN, "C1-text")
-BENCHES = {
-    "F1-5k": "F1",
-    "C1-text": "C1",
-    "wide": "wide",
-    "F2-lj": "F2",
-    "F2-timit": "F2",
-}  # a network of Table 1, or another, as two cores can train it often
 STAND_INS = {
     "speech": "a synthetic stand-in for TIMIT (`speech`)",
     "speech-lj": "one human voice (`speech-lj`)",
@@ -35,7 +29,6 @@ USUAL = {  # how runs differ from the paper's where no experiment says so: mostl
     "mlp-bn": {"stop_f": 5e-3, "epochs": 600, **SETTLED},
     "F1-5k": {"stop_f": 1e-3, "epochs": 200, **SETTLED},
     "F2-lj": {"patience": 10, "epochs": 60},
-    "C1-text": {"variant": "text"},
 }
 
 
@@ -128,7 +121,7 @@ SCALES = {
             "wide": "tiny-mnist",
         },
         small=32,
-        large=dict.fromkeys((*PAPER, *LABS, *BENCHES), 128),
+        large=dict.fromkeys((*PAPER, *LABS, *networks.FORMS, "wide"), 128),
         sweep=dict.fromkeys(PAPER, (64,)),
         whole=dict.fromkeys(_CONVOLUTIONAL, (256,)),
         iterates=(1, 2),
@@ -164,9 +157,10 @@ def run(network: str, batch_size: int, trial: int, **settings) -> Run:
     s = scale()
     if network not in s.datasets:
         raise ValueError(f"network {network!r} has no data set at this scale; expected one of {', '.join(s.datasets)}")
-    settings = {"dataset": s.datasets[network], **USUAL.get(network, {}), **settings}
+    form = networks.form(network)
+    settings = {"dataset": s.datasets[network], "variant": form.variant, **USUAL.get(network, {}), **settings}
     settings["epochs"] = min(settings.get("epochs", 100), s.epochs)
-    return Run(BENCHES.get(network, network), batch_size=batch_size, seed=trial, shrink=s.shrink, **settings)
+    return Run(form.network, batch_size=batch_size, seed=trial, shrink=s.shrink, **settings)
 
 
 def sizes(network: str) -> tuple[int, int]:

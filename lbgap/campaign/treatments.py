@@ -124,7 +124,7 @@ def _scaled(power):
 LONG = {"F1-5k": {"epochs": 200, "stop_f": None, "stop_epochs": 1}, "mlp": {"epochs": 600, "stop_f": None}}
 
 
-def longer(network: str, trial: int) -> Run:
+def equal_updates(network: str, trial: int) -> Run:
     """LB with about as many updates as SB takes: B_LB / B_SB times 100 epochs, and far beyond the loss where a bench ends."""
     settings = LONG.get(network) or {"epochs": round(100 * ratio(network))}
     return run(network, sizes(network)[1], trial, **settings)
@@ -167,7 +167,9 @@ TREATMENTS = {
     "ghost": _treated("ghost batch norm", "Hoffer et al. 2017", lambda network, arm: Ghost(sizes(network)[0]), NORMED),
     "sqrt_rate": Treatment("rate times sqrt of B ratio", "Hoffer et al. 2017", _scaled(0.5)),
     "linear_rate": Treatment("rate times B ratio", "Goyal et al. 2017", _scaled(1.0)),
-    "longer": Treatment("longer training", "Hoffer et al. 2017", longer, networks=(*CHEAP, "F1", "F2", "C1")),
+    "equal_updates": Treatment(
+        "longer training", "Hoffer et al. 2017", equal_updates, networks=(*CHEAP, "F1", "F2", "C1")
+    ),
     "decay": Treatment(
         "SB, rate halves (growth's twin)",
         "Smith et al. 2018",

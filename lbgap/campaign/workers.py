@@ -71,19 +71,19 @@ def run(
             print(f"failed before, left out (--retry tries it again): {error}", flush=True)
         else:
             waiting.append(unit)
-    ways = _ways(waiting)
+    wanted = _wanted(waiting)
     try:
         while waiting or running or busy:
-            taken = set().union(*(names for _, names in running.values()))
+            under_way = set().union(*(trajectories for _, trajectories in running.values()))
             for unit in list(waiting):
                 if len(running) >= (1 if inside or any(_alone(other) for other, _ in running.values()) else at_once):
                     break
-                names = _names(unit, work)
-                if names & taken or (running and _alone(unit)):
+                trajectories = _trajectories(unit, work)
+                if trajectories & under_way or (running and _alone(unit)):
                     continue
                 waiting.remove(unit)
-                taken |= names
-                kept = {name: ways[name] for name in _names(unit)}
+                under_way |= trajectories
+                keep = {name: wanted[name] for name in _trajectories(unit)}
                 task = executor.submit(
                     _attempt,
                     unit,
@@ -92,9 +92,9 @@ def run(
                     deadline,
                     progress and inside,
                     threads,
-                    kept,
+                    keep,
                 )
-                running[task] = unit, names
+                running[task] = unit, trajectories
             for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():
                 unit, _ = running.pop(task)
                 try:
@@ -164,7 +164,7 @@ def _elsewhere(unit, document, store) -> str:
     return ""
 
 
-def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[str, dict | str | None]:
+def _attempt(unit, folders, device, deadline, progress, threads, keep) -> tuple[str, dict | str | None]:
     """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" | "busy", None)."""
     if deadline is not None and time.time() > deadline:
         return "left", None
@@ -173,13 +173,13 @@ def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[
     store, work = results.Store(folders[0], packaged=next(iter(folders[1:]), None)), pathlib.Path(folders[0], "work")
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with _Claims(work, _names(unit, work)) as claimed:
+        with _Claims(work, _trajectories(unit, work)) as claimed:
             if not claimed:
                 return "busy", None
             if unit in store:  # another campaign was quicker
                 return "done", None
             started = time.monotonic()
-            result, told = compute(unit, work, device, deadline, progress, ways)
+            result, told = compute(unit, work, device, deadline, progress, keep)
             seconds = result.pop("seconds", None) or time.monotonic() - started
             return "done", results.read(store.put(unit, result, results.provenance(device, seconds, **told)))
     except OutOfTime:
@@ -188,31 +188,34 @@ def _attempt(unit, folders, device, deadline, progress, threads, ways) -> tuple[
         return "failed", repr(error)
 
 
-def _names(unit, work: pathlib.Path | None = None) -> set[str]:
-    """The ways of a unit's runs, and of those that they start from, unless these lie in `work` already."""
+def _trajectories(unit, work: pathlib.Path | None = None) -> set[str]:
+    """Those of a unit's runs, and of the runs that they start from, unless these lie in `work` already.
+
+    A trajectory is one run's path, whichever epoch it stops at (`Run.trajectory`); one worker at a time goes along it.
+    """
     runs = runs_of(unit)
     return {of.trajectory for of in runs} | {
         of.start.trajectory for of in runs if of.start and not (work and (work / f"{of.start.id}.pt").exists())
     }
 
 
-def _ways(units) -> dict[str, list[int]]:
-    """The epochs at which the units want each way's iterate: {Run.trajectory: epochs}."""
-    ways = {}
+def _wanted(units) -> dict[str, list[int]]:
+    """The epochs at which the units want each trajectory's iterate: {Run.trajectory: epochs}."""
+    wanted = {}
     for unit in units:
         for run in runs_of(unit):
             for of in (run, run.start) if run.start else (run,):
-                ways.setdefault(of.trajectory, set()).add(of.epochs)
-    return {name: sorted(epochs) for name, epochs in ways.items()}
+                wanted.setdefault(of.trajectory, set()).add(of.epochs)
+    return {trajectory: sorted(epochs) for trajectory, epochs in wanted.items()}
 
 
 class _Claims:
-    """Hold the locks of some names, or none; another process that holds one of them keeps its run to itself."""
+    """Hold the locks of some trajectories, or none; another process that holds one of them keeps it to itself."""
 
-    def __init__(self, work: pathlib.Path, names):
+    def __init__(self, work: pathlib.Path, trajectories):
         from filelock import FileLock  # torch needs it too
 
-        self.locks, self.held = [FileLock(work / f"{name}.lock") for name in sorted(names)], []
+        self.locks, self.held = [FileLock(work / f"{name}.lock") for name in sorted(trajectories)], []
 
     def __enter__(self) -> bool:
         from filelock import Timeout

@@ -210,7 +210,7 @@ def optimizers(networks=None) -> Text:
 
 def initialisations(networks=None) -> Text:
     """Section 2.2: "other initialization strategies, activation functions ... showed similar behavior"."""
-    return _trained("starts", networks, labels=_named(experiments.STARTS))
+    return _trained("initialisations", networks, labels=_named(experiments.INITIALISATIONS))
 
 
 def text_variant(networks=None) -> Text:
@@ -330,7 +330,7 @@ def half_life(networks=None) -> Text:
 
 def equal_updates(networks=None) -> Text:
     """LB with as many steps as SB."""
-    return _other_large("longer", networks, {"LB: as many steps as SB": treatments.longer}, EPOCHS)
+    return _other_large("equal_updates", networks, {"LB: as many steps as SB": treatments.equal_updates}, EPOCHS)
 
 
 def known_voices(networks=None) -> Text:
@@ -501,7 +501,7 @@ def solvers(networks="F1") -> Text:
     """The solver story: what SciPy's ten iterations find, at three units of the objective, beside `best`."""
     rows = []
     for network in names(networks):
-        for settings in [{}, {"solver": "literal"}, *sharpness_settings("scales", network)]:
+        for settings in [{}, {"solver": "literal"}, *sharpness_settings("solvers", network)]:
             words = f"`{settings.get('solver', 'best')}`" + (f", scale {settings.get('scale', 1)}" if settings else "")
             rows.append(row(network, words, arrays.pairs(network), **settings))
     return compare(rows, accuracy=False)
@@ -510,11 +510,10 @@ def solvers(networks="F1") -> Text:
 def matrices(networks=None) -> Text:
     """Table 4 with three matrices a model, and a model's geometric mean over them."""
     rows = []
-    for network in networks_of("table4_matrices", networks):
+    for network in networks_of("matrices", networks):
         runs = arrays.pairs(network)
         mine = [
-            row(network, in_words(s), runs, **s)
-            for s in [{"subspace": 100}, *sharpness_settings("table4_matrices", network)]
+            row(network, in_words(s), runs, **s) for s in [{"subspace": 100}, *sharpness_settings("matrices", network)]
         ]
         mean = {arm: np.exp(np.mean([np.log(r.sharp[arm]) for r in mine], 0)) for arm in ARMS}
         rows += [*mine, Row(network, f"mean of the {len(mine)} matrices", runs, mean)]
@@ -523,12 +522,12 @@ def matrices(networks=None) -> Text:
 
 def precision(networks=None) -> Text:
     """The same in double precision."""
-    return _measured("float64", networks, "as in Table 3")
+    return _measured("precision", networks, "as in Table 3")
 
 
 def evaluation_batches(networks=None) -> Text:
     """Batch norm: other evaluation batches, and the value at the maximiser under other statistics."""
-    return Text(f"{_measured('evaluation_batch', networks, 'as in Table 3')}\n\n{modes3(networks)}")
+    return Text(f"{_measured('evaluation_batches', networks, 'as in Table 3')}\n\n{modes3(networks)}")
 
 
 def modes3(networks=None) -> Text:
@@ -536,7 +535,7 @@ def modes3(networks=None) -> Text:
     return compare(
         [
             row(network, words, arrays.pairs(network), what=what)
-            for network in networks_of("evaluation_batch", networks)
+            for network in networks_of("evaluation_batches", networks)
             for what, words in (
                 ("value", "batch norm: the evaluation batch's"),
                 ("recalibrated", "recalibrated"),

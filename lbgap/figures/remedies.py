@@ -11,6 +11,7 @@ from ..campaign import cost, scales, treatments
 from ..campaign.experiments import EXPERIMENTS
 from ..campaign.scales import PAPER
 from ..campaign.treatments import CHEAP, TREATMENTS
+from ..networks import form
 from ..results import arrays
 from .controls import EPOCHS, EPSILON, LOSS, _each, best, compare, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
@@ -53,11 +54,7 @@ def benches() -> Text:
     """Plain SB and LB of the benches, on which remedies can be tried often."""
     return compare(
         [
-            row(
-                network,
-                f"{scales.BENCHES.get(network, network)} on {scales.scale().datasets[network]}",
-                arrays.pairs(network),
-            )
+            row(network, f"{form(network).network} on {scales.scale().datasets[network]}", arrays.pairs(network))
             for network in EXPERIMENTS["benches"].networks
         ],
         extra=EPOCHS | UPDATES,

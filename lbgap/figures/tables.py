@@ -344,7 +344,7 @@ def crossing(x, y, level: float) -> float:
 # -- the solver ---------------------------------------------------------------------------------------------------------
 
 
-def starts(network="F1", epsilon=1e-3) -> Text:
+def solver_starts(network="F1", epsilon=1e-3) -> Text:
     """How high the starts of `best` over the whole set are, and how far the higher one climbs; mean over the trials."""
     runs, rows = arrays.pairs(network), []
     found = {
