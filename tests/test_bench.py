@@ -9,8 +9,6 @@ import torch
 from lbgap import metric, objective
 from lbgap.course import bench
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
