@@ -256,7 +256,7 @@ def test_controls_differ_from_the_papers_runs_in_what_they_control():
     small, large = scales.pair("F1", 2)
     settled = experiments.settled(small)
     assert (settled.start, settled.carry, settled.epochs, settled.lr_end) == (small, True, 5, 0.0)
-    assert treatments.longer("F1", 2).epochs == round(100 * 6000 / 256)
+    assert treatments.equal_updates("F1", 2).epochs == round(100 * 6000 / 256)
     a, b = experiments.sisters("F1", 2)["LB, same start"]
     assert a == large and b.init_seed == a.init_seed and b.order_seed != a.order_seed
     carried = experiments.warm_controls("F1", 2, 10)
