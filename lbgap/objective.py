@@ -210,6 +210,13 @@ class Objective:
         self._place(x)
         return torch.cat([self.network(inputs).argmax(1) == _classes(labels) for inputs, labels in self._batches()])
 
+    @_plain
+    @torch.no_grad()
+    def outputs(self, x: torch.Tensor, count: int) -> torch.Tensor:
+        """What the network returns for the first `count` examples, at x."""
+        self._place(x)
+        return self.network(typed(self.inputs[:count], self.dtype))
+
     def accuracy(self, x: torch.Tensor) -> float | None:
         """Share of examples classified right at x, in percent; None as in `evaluate`."""
         return self.evaluate(x)[1]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from . import networks
-from .objective import unflat
+from .objective import FEW, Objective, typed, unflat
 from .training import Minimizer
 
 FACTORS = (1e-2, 1e2)  # between which `match_loss` looks
@@ -60,6 +60,71 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
         old, new = _lengths(ours[f"{name}.weight"], name), _lengths(theirs[f"{name}.weight"], name, "the reference's ")
         factors[name] = new / old
     return _scaled(minimizer, network, factors)
+
+
+def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
+    """`match_norms` for networks of the reader's own: f.x with each filter before a batch norm at the reference's norm.
+
+    `lbgap.sharpness(f, match_filters(f, reference), epsilon)` is then to be held against `lbgap.sharpness(reference, ...)`.
+
+    Args:
+        f: of a network; which layers feed a batch norm is seen in one forward pass.
+        reference: of a network of the same layers, such as the small batch's.
+
+    Returns:
+        x (n,), at which f is the same but for batch norm's epsilon.
+
+    Raises:
+        ValueError: for two networks of other layers; no layer with a batch norm at once after it; batch_norm="frozen", whose
+            statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's output goes
+            past its batch norm too.
+    """
+    if f.batch_norm == "frozen":
+        raise ValueError("batch_norm is 'frozen', and the running statistics belong to f.x; expected 'batch'")
+    layers, others = _before_norms(f), _before_norms(reference)
+    if not layers or {k: w.shape for k, w in layers.items()} != {k: w.shape for k, w in others.items()}:
+        raise ValueError(
+            f"layers with a batch norm at once after them are {list(layers)}, and the reference's {list(others)}; expected "
+            "the same ones in both, of the same shapes, and at least one"
+        )
+    places = dict(zip(map(id, f.parameters), unflat(x := f.x.clone(), f.parameters)))
+    ours, theirs = (dict(zip(map(id, g.parameters), unflat(g.x, g.parameters))) for g in (f, reference))
+    for name, weight in layers.items():
+        old, new = _lengths(ours[id(weight)], name), _lengths(theirs[id(others[name])], name, "the reference's ")
+        places[id(weight)].mul_((new / old).to(x).view(-1, *[1] * (weight.ndim - 1)))
+        bias = f.network.get_submodule(name).bias
+        if bias is not None and id(bias) in places:
+            places[id(bias)].mul_((new / old).to(x))
+    before, after = f.outputs(f.x, FEW), f.outputs(x, FEW)
+    if not (after - before).norm() <= 0.05 * before.norm():
+        raise ValueError(
+            "with the reference's norms the network's outputs change by more than 5 %; expected the same ones, as where each "
+            "layer's output goes into its batch norm and nowhere else, and no norm is too small for batch norm's epsilon"
+        )
+    return x
+
+
+@torch.no_grad()
+def _before_norms(f: Objective) -> dict[str, torch.Tensor]:
+    """{name: weight} of the layers that train and whose output goes into a batch norm, seen in a forward pass."""
+    outputs, found, hooks = [], {}, []
+
+    def meets(module, inputs):
+        for name, layer, output in outputs:
+            if output is inputs[0] and any(layer.weight is p for p in f.parameters):
+                found[name] = layer.weight
+
+    for name, m in f.network.named_modules():
+        if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            hooks.append(m.register_forward_hook(lambda m, _, out, name=name: outputs.append((name, m, out))))
+        elif isinstance(m, nn.modules.batchnorm._BatchNorm):
+            hooks.append(m.register_forward_pre_hook(meets))
+    try:
+        f.network(typed(f.inputs[:FEW], f.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def twin(minimizer: Minimizer, factor: float) -> Minimizer:

@@ -871,3 +871,83 @@ def test_a_table_is_shown_where_the_output_is_ascii():
     command = [sys.executable, "-m", "lbgap", "show", "table3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "F1" in done.stdout and "?" in done.stdout, done.stderr
+
+
+# ------------------------------------------------------------------------------------- norms exchanged, and two networks
+
+
+class Residual(nn.Module):
+    """A small ResNet: what goes past a batch norm is no filter before it."""
+
+    def __init__(self, seed, leak=False):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.stem, self.conv, self.out = (
+                nn.Conv2d(3, 4, 3),
+                nn.Conv2d(4, 4, 3, padding=1, bias=False),
+                nn.Linear(4, 3),
+            )
+        self.norm, self.again, self.leak = nn.BatchNorm2d(4), nn.BatchNorm2d(4), leak
+
+    def forward(self, x):
+        z = self.stem(x)
+        y = F.relu(self.norm(z))
+        y = F.relu(self.again(self.conv(y)) + (z if self.leak else y))
+        return self.out(y.mean((2, 3)))
+
+
+def test_filters_take_the_references_norms_and_f_stays():
+    """Each filter's norm by hand; the rest of x, and f, as they were; and the comparison is one of equal scale."""
+    small, large = Residual(0), Residual(1)
+    with torch.no_grad():
+        large.stem.weight.mul_(3), large.stem.bias.mul_(3), large.conv.weight.mul_(0.5)
+    f, g = (Objective(network, data=(IMAGES, Y)) for network in (large, small))
+    x = lbgap.same_function.match_filters(f, g)
+    assert f(x)[0] == pytest.approx(f(f.x)[0], rel=1e-3)
+    moved = copy.deepcopy(large)
+    nn.utils.vector_to_parameters(x, moved.parameters())
+    for name in ("stem", "conv"):
+        new, old, wanted = (getattr(n, name).weight.detach().flatten(1) for n in (moved, large, small))
+        torch.testing.assert_close(new.norm(dim=1), wanted.norm(dim=1))
+        torch.testing.assert_close(new / new.norm(dim=1, keepdim=True), old / old.norm(dim=1, keepdim=True))
+    ratio = (small.stem.weight.flatten(1).norm(dim=1) / large.stem.weight.flatten(1).norm(dim=1)).detach()
+    torch.testing.assert_close(moved.stem.bias.detach(), large.stem.bias.detach() * ratio)
+    assert torch.equal(moved.out.weight, large.out.weight) and torch.equal(moved.norm.weight, large.norm.weight)
+    assert torch.equal(f.x, flat(large.parameters()))
+    scaled = Residual(
+        0
+    )  # the same function as small at 3 times its filters: sharper or flatter until the norms are the same
+    with torch.no_grad():
+        scaled.stem.weight.mul_(3), scaled.stem.bias.mul_(3), scaled.conv.weight.mul_(3)
+    s = Objective(scaled, data=(IMAGES, Y))
+    a, b, c = (
+        lbgap.sharpness(h, y, 1e-3).value for h, y in ((g, g.x), (s, s.x), (s, lbgap.same_function.match_filters(s, g)))
+    )
+    assert c == pytest.approx(a, rel=1e-3) and abs(b / a - 1) > 0.05
+
+
+def test_what_has_no_norms_to_exchange_is_told():
+    match, small = lbgap.same_function.match_filters, Objective(Residual(0), data=(IMAGES, Y))
+    leaking = Objective(Residual(1, leak=True), data=(IMAGES, Y))
+    with torch.no_grad():
+        leaking.x[: leaking.network.stem.weight.numel() + 4] *= 3
+    with pytest.raises(ValueError, match="outputs change by more than 5 %.*nowhere else"):
+        match(leaking, small)
+    with pytest.raises(ValueError, match="batch_norm is 'frozen'"):
+        match(Objective(Residual(0), data=(IMAGES, Y), batch_norm="frozen"), small)
+    plain = Objective(linear(), data=(X, Y))
+    for f, reference in ((plain, plain), (small, plain)):
+        with pytest.raises(ValueError, match="expected the same ones in both"):
+            match(f, reference)
+
+
+def test_a_path_between_two_networks_ends_at_each_ones_own_f():
+    """With batch norm and in the default mode: the statistics of the batch at each point, not of either end."""
+    a, b = Residual(0), Residual(1)
+    f, g = (Objective(network, data=(IMAGES, Y)) for network in (a, b))
+    path = lbgap.landscape.linear(f, f.x, g.x, [0, 0.5, 1])
+    middle = copy.deepcopy(a)
+    nn.utils.vector_to_parameters((f.x + g.x) / 2, middle.parameters())
+    expected = [F.cross_entropy(n.train()(IMAGES), Y).item() for n in (a, middle, b)]
+    assert path.loss == pytest.approx(expected, rel=1e-5)
