@@ -2,8 +2,10 @@
 
     python benchmarks/explorers.py
 
-Each step moves the slider by one place and sends the event that a reader's hand sends, and ends when marker and caption have
-changed: `changed` is that time, `laid out` also makes the browser compute the new layout. `choice` is the same for a change of
+Each step moves the slider by one place and sends the event that a reader's hand sends, and ends when marker and caption
+have
+changed: `changed` is that time, `laid out` also makes the browser compute the new layout. `choice` is the same for a
+change of
 arm, path or curve, which draws all charts anew. Median of 30, from one run.
 """
 
@@ -46,7 +48,8 @@ return { changed: changed.slice(10), "laid out": laid.slice(10), choice: choice.
 
 
 def explorers():
-    """As much data as the book's largest: 12 batch sizes x 10 trials x 2 arms, 2 paths x 61 points x 5 trials, 12 eps x 4 curves."""
+    """As much data as the book's largest: 12 batch sizes x 10 trials x 2 arms, 2 paths x 61 points x 5 trials, 12 eps x
+    4 curves."""
     random = np.random.default_rng(0)
     sizes = np.geomspace(16, 25000, 12).round()
     yield BatchSizeExplorer(

@@ -1,10 +1,12 @@
-"""The first minute of a lent GPU: how fast each network trains and is measured there, and how long each table would take.
+"""The first minute of a lent GPU: how fast each network trains and is measured there, and how long each table would
+take.
 
     PYTHONPATH=. python benchmarks/gpu.py                               all that 60 seconds hold
     PYTHONPATH=. python benchmarks/gpu.py --networks F1 C1 --seconds 150
     PYTHONPATH=. python benchmarks/gpu.py --device cpu --scale tiny     the same code, without a GPU
 
-Needs torch, numpy and scipy, and no data: the images are random. Ratios come from one run. share is of the measured matrix
+Needs torch, numpy and scipy, and no data: the images are random. Ratios come from one run. share is of the measured
+matrix
 product in the same precision; operations are counted by PyTorch, padding included, so a convolution can exceed 100 %.
 A section that fails, hangs or kills its process says so in a line, and the next one goes on in a fresh process.
 Aims: F1 at 256 with graphs at least 3 times eager; C2 at least 50 % of the matrix product.
@@ -138,7 +140,8 @@ def like(inputs):
     return inputs.to(memory_format=torch.channels_last) if inputs.ndim == 4 and inputs.shape[1] > 1 else inputs
 
 
-# -- sections, each in a process of its own: (tell, settings, ...); tell(line, {key: number}) ---------------------------
+# -- sections, each in a process of its own: (tell, settings, ...); tell(line, {key: number})
+# ---------------------------
 
 
 def ceilings(tell, s):
@@ -247,7 +250,8 @@ def arm(s, network, batch_size, how, precision, search, inputs, labels):
 def whole_step(run, model, inputs, labels, order, autocast):
     """A training step as a single CUDA graph, the choice of its examples and the optimiser's step in it.
 
-    What would be gained over `training._graphed`, which leaves loss, gradients' bookkeeping and optimiser to single launches.
+    What would be gained over `training._graphed`, which leaves loss, gradients' bookkeeping and optimiser to single
+    launches.
     """
     optimizer = torch.optim.Adam(
         model.parameters(), run.lr, (run.beta1, run.beta2), run.adam_epsilon, fused=True, capturable=True

@@ -1,12 +1,17 @@
-"""Training, in samples a CPU-second on one thread: lbgap's loop over the naive one, and the share of a matrix product's speed.
+"""Training, in samples a CPU-second on one thread: lbgap's loop over the naive one, and the share of a matrix product's
+speed.
 
     python benchmarks/training.py            a minute: a few batches of 256, random images of the right shape
     python benchmarks/training.py --full     whole epochs, and the large batches too
 
-naive is what a tutorial writes: torchvision's data set (its own __getitem__ and ToTensor), a DataLoader, a plain loop, Adam.
-GEMM is a float32 matrix product timed in the same run; the work of a network is counted by PyTorch, padding included, so that a
-convolution can exceed 1. All take turns; medians of CPU time. Aims on idle cores: of GEMM, F1 at least 0.80 at batch 256 and 0.88
-at 6000, C1 at least 1.0. Two such processes at once, one thread each, do twice the work: then F1 is to be at least 3 times the
+naive is what a tutorial writes: torchvision's data set (its own __getitem__ and ToTensor), a DataLoader, a plain loop,
+Adam.
+GEMM is a float32 matrix product timed in the same run; the work of a network is counted by PyTorch, padding included,
+so that a
+convolution can exceed 1. All take turns; medians of CPU time. Aims on idle cores: of GEMM, F1 at least 0.80 at batch
+256 and 0.88
+at 6000, C1 at least 1.0. Two such processes at once, one thread each, do twice the work: then F1 is to be at least 3
+times the
 naive loop, C1 2.3 and C1 as printed in the text (stride 2) 2.5.
 """
 

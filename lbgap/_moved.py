@@ -1,4 +1,5 @@
-"""Modules that the README or the book once named otherwise: importable under their old names for a release, with a warning."""
+"""Modules that the README or the book once named otherwise: importable under their old names for a release, with a
+warning."""
 
 import importlib
 import importlib.abc

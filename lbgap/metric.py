@@ -26,7 +26,8 @@ class Sharpness:
     """The result of `sharpness`.
 
     value: 100 (fmax - f0) / (1 + f0). f0: f(x). fmax: the largest f found in the box. epsilon: the box's size.
-    evaluations: of f and its gradient, all starts together, f(x) included. passes: the same in examples seen over examples
+    evaluations: of f and its gradient, all starts together, f(x) included. passes: the same in examples seen over
+    examples
     there are: fewer, where most of them are of a part of the examples.
     first_order: what the gradient alone explains, 100 sum_i b_i |g_i| / (1 + f0), b the half-widths of the box.
     by_start: value by start, so that the spread is seen. point, position: with keep_point, the maximiser, as x and as
@@ -65,30 +66,41 @@ def sharpness(
 ) -> Sharpness:
     """(C_epsilon, A)-sharpness of f at x: 100 (max f - f(x)) / (1 + f(x)) over a box (Metric 2.1, Eqs. 3-4).
 
-    f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or array.
+    f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or
+    array.
     epsilon: the box is |delta_i| <= epsilon (|x_i| + 1); in a subspace |z_i| <= epsilon (|(A+ x)_i| + 1) at x + A z.
     subspace: p, the number of columns of a standard normal A drawn from `seed`; None is the full space.
       A larger than a gigabyte is not stored but drawn again when needed. matrix: an explicit A (n, p) instead.
-    solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to it for
+    solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to it
+    for
       monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
-      "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper names the method
+      "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper names the
+      method
       and the ten iterations, neither the program nor where it starts.
     scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
-    iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to twice
-      as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to ("sign"),
+    iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to
+    twice
+      as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
+      ("sign"),
       `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends. warm: {name:
       position} of further starts, positions (n,) or (p,) as in `Sharpness`.
-      Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, all that is
+      Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, all
+      that is
       done on 1/36 of them; the best of it goes on on 1/9, and half as many evaluations of the whole f, from there
-      ("coarse") and from its own corner ("sign"), end it. That is 8 passes at most. On F1's two minimisers it found 0.94 to
+      ("coarse") and from its own corner ("sign"), end it. That is 8 passes at most. On F1's two minimisers it found
+      0.94 to
       1.11 of what 51 passes from all starts had found (benchmarks/sharpness.py --pair).
-    offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each coordinate, and one
-      that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates that
+    offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
+    coordinate, and one
+      that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates
+      that
       leaves f as it is moves it.
 
     Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
-    float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and columns of A
-    that are not independent; the message names the value. Not in the paper: `best` and the starts, and an offset other than 1.
+    float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and
+    columns of A
+    that are not independent; the message names the value. Not in the paper: `best` and the starts, and an offset other
+    than 1.
     See the book's chapters *Measuring sharpness* and *Same function, other sharpness* for why they are needed.
     """
     seed = operator.index(seed)
@@ -171,13 +183,13 @@ class Box:
         """The examples seen over those there are, in this box and those made of it."""
         return math.fsum(self.calls)
 
-    def wider(self, factor: float) -> "Box":
+    def wider(self, factor: float) -> Box:
         """The same box with sides `factor` times as long."""
         box = copy.copy(self)
         box.half, box.g0, box.beyond = factor * self.half, factor * self.g0, True
         return box
 
-    def on(self, share: float, seed: int) -> "Box":
+    def on(self, share: float, seed: int) -> Box:
         """The same box with f on a share of its examples."""
         box, count = copy.copy(self), round(share * self.f.examples)
         box.f, box.share = self.f.subset(count, seed), count / self.f.examples
@@ -344,7 +356,8 @@ def coarse_to_fine(examples: int) -> bool:
 
 
 def _climb(box, starts, each, more):
-    """(value by start, the highest ascent): `each` evaluations from every start, its own included, `more` by the highest."""
+    """(value by start, the highest ascent): `each` evaluations from every start, its own included, `more` by the
+    highest."""
     by_start, best = {}, None
     for name, start in starts.items():
         ascent = _Ascent(box, start)
@@ -375,7 +388,8 @@ def _random(box, count, seed):
 
 
 def _from_wider(box, steps):
-    """Where an ascent in a wider box ends: a narrow one hides where f rises further out, and settles on a lesser hill."""
+    """Where an ascent in a wider box ends: a narrow one hides where f rises further out, and settles on a lesser
+    hill."""
     wide = _Ascent(box.wider(WIDER), _sign(box.g0))
     wide.climb(steps)
     return wide.u

@@ -127,7 +127,8 @@ def build(
 ) -> nn.Module:
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
-    name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), wide (784-256-256-10 with),
+    name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), wide (784-256-256-10
+    with),
       or conv (two convolutions with batch norm, on MNIST).
     variant: "code" as in the authors' code, "text" as printed; they differ for C1-C4 only.
     init: "glorot" (uniform, the default), "he" (uniform) or "orthogonal". The global random state is left as it was.
@@ -178,7 +179,8 @@ def input_shape(name: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def still(network: nn.Module):
-    """A context in which batch norm's running statistics do not move; in training it normalises by the batch as ever."""
+    """A context in which batch norm's running statistics do not move; in training it normalises by the batch as
+    ever."""
     tracking = [m for m in batch_norms(network) if m.track_running_stats]
     for m in tracking:
         m.track_running_stats = False

@@ -17,7 +17,8 @@ class NoiseScale:
     """The result of `noise_scale`.
 
     value: trace / squared_gradient, in examples; infinite where the gradient is lost in the noise.
-    trace: tr(Sigma), Sigma the covariance of the gradient of one example over the training set, N - 1 in the denominator.
+    trace: tr(Sigma), Sigma the covariance of the gradient of one example over the training set, N - 1 in the
+    denominator.
     squared_gradient: |G|^2, G the mean gradient; as estimated, so it may be negative. batch_size: as given.
     batches: mini-batches used, both passes together.
     """
@@ -33,16 +34,19 @@ class NoiseScale:
 def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = None) -> NoiseScale:
     """The simple noise scale tr(Sigma) / |G|^2 at x, in examples, from the mini-batches of two shuffled passes.
 
-    f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`; its seeds
+    f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`; its
+    seeds
       are 2 seed and 2 seed + 1. x: flat tensor (n,). Two float64 vectors (n,) are kept beside the gradient at hand.
     count: how many mini-batches of each pass are used; None is all. tr(Sigma) and |G|^2 are unbiased in both cases, and
       |G|^2 is exact with all of them when an example's gradient does not depend on its mini-batch.
 
-    With batch norm in "batch" mode it does: each mini-batch has its own statistics, as in training (dropout off). G is then
+    With batch norm in "batch" mode it does: each mini-batch has its own statistics, as in training (dropout off). G is
+    then
     the mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are larger, and
     tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser. Say the size.
 
-    Raises ValueError when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples are one
+    Raises ValueError when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples
+    are one
     mini-batch.
     Source: not in the paper; McCandlish et al. 2018, Eq. 2.9 and, for another pair of unbiased estimates, Appendix A.1.
     """

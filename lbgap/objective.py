@@ -43,15 +43,19 @@ class Objective:
     data: with a network, what it was trained on: (inputs, labels) as tensors or arrays, a Dataset or a DataLoader (see
       `data.own`), or `lbgap.load(name)`. test: the same for split="test". dataset: the older name of data.
       Labels are (N,) whole numbers from 0, a column of them, one-hot rows, or rows of shares that sum to 1.
-    loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B, classes).
-    dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own. The sum over examples
+    loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B,
+    classes).
+    dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own. The sum over
+    examples
       is float64.
     device: where to measure; by default where the network is.
     progress: show how many passes over the data have been made.
-    x: flat float tensor (n,) of all parameters that train (requires_grad), in the network's order, tied ones once. Gradients
+    x: flat float tensor (n,) of all parameters that train (requires_grad), in the network's order, tied ones once.
+    Gradients
       have x's dtype and device. `f.x` is the x that the network came with.
 
-    Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network, data
+    Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network,
+    data
     or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.
     """
 
@@ -145,10 +149,11 @@ class Objective:
         """How many examples f is the mean over."""
         return len(self.labels)
 
-    def subset(self, count: int, seed: int = 0) -> "Objective":
+    def subset(self, count: int, seed: int = 0) -> Objective:
         """f on `count` of its examples, drawn at random: the same x and batch-norm mode.
 
-        The same seed draws the same examples, fewer of them where `count` is smaller, on every device. The network is shared with
+        The same seed draws the same examples, fewer of them where `count` is smaller, on every device. The network is
+        shared with
         this f, which is no worse for it: each call sets the parameters.
 
         Raises ValueError for a count below 1 or above the number of examples.
@@ -164,7 +169,8 @@ class Objective:
     def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0):
         """(gradient (n,) of a mini-batch's mean loss, its examples) for each mini-batch of one shuffled pass.
 
-        Batch norm takes each mini-batch's own statistics in "batch" mode, as in training. ValueError in "recalibrated" mode.
+        Batch norm takes each mini-batch's own statistics in "batch" mode, as in training. ValueError in "recalibrated"
+        mode.
         """
         if self.batch_norm == "recalibrated":
             raise ValueError("batch_norm='recalibrated' has no gradient; use batch_norm='batch'")
@@ -325,7 +331,8 @@ class _Detached(TorchFunctionMode):
 
 
 class _Unfused(TorchFunctionMode):
-    """While it is on, weight_norm is computed in steps: the second derivative of PyTorch's kernel takes |v| for a constant."""
+    """While it is on, weight_norm is computed in steps: the second derivative of PyTorch's kernel takes |v| for a
+    constant."""
 
     def __torch_function__(self, function, types, arguments=(), settings=None):
         if function is torch._weight_norm:
@@ -457,7 +464,8 @@ def bar():
 
 
 def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The summed cross-entropy (in float64) of logits (B, classes), and how many labels (B,) they hit; on their device."""
+    """The summed cross-entropy (in float64) of logits (B, classes), and how many labels (B,) they hit; on their
+    device."""
     loss = F.cross_entropy(logits, labels, reduction="none").double().sum()
     return loss, (logits.argmax(1) == labels).sum()
 

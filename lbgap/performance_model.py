@@ -1,4 +1,5 @@
-"""When a large batch pays: the performance model of Appendix C, and the one number in it that can be measured on one device."""
+"""When a large batch pays: the performance model of Appendix C, and the one number in it that can be measured on one
+device."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ SECONDS = 5.0
 def time(iterations: float, batch_size: float, processors: float = 1, efficiency: float = 1.0) -> float:
     """How long so many iterations take, I B / (P f): in units of one processor's time for one example (Appendix C).
 
-    efficiency: f(P), the parallel efficiency, 1 for perfect scaling. One device of R examples a second has P f = R, and the time
+    efficiency: f(P), the parallel efficiency, 1 for perfect scaling. One device of R examples a second has P f = R, and
+    the time
     is in seconds. Raises ValueError unless all are positive.
     """
     _positive(iterations=iterations, batch_size=batch_size, processors=processors, efficiency=efficiency)
@@ -33,8 +35,10 @@ def time(iterations: float, batch_size: float, processors: float = 1, efficiency
 def break_even(f_small: float, batch_ratio: float, f_large: float = 1.0) -> float:
     """The I_LB / I_SB below which LB is faster than SB: batch_ratio f_large / f_small (Appendix C).
 
-    f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB. batch_ratio: B_SB / B_LB, at most 1.
-    Only the quotient of the efficiencies counts, so the examples a second that one device trains at either batch size serve
+    f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB. batch_ratio: B_SB / B_LB, at
+    most 1.
+    Only the quotient of the efficiencies counts, so the examples a second that one device trains at either batch size
+    serve
     as well. Raises ValueError for a value that is not positive, and for batches exchanged.
     """
     _positive(f_small=f_small, batch_ratio=batch_ratio, f_large=f_large)
@@ -45,7 +49,8 @@ def break_even(f_small: float, batch_ratio: float, f_large: float = 1.0) -> floa
 
 @dataclasses.dataclass(frozen=True)
 class Throughput:
-    """Training examples a second: at the median step, and at the slower and the faster quartile of so many timed steps."""
+    """Training examples a second: at the median step, and at the slower and the faster quartile of so many timed
+    steps."""
 
     value: float
     low: float
@@ -58,9 +63,11 @@ def throughput(run: training.Run, device="cpu", seconds: float = SECONDS) -> Thr
 
     The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape;
     `lbgap.train` also fetches examples, measures after each epoch, and on CUDA replays batches up to 2048 from a graph.
-    seconds: how long to repeat it, 5 by default, after steps that warm up; at least 3 times are taken, on CUDA of ten steps each,
+    seconds: how long to repeat it, 5 by default, after steps that warm up; at least 3 times are taken, on CUDA of ten
+    steps each,
     so that launches may run ahead. Another program at work on the machine makes it less: the quartiles tell.
-    Raises ValueError unless seconds is positive, and for a run with remedies, whose steps are others. The global random state is left
+    Raises ValueError unless seconds is positive, and for a run with remedies, whose steps are others. The global random
+    state is left
     as it was.
     """
     _positive(seconds=seconds)

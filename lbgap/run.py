@@ -185,7 +185,8 @@ class Run:
         )
 
     def until(self, epoch: int) -> Run:
-        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the path."""
+        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the
+        path."""
         if self.lr_end is not None:
             raise ValueError(
                 f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate"

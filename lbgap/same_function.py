@@ -1,4 +1,5 @@
-"""The same function at other weights: filters before a batch norm have no scale, ReLU passes a factor on; and the temperature."""
+"""The same function at other weights: filters before a batch norm have no scale, ReLU passes a factor on; and the
+temperature."""
 
 from __future__ import annotations
 
@@ -130,16 +131,21 @@ def _before_norms(f: Objective) -> dict[str, torch.Tensor]:
 def twin(minimizer: Minimizer, factor: float) -> Minimizer:
     """The minimiser's twin: the same function at other weights, one for every factor > 0.
 
-    With batch norm: every filter before one and its bias times `factor`, the running mean and variance there times it and
+    With batch norm: every filter before one and its bias times `factor`, the running mean and variance there times it
+    and
     its square. Without: the first layer's weight and bias and every later bias but the last times `factor`, the last
     weight divided by it, since ReLU(c z) = c ReLU(z). The minimiser passed in is left as it was.
 
-    Without batch norm f is the same to rounding, and for a power of two bit for bit, unless an entry leaves float32's range. With
-    it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in `match_norms`; in a network
-    whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure f at both before a comparison.
+    Without batch norm f is the same to rounding, and for a power of two bit for bit, unless an entry leaves float32's
+    range. With
+    it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in `match_norms`; in a
+    network
+    whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure f at both before a
+    comparison.
     Raises ValueError for a factor that is not finite and greater than 0, and for a network without batch norm that has
     another activation than ReLU; the message names it.
-    Not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale transformation it is.
+    Not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale transformation
+    it is.
     """
     if not (factor > 0 and math.isfinite(factor)):
         raise ValueError(f"factor is {factor}; expected a finite number greater than 0, such as 0.25 or 4")
@@ -214,7 +220,8 @@ def _parts(network: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def _scaled(minimizer: Minimizer, network: nn.Module, factors: dict[str, torch.Tensor]) -> Minimizer:
-    """The minimiser with the filters of each layer before a batch norm times c (filters,) or () in float64, by the layer's name."""
+    """The minimiser with the filters of each layer before a batch norm times c (filters,) or () in float64, by the
+    layer's name."""
     x, buffers = minimizer.x.clone(), {name: b.clone() for name, b in minimizer.buffers.items()}
     parts, following = _parts(network, x), _normalised(network)
     for name, c in factors.items():

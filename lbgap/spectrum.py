@@ -1,6 +1,7 @@
 """The Hessian of f at a point: its ends, its density, and how far f rises along directions (Section 2.2.2).
 
-curvlinops does much of this too, and is what the tests compare with; it is not used here, since it returns no eigenvectors
+curvlinops does much of this too, and is what the tests compare with; it is not used here, since it returns no
+eigenvectors
 or residuals, does not reorthogonalise, and its Hessian is wrong through PyTorch's batch norm (tests/test_spectrum.py).
 """
 
@@ -44,13 +45,17 @@ def spectrum(
     """Both ends of the Hessian's spectrum at x, and its density, by stochastic Lanczos quadrature.
 
     f: anything with f.hvp(x, v) -> (n,), as `Objective`. x: flat float32 or float64 tensor (n,), on any device.
-    probes: Lanczos runs, each from a random start drawn from `seed` on x's device. The density is their mean; top is that
+    probes: Lanczos runs, each from a random start drawn from `seed` on x's device. The density is their mean; top is
+    that
       of the run whose sum is greatest, bottom the smallest of all runs.
     steps: Hessian-vector products in a run, at most n. It stores `steps` vectors of n numbers: in float32 32 steps are
-      0.2 GB for F1's 1.5 million parameters, 2 GB for C2's 15 million; with keep_vectors top / steps of that twice again.
+      0.2 GB for F1's 1.5 million parameters, 2 GB for C2's 15 million; with keep_vectors top / steps of that twice
+      again.
 
-    How many steps: look at the residuals. On a trained "mlp-bn" (1000 images) 20 give the first three eigenvalues to 1e-6 and
-    32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too, to 1e-3. In
+    How many steps: look at the residuals. On a trained "mlp-bn" (1000 images) 20 give the first three eigenvalues to
+    1e-6 and
+    32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too, to 1e-3.
+    In
     float32 products are rounded at about 1e-6 of the largest eigenvalue: a smaller residual means no more than that.
 
     Raises ValueError when f has no hvp or it returns another shape or NaN, when x is not flat, finite and floating, and
@@ -116,9 +121,11 @@ def rises(f, x, directions, length: float) -> np.ndarray:
 
     100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,), for K directions d (n,): an iterable, read once.
     f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. 2 K + 1 evaluations.
-    Negative where f falls to both sides. Raises ValueError for length <= 0, a direction of another shape or of no length,
+    Negative where f falls to both sides. Raises ValueError for length <= 0, a direction of another shape or of no
+    length,
     f(x) <= -1, and where f is infinite or NaN.
-    Source: the end of Section 2.2.2: "it rises steeply only along a small dimensional subspace (e.g. 5% of the whole space)".
+    Source: the end of Section 2.2.2: "it rises steeply only along a small dimensional subspace (e.g. 5% of the whole
+    space)".
     """
     if not (length > 0 and math.isfinite(length)):
         raise ValueError(f"length is {length}; expected a number greater than 0, the Euclidean distance from x")
@@ -151,8 +158,10 @@ def ritz(f, x, matrix) -> np.ndarray:
     """The Ritz values (p,), descending, of the Hessian at x in the column space of a matrix (n, p).
 
     They are the eigenvalues of Q^T H Q, the columns of Q an orthonormal basis. p Hessian-vector products, and as much
-    memory again as the matrix. Raises ValueError as `spectrum` does, for a matrix of another shape, and for dependent columns.
-    Source: Section 2.2.2: with a random A, Metric 2.1 "approximates the Ritz value ... projected onto the column-space of A".
+    memory again as the matrix. Raises ValueError as `spectrum` does, for a matrix of another shape, and for dependent
+    columns.
+    Source: Section 2.2.2: with a random A, Metric 2.1 "approximates the Ritz value ... projected onto the column-space
+    of A".
     """
     _check(f, x)
     x, matrix = x.detach(), torch.as_tensor(matrix, device=x.device).detach().to(x)
@@ -174,8 +183,10 @@ def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
 
     100 / (1 + f) times the maximum of c.z + sum_i top_i z_i^2 / 2 over |z_i| <= epsilon (|(Q^T x)_i| + 1), with Q the
     vectors of `spectrum(..., keep_vectors=True)` at the same x and c = Q^T g. To be held against
-    `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and, with ReLU, its kinks.
-    f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, a spectrum without vectors or of another n, f(x) <= -1,
+    `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and, with ReLU, its
+    kinks.
+    f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, a spectrum without vectors or of another n, f(x)
+    <= -1,
     and NaN or infinity in f or its gradient.
     Source: Section 2.2.2: for small epsilon the metric "relates to the largest eigenvalue"; Eqs. 3-4.
     """

@@ -36,7 +36,8 @@ class Minimizer:
       recalibrated; "running_loss" is the mean mini-batch loss seen while training; "distance" is ||x - x0||. With
       remedies also "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they
       minimise. diverged: the loss became infinite or NaN, and training stopped there.
-    preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected for its
+    preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected
+    for its
       bias; None for other optimisers and for a minimiser from a file.
     """
 
@@ -78,7 +79,7 @@ class Minimizer:
         save_file({"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}, str(path), meta)
 
     @classmethod
-    def open(cls, path) -> "Minimizer":
+    def open(cls, path) -> Minimizer:
         """Read what `save` wrote. Raises FileNotFoundError, and ValueError for a damaged file or another one."""
         from safetensors import SafetensorError, safe_open
 
@@ -144,7 +145,8 @@ def train(
     device: where; on CPU the same run on the same machine with the same number of threads gives the same bits.
     checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
       writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
-      files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from there.
+      files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from
+      there.
     deadline: a time.time() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
     keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
@@ -228,7 +230,8 @@ class _Training:
                 group.update(settings)  # the moments come over, the rate and the betas do not
 
     def record(self, running: float, dataset: data.Data, x0: torch.Tensor) -> None:
-        """Measure where training is and write it into the history; running: the epoch's mean loss, x0: where it began."""
+        """Measure where training is and write it into the history; running: the epoch's mean loss, x0: where it
+        began."""
         measured = {
             "epoch": self.epoch,
             "running_loss": running,
@@ -318,7 +321,8 @@ def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epo
 def _go_on(
     training, dataset, inputs, x0, autocast, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep
 ) -> None:
-    """Train epoch by epoch until it is finished, or late; keep: {epoch: the run up to there, whose checkpoint to leave}."""
+    """Train epoch by epoch until it is finished, or late; keep: {epoch: the run up to there, whose checkpoint to
+    leave}."""
     run, history, network = training.run, training.history, training.network
     bar = _bar(run, training.epoch) if progress else None
     saved = last = time.monotonic()
@@ -386,7 +390,8 @@ def adam_roots(optimizer):
 
 
 def adam_idle(optimizer) -> float:
-    """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it means to."""
+    """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it
+    means to."""
     idle = total = 0
     for root, epsilon in adam_roots(optimizer):
         idle, total = idle + (root < 10 * epsilon).sum(), total + root.numel()
@@ -417,7 +422,9 @@ def _graphed(network, sample, autocast):
         with torch.cuda.device(sample.device):
             return torch.cuda.make_graphed_callables(_Forward(network.train(), autocast), (sample.clone(),))
     except RuntimeError as error:
-        warnings.warn(f"no CUDA graph could be captured ({error}); training goes on without it, more slowly")
+        warnings.warn(
+            f"no CUDA graph could be captured ({error}); training goes on without it, more slowly", stacklevel=2
+        )
         return network
     finally:
         torch.cuda.set_rng_state(random, sample.device)
@@ -476,7 +483,8 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _precision(precision: str, device):
-    """A context for training in a precision, whatever the caller has switched on; it yields what a step is to be taken in."""
+    """A context for training in a precision, whatever the caller has switched on; it yields what a step is to be taken
+    in."""
     kind = torch.device(device).type
     with machine.plain(tf32=precision == "tf32"):
         yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)

@@ -63,7 +63,8 @@ def scheme(driver, dark):
 
 @contextmanager
 def open_browser(*, width=1200, height=900, dark=False, javascript=True):
-    """Yield a selenium driver of headless Chromium with no way out to the network; skips the test where there is none."""
+    """Yield a selenium driver of headless Chromium with no way out to the network; skips the test where there is
+    none."""
     try:
         from selenium import webdriver
     except ImportError:

@@ -1,4 +1,5 @@
-"""Run every notebook of the book as someone on Colab does: this Python's versions, an empty folder, this checkout's package.
+"""Run every notebook of the book as someone on Colab does: this Python's versions, an empty folder, this checkout's
+package.
 
 python tests/colab.py [NAME ...]
 """

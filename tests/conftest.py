@@ -61,7 +61,8 @@ def store(monkeypatch, tmp_path):
 
 
 def build_book(source, output, *options, **environment):
-    """Run jupyter-book on the folder `source`; the pages are in `.html`, the log without colours in `.log`, and `.returncode`."""
+    """Run jupyter-book on the folder `source`; the pages are in `.html`, the log without colours in `.log`, and
+    `.returncode`."""
     pytest.importorskip("jupyter_book")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", source, "--path-output", output, *options]
     done = subprocess.run(
@@ -89,8 +90,10 @@ class Bare(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 sys.meta_path.insert(0, Bare())
 """
-# Every experiment, each on the cheapest network that has it, and every network in the paper's own tables. Two processes side by
-# side on one store: the first computes on two workers, and carries its results home; the second is several calls in one.
+# Every experiment, each on the cheapest network that has it, and every network in the paper's own tables. Two processes
+# side by
+# side on one store: the first computes on two workers, and carries its results home; the second is several calls in
+# one.
 CARRIED = ["--networks F1 wide --trials 0 2 --workers 2 --out out"]
 BESIDE = [
     "table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1",
@@ -105,7 +108,8 @@ BESIDE = [
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """Every experiment, computed at tiny scale as on another machine: a bare folder, torch, numpy and scipy, two processes.
+    """Every experiment, computed at tiny scale as on another machine: a bare folder, torch, numpy and scipy, two
+    processes.
 
     .store: the results folder; .out: what would be carried home; .said: what the commands printed.
     """

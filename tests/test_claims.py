@@ -253,7 +253,7 @@ def test_a_size_has_mover_s_interval():
 
 def test_the_interval_of_a_size_covers_95_percent():
     rng, held, count = np.random.default_rng(3), 0, 600
-    for i in range(count):
+    for _ in range(count):
         ours = claims.contrast(np.exp(1 + 0.3 * rng.standard_normal(3)), scale="ratio")
         small, large = rng.normal(1, 0.1, 5), rng.normal(10, 2, 5)
         theirs = claims.summarised([large.mean(), large.std(ddof=1)], [small.mean(), small.std(ddof=1)], scale="ratio")

@@ -1,4 +1,5 @@
-"""The exercises: right answers are right, planted mistakes get hints of their own, and the pages agree with the list."""
+"""The exercises: right answers are right, planted mistakes get hints of their own, and the pages agree with the
+list."""
 
 import ast
 import copy

@@ -373,7 +373,8 @@ def test_where_literal_ranks_as_best_does_is_told_by_network(made):
 
 
 def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
-    """It adds 0.1, 0.2, 0.3 points: a mean of 0.2, and Student's t of two degrees of freedom times 0.1 / sqrt(3) about it."""
+    """It adds 0.1, 0.2, 0.3 points: a mean of 0.2, and Student's t of two degrees of freedom times 0.1 / sqrt(3) about
+    it."""
     made.pairs()
     for trial in range(3):
         for of, off in zip(scales.pair("F1", trial), (0.0, -0.1 * (trial + 1))):
@@ -725,7 +726,8 @@ def test_the_landing_page_tells_where_each_batch_size_ended(made):
 
 
 def test_what_the_landing_page_says_of_the_small_network_is_stored():
-    """ "This small network does worse on new data with the large batch", as the slider's first picture is without batch norm."""
+    """ "This small network does worse on new data with the large batch", as the slider's first picture is without batch
+    norm."""
     sizes = scales.scale().laboratory
     small, large = ([scales.laboratory("mlp", b, t) for t in scales.scale().trials] for b in (sizes[0], sizes[-1]))
     assert (

@@ -25,7 +25,8 @@ FLAT, LB, SB, STEEP, NOISY = (
 
 
 def fill(store, network="mlp", accuracy={}, sharp={}, trials=range(5), missed=(), lucky=(), diverged=(), wide=()):
-    """The whole grid: SB at 95 %, LB at 93, sharpness 1 and 10, a tenth of it where flatter and ten times where sharper, or as given."""
+    """The whole grid: SB at 95 %, LB at 93, sharpness 1 and 10, a tenth of it where flatter and ten times where
+    sharper, or as given."""
     for trial in trials:
         for cell, of in treatments.cells(network, trial).items():
             value = {**PLAIN, **accuracy}[cell] + JITTER[trial] * (20 if cell in wide else 1)
@@ -165,7 +166,8 @@ def test_the_margin_is_half_of_a_lead_that_is_shown():
 
 
 def test_a_check_is_corrected_for_being_one_of_six(store):
-    """The logarithms differ by 0.3, with a deviation of 0.224 over five seeds: t = 3, p = 0.040, shown alone, but not as one of several such."""
+    """The logarithms differ by 0.3, with a deviation of 0.224 over five seeds: t = 3, p = 0.040, shown alone, but not
+    as one of several such."""
     close = np.exp(-0.3)
     fill(store, sharp={FLAT: 10.0 * close})
     found = causal.checks("mlp")[FLAT]

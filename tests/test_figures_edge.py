@@ -11,7 +11,8 @@ LEVEL = 38_000  # 38 / eta
 
 
 def fill(store, arm, shares, trial=0, network="F1-5k", plain=100.0, epochs=None):
-    """The preconditioned eigenvalue at the measured iterates, in units of the edge; epochs: after which the run ended."""
+    """The preconditioned eigenvalue at the measured iterates, in units of the edge; epochs: after which the run
+    ended."""
     of = scales.pair(network, trial)[arm == "LB"]
     for k, share in zip(scales.scale().iterates, shares):
         store.put(
@@ -43,7 +44,8 @@ def test_after_its_end_a_run_is_measured_once(store):
 
 
 def test_the_first_steps_are_corrected_for_adams_bias(store):
-    """LB takes 10 batches of 400 an epoch, mlp's one of 1,000: after it Adam has divided its mean gradient by 1 - 0.9."""
+    """LB takes 10 batches of 400 an epoch, mlp's one of 1,000: after it Adam has divided its mean gradient by 1 -
+    0.9."""
     for network, factor in (("F1-5k", 1 - 0.9**10), ("mlp", 1 - 0.9)):
         fill(store, "LB", [0.5], network=network)
         assert module.along(scales.pair(network, 0)[1])["preconditioned"] == pytest.approx([0.5 * LEVEL / factor])
@@ -71,7 +73,8 @@ def test_the_verdict_follows_the_numbers(store, small, large, words):
 
 
 def test_the_first_epochs_are_counted_in_neither_arm(store):
-    """mlp's LB takes a step an epoch and has not taken ten by epochs 1 to 8: SB, with 32 steps an epoch, is not counted there either."""
+    """mlp's LB takes a step an epoch and has not taken ten by epochs 1 to 8: SB, with 32 steps an epoch, is not counted
+    there either."""
     fill(store, "SB", [0.9, 0.9, 0.9, 0.9, 0.1, 0.1], network="mlp")
     fill(store, "LB", [5.0, 2.0, 1.0, 1.0, 0.3, 0.2], network="mlp")
     text = str(figures.edge_verdict("mlp"))

@@ -130,7 +130,8 @@ def test_a_loss_is_matched_only_where_f_is(store):
 
 
 def test_the_rank_correlations_are_over_all_runs(store):
-    """Four runs by hand: accuracy falls as the memorised share grows, and rises with sharpness but for one swap: 1 - 6 * 2 / 60."""
+    """Four runs by hand: accuracy falls as the memorised share grows, and rises with sharpness but for one swap: 1 - 6
+    * 2 / 60."""
     for trial, (small, large) in enumerate([((80, 1, 90), (90, 3, 30)), ((85, 4, 60), (95, 5, 10))]):
         for of, numbers in zip(treatments.noisy(trial, 0.2, "15 epochs"), (small, large)):
             put(store, of, *map(float, numbers))

@@ -293,7 +293,8 @@ def test_a_gain_that_stands_alone_may_fall_among_many(made):  # noqa: F811
 
 
 def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
-    """Two pages ask of few remedies and one of all; p is about 0.02, so either page alone would call conservative training a gain."""
+    """Two pages ask of few remedies and one of all; p is about 0.02, so either page alone would call conservative
+    training a gain."""
     plain(made)
     gains = [88.6, 89.0, 89.4]
     remedy(made, "conservative", gains, (1.0, 2.0, 4.0))

@@ -1,4 +1,5 @@
-"""Twins as a control: measured end to end at tiny scale, and the figure and verdicts against numbers worked out by hand."""
+"""Twins as a control: measured end to end at tiny scale, and the figure and verdicts against numbers worked out by
+hand."""
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def put(store, of, value, f0=0.1, epsilons=(1e-3,), unit=units.sharpness, **sett
 
 
 def along(store, network="mlp", trials=2, small=1.0, large=8.0, bend=1.0, adaptive=(0.02, 0.01), drift=0.0):
-    """Metric 2.1 of a twin is small (or large) / factor^bend, trial t (1 + t) times that; the adaptive one hardly moves."""
+    """Metric 2.1 of a twin is small (or large) / factor^bend, trial t (1 + t) times that; the adaptive one hardly
+    moves."""
     for trial in range(trials):
         for of, value, relative in zip(experiments.ends(network, trial), (small, large), adaptive):
             for c in experiments.TWINS[network]:
@@ -96,7 +98,8 @@ def test_the_figure_has_a_dot_a_trial_and_geometric_means_against_the_factor(sto
 
 
 def test_the_verdict_turns_the_ranking_round_by_twins_alone(store):
-    """SB runs from 1 / 8 to 8, twice that in the second trial; LB from 1 to 64: SB's sharpest is 8 times LB's flattest."""
+    """SB runs from 1 / 8 to 8, twice that in the second trial; LB from 1 to 64: SB's sharpest is 8 times LB's
+    flattest."""
     along(store, drift=0.02)
     text = str(figures.twins_verdict("mlp"))
     assert "ranking can be turned round.** mlp, 2 trials." in text

@@ -1,4 +1,5 @@
-"""Grading with Otter-Grader, as a teacher does it: masters, students' copies, and a folder of submissions of every kind."""
+"""Grading with Otter-Grader, as a teacher does it: masters, students' copies, and a folder of submissions of every
+kind."""
 
 import csv
 import json
@@ -79,7 +80,8 @@ def assigned(tmp_path_factory):
 
 
 def submission(path, answers, to, drop=()):
-    """A student's notebook with answers {question: code} in the cells of the questions; drop: questions whose cell is deleted."""
+    """A student's notebook with answers {question: code} in the cells of the questions; drop: questions whose cell is
+    deleted."""
     notebook, cells = json.loads(path.read_text()), []
     for cell in notebook["cells"]:
         (question,) = cell["metadata"].get("otter", {}).get("tests", [None])

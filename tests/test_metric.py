@@ -120,7 +120,8 @@ def with_zeros(new):
 
 @pytest.mark.parametrize("offset", [0.0, 0.25, 1.0, 3.0])
 def test_an_offset_in_closed_form(offset):
-    """A linear f rises by sum b_i |a_i|, a diagonal quadratic as far as each coordinate by itself; b the half-widths."""
+    """A linear f rises by sum b_i |a_i|, a diagonal quadratic as far as each coordinate by itself; b the
+    half-widths."""
     new = draw()
     a, x = new(), with_zeros(new)
     s = sharpness(lambda x: (5 + (a @ x).item(), a), x, EPS, offset=offset)
@@ -395,7 +396,8 @@ def test_x_is_left_as_it_was_and_the_same_seed_gives_the_same_bits():
 
 
 class Examples:
-    """The mean of one quadratic per example, with one Hessian and slopes of their own; `seen` counts examples, in subsets too."""
+    """The mean of one quadratic per example, with one Hessian and slopes of their own; `seen` counts examples, in
+    subsets too."""
 
     def __init__(self, hessian, slopes, seen=None):
         self.H, self.slopes, self.examples, self.seen = hessian, slopes, len(slopes), [0, 0] if seen is None else seen

@@ -1,4 +1,5 @@
-"""A reader's own network, data and loss: right, or refused by name; and what the caller has switched on does not matter."""
+"""A reader's own network, data and loss: right, or refused by name; and what the caller has switched on does not
+matter."""
 
 import copy
 import itertools
@@ -644,7 +645,8 @@ def test_a_bar_counts_the_passes(capsys):
 
 
 def test_sharpness_of_a_network_that_is_not_ours_against_scipy_from_many_starts():
-    """An independent maximiser (SciPy's SLSQP, a network and its gradient written out in NumPy) on a box of 27 + 18 dimensions."""
+    """An independent maximiser (SciPy's SLSQP, a network and its gradient written out in NumPy) on a box of 27 + 18
+    dimensions."""
     from scipy.optimize import minimize
 
     network = nn.Sequential(nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 3)).double()
@@ -705,7 +707,8 @@ def test_training_is_the_same_whatever_the_caller_has_switched_on(state):
         assert not b.x.is_inference() and f == lbgap.Objective(a)(a.x)[0]
 
 
-# ------------------------------------------------------------------------ B, G. remedies in the reader's own training loop
+# ------------------------------------------------------------------------ B, G. remedies in the reader's own training
+# loop
 
 
 INSIDE = [
@@ -791,7 +794,8 @@ def test_adaptive_sam_scales_every_weight_as_it_says():
 
 
 def test_the_penaltys_gradient_goes_through_attention_and_weight_norm():
-    """L + w/2 |grad L|^2 against finite differences, where PyTorch's own kernels have no second derivative or a wrong one."""
+    """L + w/2 |grad L|^2 against finite differences, where PyTorch's own kernels have no second derivative or a wrong
+    one."""
     for make in (Attention, lambda: nn.utils.parametrizations.weight_norm(linear())):
         network = make().double()
         with torch.no_grad():

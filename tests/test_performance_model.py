@@ -1,4 +1,5 @@
-"""Appendix C: the break-even where two times meet, a step's speed by a clock that is known, and who may take it where."""
+"""Appendix C: the break-even where two times meet, a step's speed by a clock that is known, and who may take it
+where."""
 
 import concurrent.futures
 import dataclasses
@@ -43,7 +44,8 @@ def test_the_break_even_is_where_the_two_times_meet(seed):
 
 
 def test_on_one_device_speeds_stand_for_efficiencies():
-    """2,000 examples a second at batch 10, 5,000 at batch 100: 50 iterations of SB take 0.25 s, and so do 12.5 of LB."""
+    """2,000 examples a second at batch 10, 5,000 at batch 100: 50 iterations of SB take 0.25 s, and so do 12.5 of
+    LB."""
     assert (
         performance_model.time(50, 10, efficiency=2000)
         == pytest.approx(0.25)
@@ -119,7 +121,8 @@ def test_a_real_step_of_any_network_is_timed_and_leaves_the_random_state(network
     assert torch.equal(before, torch.get_rng_state())
 
 
-# --------------------------------------------------------------------------------------------- on what, and in what company
+# --------------------------------------------------------------------------------------------- on what, and in what
+# company
 
 
 def test_a_step_is_timed_on_its_own_device_only_without_data_or_training(monkeypatch, tmp_path):
@@ -191,7 +194,8 @@ def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(
         assert re.search(rf"^throughput .* 9 +9 +0  {words}$.*counted once: {words}$", out, re.M | re.S), out
 
 
-# ---------------------------------------------------------------------------------------------------- figure and verdict
+# ---------------------------------------------------------------------------------------------------- figure and
+# verdict
 
 
 def speed(made, batch_size, value, device="cpu", spread=2.0):  # noqa: F811
@@ -214,7 +218,8 @@ def test_the_figure_has_what_is_measured_by_device(made):  # noqa: F811
 
 
 def test_whether_it_pays_by_hand(made):  # noqa: F811
-    """LB ends at 98.0 and 97.0 %. 97.5 % is there after 2 and 1 epochs of 235 steps of SB, after 3 epochs of 10 of LB, and never."""
+    """LB ends at 98.0 and 97.0 %. 97.5 % is there after 2 and 1 epochs of 235 steps of SB, after 3 epochs of 10 of LB,
+    and never."""
     for (sb, lb), trial in zip((([97.0, 98.4], [97.0, 97.4, 98.0]), ([97.6, 97.0], [97.0, 97.4, 97.0])), (0, 1)):
         for of, accuracies in zip(scales.pair("F1", trial), (sb, lb)):
             made.train(of, accuracies[-1], test_accuracy=accuracies)

@@ -1,4 +1,5 @@
-"""The promises of the project's files: pinned here and open there, clean notebooks, alt text, nothing of one machine."""
+"""The promises of the project's files: pinned here and open there, clean notebooks, alt text, nothing of one
+machine."""
 
 import json
 import os

@@ -45,7 +45,8 @@ def carried(tmp_path, there):
     return bundle.folder
 
 
-# --------------------------------------------------------------------------------------------------------- there and back
+# --------------------------------------------------------------------------------------------------------- there and
+# back
 
 
 def test_the_same_bytes_come_home(carried, there, home):
@@ -70,7 +71,8 @@ def test_a_folder_without_a_bundle_is_refused_by_name(tmp_path, home):
             merge(folder, home)
 
 
-# ---------------------------------------------------------------------------------------------------------------- limits
+# ----------------------------------------------------------------------------------------------------------------
+# limits
 
 
 @pytest.fixture
@@ -124,7 +126,8 @@ def test_a_bundle_is_gone_on_with(tmp_path, there, home, small):
     assert b"".join(files(bundle.folder).values()) == b"".join(p.read_bytes() for p in paths)
 
 
-# ------------------------------------------------------------------------------------------------------------------ kills
+# ------------------------------------------------------------------------------------------------------------------
+# kills
 
 
 def test_a_torn_last_line_is_cut_off_and_the_rest_stands(carried, there, home):
@@ -175,7 +178,8 @@ def test_a_merge_killed_midway_leaves_the_store_valid_and_is_repeated(carried, t
     assert [p.read_bytes() for p in home.paths()] == [p.read_bytes() for p in there.paths()]
 
 
-# ----------------------------------------------------------------------------------------------------------------- damage
+# -----------------------------------------------------------------------------------------------------------------
+# damage
 
 
 def consistent(**changes):
@@ -241,7 +245,8 @@ def test_a_damaged_document_is_not_taken_along(tmp_path, there):
     assert files(bundle.folder) == {}
 
 
-# ------------------------------------------------------------------------------------------------------ nothing overwritten
+# ------------------------------------------------------------------------------------------------------ nothing
+# overwritten
 
 
 @pytest.mark.parametrize("layer", ["user", "packaged"])

@@ -1,4 +1,5 @@
-"""Other weights, the same function: against the network written out in float64, norms against NumPy's, t against a scan."""
+"""Other weights, the same function: against the network written out in float64, norms against NumPy's, t against a
+scan."""
 
 import copy
 import dataclasses
@@ -183,7 +184,8 @@ def test_a_twin_without_batch_norm_is_the_same_function(factor):
 @pytest.mark.parametrize("mode", ["batch", "frozen"])
 @pytest.mark.parametrize("factor", [1 / 4, 0.3, 8.0])
 def test_a_twin_with_batch_norm_is_the_same_function_but_for_its_epsilon(pair, mode, factor):
-    """To rounding with epsilon times factor^2; with epsilon as it is, the logits move: of C1 by 16 % at 1/4, where nine random
+    """To rounding with epsilon times factor^2; with epsilon as it is, the logits move: of C1 by 16 % at 1/4, where nine
+    random
     images leave some channels hardly any variance."""
     x, inputs = pair[0], images(pair[0].run, 9)
     other = twin(x, factor)
@@ -211,7 +213,8 @@ def test_the_twin_of_a_twin_is_the_minimiser_again_and_none_is_written_to(run):
 
 @pytest.mark.parametrize("run", [PLAIN, MLP], ids=lambda run: run.network)
 def test_metric_2_1_of_twins_goes_through_a_range_and_the_adaptive_one_stays(run):
-    """Dinh et al.: any value above a floor. Kwon et al.: in a relative box none moves; the epsilon of batch norm is made up for."""
+    """Dinh et al.: any value above a floor. Kwon et al.: in a relative box none moves; the epsilon of batch norm is
+    made up for."""
     x, inputs = at(run, 1, 0.1), images(run, 32).float()
     labels = logits(x, inputs.double(), "batch").argmax(1)
     dataset = data.Data("few", inputs, labels, inputs, labels, 10, "no checksum")

@@ -1,4 +1,5 @@
-"""Frames of speech: features against librosa, splicing and states by hand, the human corpus, and the spoken one where flite is."""
+"""Frames of speech: features against librosa, splicing and states by hand, the human corpus, and the spoken one where
+flite is."""
 
 import os
 import re
@@ -24,7 +25,8 @@ FOLDER = os.environ.get("LBGAP_DATA")  # where a reader keeps the full sets
 
 @pytest.mark.parametrize("length", [400, 559, 560, 16000])
 def test_log_mel_is_librosas(length):
-    """An independent implementation; it centres its window in the FFT's frame, so it is given half the difference more."""
+    """An independent implementation; it centres its window in the FFT's frame, so it is given half the difference
+    more."""
     librosa = pytest.importorskip("librosa", reason="NO LIBROSA HERE: the features are not checked against it")
     signal = 0.1 * RNG(1).standard_normal(length) + 0.3 * np.sin(2 * np.pi * 440 / 16000 * np.arange(length))
     theirs = librosa.feature.melspectrogram(
@@ -73,7 +75,8 @@ def test_stored_features_have_no_mean_no_volume_and_steps_of_a_tenth():
 
 
 def test_splicing_stays_inside_each_utterance():
-    """By hand, in plain loops: frame t of an utterance sees t - 4 ... t + 4 of it, the end frames in place of what is beyond."""
+    """By hand, in plain loops: frame t of an utterance sees t - 4 ... t + 4 of it, the end frames in place of what is
+    beyond."""
     lengths = [1, 3, 12]
     frames = torch.arange(2.0 * sum(lengths)).reshape(-1, 2)
     expected, first = [], 0
@@ -133,7 +136,8 @@ def test_impossible_phones_are_refused_by_name(segments, frames, words):
 
 
 def toy(seed=0):
-    """Contexts of one phone's state whose features depend on whether a nasal stands before, and less on a vowel after."""
+    """Contexts of one phone's state whose features depend on whether a nasal stands before, and less on a vowel
+    after."""
     rng, code = RNG(seed), states.CODE
     before, after = (
         rng.choice([code[p] for p in ("m", "n", "s", "t")], 4000),

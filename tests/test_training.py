@@ -1,4 +1,5 @@
-"""Training: the same bits again, also after a kill; the first step in closed form; when it stops, and what it refuses."""
+"""Training: the same bits again, also after a kill; the first step in closed form; when it stops, and what it
+refuses."""
 
 import dataclasses
 import hashlib

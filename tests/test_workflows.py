@@ -6,9 +6,9 @@ import re
 import subprocess
 import sys
 import threading
-import tomllib
 
 import pytest
+import tomllib
 import yaml
 from conftest import ROOT
 

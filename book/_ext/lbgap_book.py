@@ -72,7 +72,8 @@ OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
 def fingerprint(root: Path) -> str:
     """A hash of everything that can change a notebook's output, except the notebook's own code."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + os.environ.get("LBGAP_SCALE", "").encode())
-    users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")  # as in lbgap/results/store.py
+    # as in lbgap/results/store.py
+    users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")
     for folder in (root / "lbgap", users_results):
         for path in sorted(folder.rglob("*")):
             if path.suffix in OUTPUTS_DEPEND_ON and path.is_file():
@@ -84,7 +85,8 @@ def fingerprint(root: Path) -> str:
 
 
 def key_the_cache(app, config):
-    """jupyter-cache follows a notebook's code only: give each state of the rest a cache of its own, and drop the others."""
+    """jupyter-cache follows a notebook's code only: give each state of the rest a cache of its own, and drop the
+    others."""
     config.lbgap_fingerprint = fingerprint(Path(app.srcdir))  # rebuild="env": another value reads every page again
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.nb_execution_cache_path = str(caches / config.lbgap_fingerprint)

@@ -27,8 +27,10 @@ EXAMPLES = {  # to train, to test (Table 5)
     "speech-lj-val": (38840, 7595),
     "tiny-timit-val": (224, 32),  # whole utterances
 }
-# Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over `mlp` and
-# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it is 7.8 at most.
+# Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over
+# `mlp` and
+# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it is 7.8 at
+# most.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 COARSE_TO_FINE = 8
 PRODUCT = (
@@ -81,7 +83,8 @@ def examples(dataset: str) -> tuple[int, int]:
 def work(unit: dict, there=frozenset()) -> float:
     """Floating-point operations of a unit: the training of its runs, and what it measures on them.
 
-    there: ids of runs whose checkpoints are there, so that they are not trained again. A run with a stopping rule counts
+    there: ids of runs whose checkpoints are there, so that they are not trained again. A run with a stopping rule
+    counts
     with its cap, so a unit of it may cost much less. In float64 an operation counts twice.
     """
     return sum(_parts([unit], there).values())
@@ -90,9 +93,11 @@ def work(unit: dict, there=frozenset()) -> float:
 def projected(wanted, rate, store) -> float:
     """Seconds that the units which the store lacks take, one after another.
 
-    rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a measurement.
+    rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a
+    measurement.
     Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from. A stored run
-    whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint that is there
+    whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint that is
+    there
     counts as finished.
     """
     missing = [unit for unit in wanted if unit not in store]
@@ -103,9 +108,11 @@ def projected(wanted, rate, store) -> float:
 
 
 def rate(device="cpu", seconds: float = 0.3) -> float:
-    """FLOP/s that training is likely to reach on a device, from about `seconds` of float32 matrix products of F1's size.
+    """FLOP/s that training is likely to reach on a device, from about `seconds` of float32 matrix products of F1's
+    size.
 
-    A guess within a factor of two on a CPU, with the threads that PyTorch has now. On a GPU small batches wait for launches,
+    A guess within a factor of two on a CPU, with the threads that PyTorch has now. On a GPU small batches wait for
+    launches,
     and F1 at 256 may reach a tenth of it; benchmarks/gpu.py measures each network there.
     """
     cuda = torch.device(device).type == "cuda"
@@ -137,7 +144,8 @@ def clock(seconds: float) -> str:
 
 
 def _parts(units, there) -> collections.Counter:
-    """{(network, batch size of the training, or None for what is measured): operations} of units, shared trajectories once."""
+    """{(network, batch size of the training, or None for what is measured): operations} of units, shared trajectories
+    once."""
     parts = collections.Counter()
     runs = set()
     for unit in units:
@@ -200,7 +208,8 @@ def _measuring(unit, of) -> float:
         solver = "subspace" if unit.get("subspace") else unit.get("solver", "best")
         split = unit.get("split", "train")
         once = _solve(solver, of, split)
-        # the accuracy at the maximiser, and f at both ends in the other two modes, of which one passes over the training set
+        # the accuracy at the maximiser, and f at both ends in the other two modes, of which one passes over the
+        # training set
         once += _passes(of, 2, 5) if split == "test" else _passes(of, 7, 0)
         return (2 if unit.get("dtype") == "float64" else 1) * len(unit["epsilons"]) * once + _passes(of, matched, 0)
     if kind == "path":

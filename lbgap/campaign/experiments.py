@@ -73,7 +73,8 @@ def warm(network: str, trial: int, epoch: int, **settings):
 
 
 def warm_controls(network: str, trial: int, epoch: int) -> dict:
-    """Fig. 5's controls at one epoch, by name: Adam's moments carried over, SB simply continued, SB from LB's minimiser."""
+    """Fig. 5's controls at one epoch, by name: Adam's moments carried over, SB simply continued, SB from LB's
+    minimiser."""
     small, large = pair(network, trial)
     return {
         "carried": warm(network, trial, epoch, carry=True),
@@ -127,13 +128,15 @@ def settled(of):
 
 
 def _matched_loss(network, trial):
-    """Both arms until f is below what either reaches: with dropout C1 is near 0.02 (SB) and 0.04 (LB) after 100 epochs."""
+    """Both arms until f is below what either reaches: with dropout C1 is near 0.02 (SB) and 0.04 (LB) after 100
+    epochs."""
     goal = 1e-3 if network in ("F1", "F2") else 0.05
     return _both(train, sharpness, stop_f=goal, epochs=300, **SETTLED)(network, trial)
 
 
 def sisters(network: str, trial: int) -> dict:
-    """Pairs of one batch size: (run, another) from another x0, the next trial's, and from the same x0 in another order."""
+    """Pairs of one batch size: (run, another) from another x0, the next trial's, and from the same x0 in another
+    order."""
     out = {}
     for arm, (of, other) in {"SB": (0, 0), "LB": (1, 1)}.items():
         mine = pair(network, trial)[of]
@@ -163,7 +166,8 @@ def _runs_of(treatment, network, trial):
 
 
 def _treat(treatment):
-    """What a remedy's runs are measured for: accuracy, sharpness, and where the paper speaks of plots, the path from SB to LB."""
+    """What a remedy's runs are measured for: accuracy, sharpness, and where the paper speaks of plots, the path from SB
+    to LB."""
 
     def wanted(network, trial):
         runs = _runs_of(treatment, network, trial)
@@ -197,7 +201,8 @@ def ends(network: str, trial: int):
 
 
 def _twins(network, trial):
-    """Metric 2.1 and the adaptive one of both ends' twins, all of one training; in the laboratory the adaptive one at every epsilon."""
+    """Metric 2.1 and the adaptive one of both ends' twins, all of one training; in the laboratory the adaptive one at
+    every epsilon."""
     if trial and network not in LABS:
         return []
     both = ends(network, trial)

@@ -90,7 +90,8 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
 def train(unit, on: Subject) -> dict:
     """History, distance, and loss and accuracy on both splits in all three batch-norm modes.
 
-    hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by image; not of
+    hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by
+    image; not of
       speech, whose neighbouring frames are no independent examples. memorised: share of the changed
       training labels that the network gives, in percent.
     """
@@ -121,7 +122,8 @@ def train(unit, on: Subject) -> dict:
 
 
 def looked_at(m, examples: int) -> dict:
-    """The history at the epochs of `Run.looks` alone: where else training stopped to look depends on what else was wanted."""
+    """The history at the epochs of `Run.looks` alone: where else training stopped to look depends on what else was
+    wanted."""
     at = [k for k, epoch in enumerate(m.history["epoch"]) if m.run.looks(epoch, examples) or epoch == m.epochs]
     of_every_epoch = ("batch_size", "updates")
     return {key: values if key in of_every_epoch else [values[k] for k in at] for key, values in m.history.items()}
@@ -167,7 +169,8 @@ def sharpness(unit, on: Subject) -> dict:
 def matched(unit, m, reference, dataset):
     """The minimiser rescaled, or None where that cannot be, and how far that changed f.
 
-    twin: by this factor. match="norms": to the reference's filter norms; "loss": by a temperature to its loss, where that is higher.
+    twin: by this factor. match="norms": to the reference's filter norms; "loss": by a temperature to its loss, where
+    that is higher.
     """
     f, told, how = Objective(m, dataset=dataset), {}, unit.get("match")
     before = f.evaluate(m.x)[0]
@@ -188,7 +191,8 @@ def matched(unit, m, reference, dataset):
 
 
 def path(unit, on: Subject) -> dict:
-    """Loss and accuracy along a path, on both splits; with match="norms" to the large end at the small end's filter norms."""
+    """Loss and accuracy along a path, on both splits; with match="norms" to the large end at the small end's filter
+    norms."""
     small, large = on.minimizers
     out = {}
     if "match" in unit:
@@ -202,7 +206,8 @@ def path(unit, on: Subject) -> dict:
 
 
 def spectrum(unit, on: Subject) -> dict:
-    """The Hessian of f: both ends and its density; and Metric 2.1 in the space of its top eigenvectors, with what they predict."""
+    """The Hessian of f: both ends and its density; and Metric 2.1 in the space of its top eigenvectors, with what they
+    predict."""
     (m,) = on.minimizers
     f = on.objective(m)
     settings = {k: v for k, v in unit.items() if k not in OURS}
@@ -264,7 +269,8 @@ def augmented(dataset):
 
 
 def throughput(unit, on: Subject) -> dict:
-    """Examples a second of a training step. Raises ValueError on another kind of device than the unit's, whose speed it is."""
+    """Examples a second of a training step. Raises ValueError on another kind of device than the unit's, whose speed it
+    is."""
     kind = torch.device(on.device).type
     if kind != unit["device"]:
         raise ValueError(f"device is {kind}, but the unit times a step on {unit['device']}; expected that device")

@@ -16,7 +16,8 @@ CORE = (
 )  # one whole trial of these is worth more than five of the first
 CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
 _WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "solvers", "settled")
-FIRST = (  # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
+# what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
+FIRST = (
     (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
     (_WHOLE, ("C1-text",), (0, 1, 2)),
     (("matched_loss",), ("C1-text",), (0,)),
@@ -39,7 +40,8 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
 
     First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
-    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no others where an experiment has fewer.
+    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no
+    others where an experiment has fewer.
     Raises ValueError for an unknown experiment or network.
     """
     for name in names or ():
@@ -78,6 +80,7 @@ def rows() -> list[tuple[str, list[dict]]]:
 
 
 def first() -> list[dict]:
-    """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this order."""
+    """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this
+    order."""
     found = [unit for _, units in rows() for unit in units]
     return list({repr(unit): unit for unit in [*found, *wanted(networks=CPU)]}.values())

@@ -37,7 +37,8 @@ class Scale:
     """The sizes of every experiment.
 
     datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
-    batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more than 24 GB. epochs: the most any
+    batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more
+    than 24 GB. epochs: the most any
     run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the ten most telling first. grid: of
     epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a step is timed.
     settings: more of a unit, by kind.
@@ -105,7 +106,8 @@ SCALES = {
         laboratory=(8, 16, 32, 64, 128, 256, 512, 1000),
         settings={"spectrum": {"steps": 64, "probes": 2}},  # so many until the most negative eigenvalue has settled
     ),
-    # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean nothing.
+    # Everything through the same code, in seconds: for tests, and to see what an experiment does. Its numbers mean
+    # nothing.
     "tiny": Scale(
         datasets={
             "F1": "tiny-mnist",

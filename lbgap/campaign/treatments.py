@@ -125,7 +125,8 @@ LONG = {"F1-5k": {"epochs": 200, "stop_f": None, "stop_epochs": 1}, "mlp": {"epo
 
 
 def equal_updates(network: str, trial: int) -> Run:
-    """LB with about as many updates as SB takes: B_LB / B_SB times 100 epochs, and far beyond the loss where a bench ends."""
+    """LB with about as many updates as SB takes: B_LB / B_SB times 100 epochs, and far beyond the loss where a bench
+    ends."""
     settings = LONG.get(network) or {"epochs": round(100 * ratio(network))}
     return run(network, sizes(network)[1], trial, **settings)
 
@@ -211,7 +212,8 @@ SHAPE = ("flatter", "as it is", "sharper")
 
 
 def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
-    """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all until f is below one goal."""
+    """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all until f is below one
+    goal."""
     small, large = sizes(network)
     noise = {
         "SB": (small, []),
@@ -230,7 +232,8 @@ def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
     }
 
 
-# -- the counter-example ---------------------------------------------------------------------------------------------------
+# -- the counter-example
+# ---------------------------------------------------------------------------------------------------
 
 LABEL_NOISE = (0.2, 0.4)
 ENDS = {  # how training ends, SB and LB alike unless named

@@ -28,7 +28,8 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
 
     settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
     starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
-    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c measures
+    same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c
+    measures
     the same function at other weights; see `same_function`. offset=0.0 takes the adaptive box in place of the paper's.
     """
     revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
@@ -58,12 +59,14 @@ def spectrum(of: Run) -> dict:
 
 
 def directions(of: Run, epsilon: float = 1e-3) -> dict:
-    """The unit that measures how f rises along random and along Hessian directions as long as the box's half-diagonal."""
+    """The unit that measures how f rises along random and along Hessian directions as long as the box's
+    half-diagonal."""
     return _unit("directions", run=of.spec, epsilon=epsilon)
 
 
 def noise(of: Run) -> dict:
-    """The unit that measures the gradient noise scale where a run ended, in mini-batches of SB's size for SB and LB alike.
+    """The unit that measures the gradient noise scale where a run ended, in mini-batches of SB's size for SB and LB
+    alike.
 
     With batch norm the noise depends on the mini-batch, so one size serves all.
     """
@@ -71,7 +74,8 @@ def noise(of: Run) -> dict:
 
 
 def edge(of: Run) -> dict:
-    """The unit that measures the top eigenvalue of the Hessian, and of Adam's preconditioned Hessian, where a run ended."""
+    """The unit that measures the top eigenvalue of the Hessian, and of Adam's preconditioned Hessian, where a run
+    ended."""
     return _unit("edge", run=of.spec)
 
 
@@ -81,7 +85,8 @@ def throughput(of: Run, device: str = "cpu") -> dict:
 
 
 def runs_of(unit: dict) -> list[Run]:
-    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last; none where a step is timed."""
+    """The runs whose minimisers a unit needs: what it measures first, what it is matched `to` last; none where a step
+    is timed."""
     return [] if unit["kind"] == "throughput" else subjects(unit)
 
 

@@ -43,11 +43,16 @@ def run(
     budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
       that the next campaign goes on from the checkpoint. Training checkpoints lie in the store's folder, in work/;
       keep_weights=False deletes those that no unit of this list needs any more.
-    executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its workers
-      see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a time.
-    at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the order.
-    threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new one.
-    A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this campaign is.
+    executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its
+    workers
+      see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a
+      time.
+    at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the
+    order.
+    threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new
+    one.
+    A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this campaign
+    is.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
     A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed
@@ -154,7 +159,8 @@ def _record(unit, outcome, told, store, work, on_document):
 
 
 def _elsewhere(unit, document, store) -> str:
-    """A warning where a run of the unit was trained again and ended elsewhere than its stored training document says."""
+    """A warning where a run of the unit was trained again and ended elsewhere than its stored training document
+    says."""
     x = document["provenance"].get("x", {})
     for of in runs_of(unit):
         with contextlib.suppress(ValueError):  # a damaged document is `lbgap verify`'s to name
@@ -165,7 +171,8 @@ def _elsewhere(unit, document, store) -> str:
 
 
 def _attempt(unit, folders, device, deadline, progress, threads, keep) -> tuple[str, dict | str | None]:
-    """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" | "busy", None)."""
+    """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" |
+    "busy", None)."""
     if deadline is not None and time.time() > deadline:
         return "left", None
     if threads:

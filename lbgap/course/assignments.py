@@ -61,7 +61,8 @@ def _trained(batch_size, seed, **settings) -> Minimizer:
 
 
 def valleys(seed: int) -> list[tuple]:
-    """[(f, x, epsilon, {"exact": ..., mistake: ...})]: sums over the coordinates, whose highest point in the box is known."""
+    """[(f, x, epsilon, {"exact": ..., mistake: ...})]: sums over the coordinates, whose highest point in the box is
+    known."""
     random, made = np.random.default_rng(seed), []
     for moved in (0.0, 0.0, 0.01, 0.05):
         h, x, epsilon = random.uniform(0.5, 50, 30), random.normal(size=30), random.choice([1e-3, 5e-3, 2e-2])
@@ -137,7 +138,8 @@ def verify_pair(student: str, measured: dict, large: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Animal:
-    """One minimiser of the zoo: what it was trained with, f over its training set, where it ended, its test error in percent."""
+    """One minimiser of the zoo: what it was trained with, f over its training set, where it ended, its test error in
+    percent."""
 
     factors: dict
     f: Objective
@@ -161,7 +163,8 @@ def zoo(student: str, **factors) -> list[Animal]:
     return out
 
 
-# A table by hand. By batch size tau is 1 among the first three and -1/3 among the last, 1/3 on average; by rate it is 1 in
+# A table by hand. By batch size tau is 1 among the first three and -1/3 among the last, 1/3 on average; by rate it is 1
+# in
 # all three pairs; over all at once it is 0.6.
 TABLE = [{"batch_size": b, "lr": r} for r in (1e-3, 3e-3) for b in (64, 250, 1000)]
 VALUES, ERRORS = [1.0, 2.0, 3.0, 4.0, 6.0, 2.5], [5.0, 6.0, 9.0, 10.0, 8.0, 8.5]
@@ -190,7 +193,8 @@ def by_factor(answer):
 
 
 def verify_measure(measure, student: str, animals: list[Animal] | None = None) -> list[float]:
-    """Raises Wrong unless measure(f, x) is a finite number, the same twice, and leaves x; gives the values over a zoo."""
+    """Raises Wrong unless measure(f, x) is a finite number, the same twice, and leaves x; gives the values over a
+    zoo."""
     function(measure)
     values = []
     for animal in animals or zoo(student, batch_size=(1000,), lr=(3e-3,)):
@@ -253,7 +257,8 @@ def remedy(answer):
 
 
 def race(remedied, folder) -> None:
-    """Train the five seeds of a remedy, and leave a record's documents in a folder. Raises Wrong where it breaks the rules."""
+    """Train the five seeds of a remedy, and leave a record's documents in a folder. Raises Wrong where it breaks the
+    rules."""
     from .. import campaign, results
     from ..campaign import units
 

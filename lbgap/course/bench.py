@@ -55,7 +55,8 @@ class Choice:
     seed: int = 0
 
     def runs(self) -> dict[str, Run]:
-        """{"SB": run, "LB": run} on 1,000 images, from one start, to one f; in three epochs running where there is batch norm."""
+        """{"SB": run, "LB": run} on 1,000 images, from one start, to one f; in three epochs running where there is
+        batch norm."""
         if self.small > self.large:
             raise ValueError(
                 f"the small batch is {self.small} and the large one {self.large}; expected the smaller first"
@@ -68,9 +69,11 @@ class Choice:
 
 @dataclasses.dataclass
 class Trial:
-    """What came of a choice: by arm (epoch, test accuracy), the minimiser and its sharpness; and the loss along the line.
+    """What came of a choice: by arm (epoch, test accuracy), the minimiser and its sharpness; and the loss along the
+    line.
 
-    While an arm trains, batch norm takes the test images' own statistics; then the accuracies are the run's, recalibrated.
+    While an arm trains, batch norm takes the test images' own statistics; then the accuracies are the run's,
+    recalibrated.
     """
 
     choice: Choice
@@ -169,7 +172,8 @@ def picture(trials: list[Trial]) -> str:
 
 
 def laboratory():
-    """The controls and what comes of them, as an ipywidget; each trial runs in a thread, so that Stop can be pressed."""
+    """The controls and what comes of them, as an ipywidget; each trial runs in a thread, so that Stop can be
+    pressed."""
     import ipywidgets as w
 
     wide = {"description_width": "7em"}

@@ -1,4 +1,5 @@
-"""What every exercise shares: its entry in the list, and comparing an answer with the right one and with known mistakes."""
+"""What every exercise shares: its entry in the list, and comparing an answer with the right one and with known
+mistakes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Unanswered(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Exercise:
-    """name, as in `check(name, answer)`; chapter, the page it stands in; kind, of KINDS; level, of LEVELS; minutes it takes.
+    """name, as in `check(name, answer)`; chapter, the page it stands in; kind, of KINDS; level, of LEVELS; minutes it
+    takes.
 
     verify(answer) returns None or a comment where the answer is right, and otherwise raises ValueError with a hint.
     """
@@ -124,12 +126,14 @@ def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: f
     """Run a function on each case, beside the right one and beside known mistakes.
 
     Args:
-        answer, solution: functions of a case's arguments; numbers, arrays, tensors, strings, or tuples of these come out.
+        answer, solution: functions of a case's arguments; numbers, arrays, tensors, strings, or tuples of these come
+        out.
         cases: tuples of arguments.
         mistakes: {hint: the function that makes this mistake}.
         tolerance: relative, and as much of 1e-3 absolute.
 
-    Raises Wrong with the hint of the mistake that the answer makes on every case, or else with the first case that differs.
+    Raises Wrong with the hint of the mistake that the answer makes on every case, or else with the first case that
+    differs.
     """
     function(answer)
     given, expected = [], [solution(*copy.deepcopy(case)) for case in cases]

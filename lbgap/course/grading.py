@@ -55,7 +55,8 @@ def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=p
         folder: of .ipynb files.
         autograder: the zip of `assign`.
         limit: seconds that one submission may take, with its tests.
-        out: the CSV file: submission, status, score, possible, a column for each question, and the hints of what failed.
+        out: the CSV file: submission, status, score, possible, a column for each question, and the hints of what
+        failed.
         progress: told each row as a line of words.
 
     Returns: the rows. A submission that does not end, or that cannot be run, has a row that says so and no score.
@@ -136,7 +137,8 @@ def _otter(arguments, limit) -> tuple[str, int | None]:
 
 
 def _clean(path) -> str:
-    """A student's notebook without outputs, and with the ids of its cells in order, so that it is the same each time."""
+    """A student's notebook without outputs, and with the ids of its cells in order, so that it is the same each
+    time."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for number, cell in enumerate(notebook["cells"]):
         cell["id"] = f"cell-{number}"

@@ -10,7 +10,8 @@ class EpsilonExplorer(Explorer):
     """Sharpness of small- and large-batch minimisers against epsilon, both axes logarithmic, every trial a dot.
 
     epsilons: (E,), positive, rising. curves: label -> dict(small=(trials, E), large=(trials, E)), labels such as
-    "full space, best" or "subspace p = 100, best". NaN = not measured at that epsilon; values of zero or less lie on a floor line.
+    "full space, best" or "subspace p = 100, best". NaN = not measured at that epsilon; values of zero or less lie on a
+    floor line.
     Raises ValueError when a key, a shape or an order is wrong.
     """
 

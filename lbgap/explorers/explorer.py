@@ -1,4 +1,5 @@
-"""What the explorers share: the module they send to the browser, arrays as bytes, the picture for pages without JavaScript."""
+"""What the explorers share: the module they send to the browser, arrays as bytes, the picture for pages without
+JavaScript."""
 
 import base64
 import io
@@ -13,7 +14,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def source(name):
-    """The chart kit and the module `name` as one ES module, without indentation and comments (it travels once a widget)."""
+    """The chart kit and the module `name` as one ES module, without indentation and comments (it travels once a
+    widget)."""
     text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", name))
     lines = (re.sub(r"(^|\s)// .*", "", line).strip() for line in text.splitlines())
     return "\n".join(filter(None, lines))
@@ -53,7 +55,8 @@ def array(name, values, shape, *, percent=False):
 
 
 def axis(name, values, *, positive=False):
-    """`values` as a float64 array (K,) of strictly rising finite numbers, all above zero if `positive`; else ValueError."""
+    """`values` as a float64 array (K,) of strictly rising finite numbers, all above zero if `positive`; else
+    ValueError."""
     out = array(name, values, ("K",))
     if np.isnan(out).any() or (np.diff(out) <= 0).any():
         raise ValueError(
@@ -90,7 +93,8 @@ def mean(values, axis=0):
 
 
 class Explorer(anywidget.AnyWidget):
-    """Base of the explorers: `position` is the slider's place, counted from 0; `png()` is the picture, `summary` its words."""
+    """Base of the explorers: `position` is the slider's place, counted from 0; `png()` is the picture, `summary` its
+    words."""
 
     _css = (files(__package__) / "kit.css").read_text(encoding="utf-8")
     _ipython_display_ = None  # ipywidgets 7 would show itself by this and leave the picture out
@@ -119,7 +123,8 @@ class Explorer(anywidget.AnyWidget):
         }
 
     def png(self):
-        """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked for."""
+        """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked
+        for."""
         if self._png is None:
             from matplotlib.figure import Figure
 

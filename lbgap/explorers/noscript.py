@@ -1,7 +1,10 @@
-"""Sphinx extension: under each widget of the book, the picture of its output for readers whose browser runs no JavaScript.
+"""Sphinx extension: under each widget of the book, the picture of its output for readers whose browser runs no
+JavaScript.
 
-A notebook output that holds a widget and a PNG shows only the widget in HTML. Here the picture goes into a <noscript> below the
-widget's script, where a browser with JavaScript neither shows nor loads it; its alternative text is the output's plain text.
+A notebook output that holds a widget and a PNG shows only the widget in HTML. Here the picture goes into a <noscript>
+below the
+widget's script, where a browser with JavaScript neither shows nor loads it; its alternative text is the output's plain
+text.
 """
 
 from docutils import nodes

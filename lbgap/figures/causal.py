@@ -1,4 +1,5 @@
-"""The causal grid: gradient noise crossed with sharpness, trained to one goal in the loss, and what it says by rules fixed beforehand."""
+"""The causal grid: gradient noise crossed with sharpness, trained to one goal in the loss, and what it says by rules
+fixed beforehand."""
 
 from __future__ import annotations
 
@@ -129,12 +130,14 @@ def causal_grid(networks=None):
     return figure
 
 
-# -- the rules, as registered before any result was looked at ---------------------------------------------------------------
+# -- the rules, as registered before any result was looked at
+# ---------------------------------------------------------------
 
 
 @dataclasses.dataclass
 class Check:
-    """A manipulation check: sharpness of the bent cell over that of the same noise as it is; passed: None while it is pending."""
+    """A manipulation check: sharpness of the bent cell over that of the same noise as it is; passed: None while it is
+    pending."""
 
     ratio: Compared
     p: float
@@ -142,7 +145,8 @@ class Check:
 
 
 def checks(network: str) -> dict[tuple[str, str], Check]:
-    """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a network."""
+    """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a
+    network."""
     grid = cells(network)
     bent = {
         (n, s): ratio(sharpness(grid[n, "as it is"]), sharpness(runs))
@@ -178,7 +182,8 @@ def causal_checks(networks=None) -> Text:
 
 
 def margin(lead: Compared) -> float:
-    """Half of SB's lead where one is shown, else FLOOR: an effect whose whole interval lies within it counts as none."""
+    """Half of SB's lead where one is shown, else FLOOR: an effect whose whole interval lies within it counts as
+    none."""
     return lead.value / 2 if lead.side(0) == 1 else FLOOR
 
 

@@ -38,7 +38,8 @@ OTHER = {"SB": "LB", "LB": "SB"}
 
 @dataclasses.dataclass
 class Row:
-    """One setting of a control: the runs and the sharpness (T,) of either arm, and how many of these have none, though measured."""
+    """One setting of a control: the runs and the sharpness (T,) of either arm, and how many of these have none, though
+    measured."""
 
     network: str
     setting: str
@@ -48,7 +49,8 @@ class Row:
 
 
 def row(network: str, setting: str, runs: dict, match=None, what="value", **settings) -> Row:
-    """The row of these runs. match: {arm: "norms" or "loss"}, matched to the other arm; settings: of the sharpness units."""
+    """The row of these runs. match: {arm: "norms" or "loss"}, matched to the other arm; settings: of the sharpness
+    units."""
     sharp, lost = {}, 0
     for arm in ARMS:
         matched = match and arm in match
@@ -60,9 +62,11 @@ def row(network: str, setting: str, runs: dict, match=None, what="value", **sett
 
 
 def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
-    """One line a row: accuracy and its gap, sharpness and its ratio, with intervals and all points, and a verdict of the ratio.
+    """One line a row: accuracy and its gap, sharpness and its ratio, with intervals and all points, and a verdict of
+    the ratio.
 
-    accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more columns.
+    accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more
+    columns.
     """
     ratios = []
     for r in rows:
@@ -124,7 +128,8 @@ def times(found: Compared) -> str:
     )
 
 
-# -- what an experiment varies, read off its own units ------------------------------------------------------------------
+# -- what an experiment varies, read off its own units
+# ------------------------------------------------------------------
 
 
 def run_settings(name: str, network: str) -> list[dict]:
@@ -199,7 +204,8 @@ EPOCHS = {"epochs": arrays.epochs}
 LOSS = {"training loss": lambda runs: arrays.final(runs, "train", "batch", "loss")}
 
 
-# -- training otherwise -------------------------------------------------------------------------------------------------
+# -- training otherwise
+# -------------------------------------------------------------------------------------------------
 
 
 def optimizers(networks=None) -> Text:
@@ -214,7 +220,8 @@ def initialisations(networks=None) -> Text:
 
 
 def text_variant(networks=None) -> Text:
-    """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's accuracy."""
+    """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's
+    accuracy."""
 
     def nearer(network):
         cell, off = paper.cell("table2", network)["test"], {}
@@ -286,7 +293,8 @@ def settled(networks=None) -> Text:
 
 
 def settled_verdict(networks="F1") -> Text:
-    """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it is at."""
+    """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it
+    is at."""
 
     def sentence(network):
         runs, told = arrays.pairs(network), []
@@ -334,7 +342,8 @@ def equal_updates(networks=None) -> Text:
 
 
 def known_voices(networks=None) -> Text:
-    """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between voices?"""
+    """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between
+    voices?"""
     return _trained(
         "known_voices", networks, labels=lambda _: "a sixth of the training utterances held out, to test on"
     )
@@ -351,7 +360,8 @@ def bf16(networks=None) -> Text:
 
 
 def idle(networks=None) -> Text:
-    """The share of coordinates in which Adam's sqrt(v) is under 10 epsilon, after the first epoch and after the last."""
+    """The share of coordinates in which Adam's sqrt(v) is under 10 epsilon, after the first epoch and after the
+    last."""
     rows = []
     for network in networks_of("adam_epsilon", networks):
         for words, settings in [("as in Table 2", {})] + [
@@ -398,18 +408,21 @@ def chosen_rates(network: str) -> dict[str, float] | None:
 
 
 def best(found: dict[float, list]) -> float | None:
-    """The number, {number: runs}, whose runs end most accurate, None until all are measured; a run that diverged counts as 0."""
+    """The number, {number: runs}, whose runs end most accurate, None until all are measured; a run that diverged counts
+    as 0."""
     accuracy = {value: arrays.final(runs) for value, runs in found.items()}
     if any(len(known(accuracy[value])) + arrays.diverged(runs) < max(1, len(runs)) for value, runs in found.items()):
         return None
     return max(accuracy, key=lambda value: np.nan_to_num(accuracy[value], nan=0.0).mean())
 
 
-# -- the same minimisers, measured otherwise ----------------------------------------------------------------------------
+# -- the same minimisers, measured otherwise
+# ----------------------------------------------------------------------------
 
 
 def norm_matched(networks=None) -> Text:
-    """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only smaller?"""
+    """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only
+    smaller?"""
     rows = []
     for network in networks_of("norm_matched", networks):
         runs = arrays.pairs(network)
@@ -422,7 +435,8 @@ def norm_matched(networks=None) -> Text:
 
 
 def temperature(networks=None) -> Text:
-    """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal then."""
+    """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal
+    then."""
     rows = []
     for network in networks_of("temperature", networks):
         runs = arrays.pairs(network)
@@ -439,7 +453,8 @@ def test_sharpness(networks=None) -> Text:
 
 
 def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
-    """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest batch."""
+    """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest
+    batch."""
 
     def sentence(network):
         runs = [] if arrays.waiting(network) else [experiments.ends(network, trial) for trial in scales.scale().trials]
@@ -469,7 +484,8 @@ def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
 
 
 def evaluator(networks=scales.PAPER) -> Text:
-    """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained pairs.
+    """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained
+    pairs.
 
     The interval is of the mean over pairs by Student's t, since both numbers come from one pair of networks.
     """
@@ -547,7 +563,8 @@ def modes3(networks=None) -> Text:
 
 
 def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
-    """Fig. 6 read at equal loss: sharpness where f first passes each value, between the logarithms of the stored iterates."""
+    """Fig. 6 read at equal loss: sharpness where f first passes each value, between the logarithms of the stored
+    iterates."""
     rows = []
     for network in networks_of("fig6", networks):
         runs = arrays.pairs(network)
@@ -565,7 +582,8 @@ def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
 
 
 def at_loss(f, s, loss: float) -> float:
-    """The sharpness s (K,) where f (K,) first passes a loss, on straight lines between the logarithms; NaN if it never does."""
+    """The sharpness s (K,) where f (K,) first passes a loss, on straight lines between the logarithms; NaN if it never
+    does."""
     there = ~np.isnan(f * s) & (f > 0) & (s > 0)
     index = np.arange(there.sum())
     at = np.log(crossing(np.exp(index), f[there], loss))  # which iterate, and how far to the next
@@ -609,7 +627,8 @@ def top_space(networks=None) -> Text:
 
 
 def steep_share(networks=None, share=0.05) -> Text:
-    """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole space)"."""
+    """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole
+    space)"."""
 
     def sentence(network):
         lines = []

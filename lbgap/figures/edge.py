@@ -1,4 +1,5 @@
-"""The edge of stability: how curved f is along training, against what the step size can bear (Cohen et al. 2021, 2022)."""
+"""The edge of stability: how curved f is along training, against what the step size can bear (Cohen et al. 2021,
+2022)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def levels(of) -> dict[str, float]:
 
 
 def along(of) -> dict[str, np.ndarray]:
-    """Of a run's measured iterates: epoch, step, "plain" and "preconditioned" eigenvalue, and the largest share "off" that is their residual.
+    """Of a run's measured iterates: epoch, step, "plain" and "preconditioned" eigenvalue, and the largest share "off"
+    that is their residual.
 
     An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
     preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
@@ -48,7 +50,8 @@ def along(of) -> dict[str, np.ndarray]:
 def first_epoch(network: str) -> int:
     """The first epoch that the verdict counts, in both arms alike: by then either has taken 1 / (1 - beta1) steps.
 
-    Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size: a run
+    Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size:
+    a run
     passes through them whatever the curvature.
     """
     return max(
@@ -58,7 +61,8 @@ def first_epoch(network: str) -> int:
 
 
 def edge_of_stability(networks=None):
-    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as a line.
+    """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as
+    a line.
 
     Grey: the epochs that the verdict does not count.
     """

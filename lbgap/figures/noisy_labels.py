@@ -50,7 +50,8 @@ def noisy_table() -> Text:
 
 
 def noisy_curves():
-    """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in 15."""
+    """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in
+    15."""
     figure, axes = _axes(len(LABEL_NOISE))
     for ax, share in zip(axes, LABEL_NOISE):
         held = ends(share)
@@ -74,7 +75,8 @@ def noisy_curves():
 
 
 def noisy_verdict() -> Text:
-    """Is LB the sharper and the better one, does that survive a matched loss, and does memorisation go with accuracy?"""
+    """Is LB the sharper and the better one, does that survive a matched loss, and does memorisation go with
+    accuracy?"""
     return Text("\n\n".join(_verdict(share) for share in LABEL_NOISE))
 
 

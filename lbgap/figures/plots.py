@@ -83,7 +83,8 @@ def _panels(name, networks, draw):
     return figure
 
 
-# -- Figs. 1 to 3 and 7 -------------------------------------------------------------------------------------------------
+# -- Figs. 1 to 3 and 7
+# -------------------------------------------------------------------------------------------------
 
 
 def fig1():
@@ -177,7 +178,8 @@ def _ends(ax, ends):
 
 
 def paths(panels, columns=2):
-    """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all pairs.
+    """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all
+    pairs.
 
     panels: (title, network, runs at alpha 0, runs at alpha 1, kind, settings of the unit, names of the ends).
     """
@@ -204,7 +206,8 @@ def paths(panels, columns=2):
 
 
 def fig3(networks=PAPER, kind="linear", trials=None, **settings):
-    """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False, ..."""
+    """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
+    ..."""
     return paths(
         [
             (network, network, *arrays.pairs(network, trials, **settings).values(), kind, {}, ARMS)
@@ -255,7 +258,8 @@ def sisters(networks=None):
 
 
 def _against_batch(ax, sizes, accuracy, sharpness):
-    """Accuracy (K, T) on the left axis and {epsilon: sharpness (K, T)} on the right against the batch size; a dot a trial."""
+    """Accuracy (K, T) on the left axis and {epsilon: sharpness (K, T)} on the right against the batch size; a dot a
+    trial."""
     right = ax.twinx()
     if len(sizes):
         ax.plot(np.repeat(sizes, accuracy.shape[1]), accuracy.ravel(), "o", color=COLOR["SB"], ms=3, alpha=0.6)
@@ -287,7 +291,8 @@ def _titles(ax, right, network, count):
 
 
 def fig4(networks=PAPER):
-    """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their means."""
+    """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their
+    means."""
     figure, axes = _axes(len(names(networks)))
     right = []
     for ax, network in zip(axes, names(networks)):
@@ -302,7 +307,8 @@ def fig4(networks=PAPER):
 
 
 def laboratory(networks=LABS):
-    """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their means."""
+    """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their
+    means."""
     figure, axes = _axes(len(names(networks)))
     right, sizes = [], list(scales.scale().laboratory)
     for ax, network in zip(axes, names(networks)):
@@ -415,7 +421,8 @@ def fig6(networks=PAPER):
 def spectrum(networks=None, width=0.15):
     """The Hessian's eigenvalues: their density, smoothed by Gaussians on the axis that is drawn, both ends marked.
 
-    The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear part).
+    The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear
+    part).
     """
     chosen = networks_of("spectrum", networks)
     figure, axes = _axes(len(chosen), 1, 2.4)
@@ -457,7 +464,8 @@ def smoothed(nodes, weights, width, points=600):
 
 
 def directions(networks=None):
-    """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the largest."""
+    """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the
+    largest."""
 
     def draw(ax, network):
         for arm, runs in arrays.pairs(network, arrays.trials("directions")).items():
@@ -483,7 +491,8 @@ def directions(networks=None):
 
 
 def learning_rates(networks=None):
-    """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is ringed."""
+    """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
+    ringed."""
     of = networks_of("learning_rates", networks)
     figure, axes = _axes(2 * len(of))
     for network, (left, right) in zip(of, zip(axes[::2], axes[1::2])):
@@ -528,7 +537,8 @@ def noise_scale(networks=None):
 
 
 def epsilon_grid(networks=None, rise=0.1):
-    """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the grey."""
+    """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the
+    grey."""
 
     def draw(ax, network):
         at_rise = epsilon_at_rise(network, rise)

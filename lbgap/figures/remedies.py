@@ -45,7 +45,8 @@ NOT_THERE = "not in the paper"
 
 
 def treated(name: str, network: str) -> dict[str, list]:
-    """A remedy's runs of all trials: {"LB": runs}, and "SB" where it is tried there too; no runs while the network is waiting."""
+    """A remedy's runs of all trials: {"LB": runs}, and "SB" where it is tried there too; no runs while the network is
+    waiting."""
     makers = {"SB": TREATMENTS[name].small, "LB": TREATMENTS[name].run}
     return {arm: _each(name, network, make) for arm, make in makers.items() if make}
 
@@ -62,7 +63,8 @@ def benches() -> Text:
 
 
 def bench_gaps(networks=BOARD) -> Text:
-    """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB is."""
+    """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB
+    is."""
 
     def sentence(network):
         runs = arrays.pairs(network)
@@ -95,7 +97,8 @@ def _theirs(pair) -> str:
 
 
 def table6(networks=None) -> Text:
-    """Table 6: both arms augmented: test accuracy, and sharpness on the training set as it is and on it augmented once."""
+    """Table 6: both arms augmented: test accuracy, and sharpness on the training set as it is and on it augmented
+    once."""
     chosen = names(networks or treatments.IMAGES)
     accuracy, sharp = [], []
     for network in chosen:
@@ -212,7 +215,8 @@ def table7(networks=None) -> Text:
 
 
 def paper_gain(network: str) -> Compared:
-    """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table 2."""
+    """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table
+    2."""
     after, before = paper.cell("table7_conservative", network)["LB"], paper.cell("table2", network)["test"]["LB"]
     five = *after, 5, *before, 5
     return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
@@ -247,7 +251,8 @@ def verdict7_paper() -> Text:
 
 
 def verdict7(networks=None) -> Text:
-    """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of sharpness."""
+    """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of
+    sharpness."""
     chosen = names(networks or (*PAPER, *CHEAP))
     found = {network: judgements(network) for network in chosen}
 
@@ -282,7 +287,8 @@ def moments(networks=None) -> Text:
 
 
 def half_pull(networks=None) -> Text:
-    """Whether it matters that Eq. 5 may have meant lambda / 2: conservative LB with half the pull against it with the whole."""
+    """Whether it matters that Eq. 5 may have meant lambda / 2: conservative LB with half the pull against it with the
+    whole."""
 
     def sentence(network):
         half, whole = (treated(name, network)["LB"] for name in ("conservative_half", "conservative"))
@@ -324,7 +330,8 @@ def robust(networks=BOARD) -> Text:
 
 
 def robust_verdict(networks=BOARD) -> Text:
-    """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm without."""
+    """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm
+    without."""
     lines, differ, tested, found = {}, 0, 0, {network: judgements(network) for network in names(networks)}
     for network, words in found.items():
         for name, s in zip(ROBUST, scores(network, ROBUST)):
@@ -405,7 +412,8 @@ def tuning(networks=None) -> Text:
 class Score:
     """A remedy on one network: its runs, their test accuracy and sharpness (T,), and what it makes of plain LB.
 
-    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small, small_ratio: the same two at
+    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small, small_ratio: the
+    same two at
     SB against plain SB, None where it is not tried there.
     """
 
@@ -472,7 +480,8 @@ ASKED = {"gain": ACCURACY, "ratio": SHARPNESS, "small": ACCURACY, "small_ratio":
 def judgements(network: str) -> dict[tuple[str, str], str]:
     """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, or "pending"}.
 
-    One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole book.
+    One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole
+    book.
     """
     asked = {
         (s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None
@@ -518,7 +527,8 @@ def _ratio(found: Compared, word="") -> str:
 
 
 def scoreboard(networks=None, which=None) -> Text:
-    """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which: remedies' names."""
+    """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which:
+    remedies' names."""
     board = _board(networks, which)
     words = {network: judgements(network) for network in board}
     rows, pending, fits = [], {}, []
@@ -562,7 +572,8 @@ def scoreboard(networks=None, which=None) -> Text:
 
 
 def _fits(network: str, found: list[Score]) -> list[str]:
-    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is pending."""
+    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is
+    pending."""
     plain = {arm: LOSS["training loss"](runs) for arm, runs in arrays.pairs(network).items()}
     if not all(len(known(f)) for f in plain.values()):
         return []
@@ -623,7 +634,8 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
 
 
 def scoreboard_figure(networks=None, which=None):
-    """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial, means, intervals."""
+    """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
+    means, intervals."""
     board = {
         network: sorted((s for s in found if not np.isnan(s.gain.value)), key=lambda s: s.gain.value)
         for network, found in _board(networks, which).items()
@@ -668,7 +680,8 @@ def scoreboard_figure(networks=None, which=None):
 
 
 def scoreboard_data(networks=BOARD, which=None) -> dict:
-    """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB among the remedies."""
+    """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
+    among the remedies."""
     board = _board(networks, which)
     some = [network for network, found in board.items() if not all(s.pending for s in found)] or list(board)[:1]
     for network in some:

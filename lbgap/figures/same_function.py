@@ -1,4 +1,5 @@
-"""Same function, other sharpness: each minimiser's twins in the paper's box and in the adaptive one, and what is left of Table 3."""
+"""Same function, other sharpness: each minimiser's twins in the paper's box and in the adaptive one, and what is left
+of Table 3."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def along(
 
 
 def twins(networks=None):
-    """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial, geometric means."""
+    """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial,
+    geometric means."""
 
     def draw(ax, network):
         for box in BOXES:
@@ -61,7 +63,8 @@ def twins(networks=None):
 
 
 def twins_verdict(networks=None) -> Text:
-    """How far Metric 2.1 moves while the function stays, whether that turns the ranking round, and how far the adaptive one moves."""
+    """How far Metric 2.1 moves while the function stays, whether that turns the ranking round, and how far the adaptive
+    one moves."""
     return by_network(networks_of("twins", networks), _verdict)
 
 
@@ -105,9 +108,11 @@ def _verdict(network):
 
 
 def retrained(networks=scales.LABS) -> Text:
-    """Where the twin at factor 1 and the run itself, one function at the same weights, are stored with other values, and why.
+    """Where the twin at factor 1 and the run itself, one function at the same weights, are stored with other values,
+    and why.
 
-    A run that is trained again on another machine need not end at the same place; where it does, in f, an ascent can find another hill.
+    A run that is trained again on another machine need not end at the same place; where it does, in f, an ascent can
+    find another hill.
     """
     elsewhere, hills = [], []
     for network in names(networks):
@@ -149,7 +154,8 @@ def _each(values) -> str:
 
 
 def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
-    """LB / SB in either box, by epsilon: a relative box is far smaller than the paper's of the same epsilon, so one could mislead.
+    """LB / SB in either box, by epsilon: a relative box is far smaller than the paper's of the same epsilon, so one
+    could mislead.
 
     And how much of the adaptive value the gradient alone explains.
     """
@@ -191,7 +197,8 @@ def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
 
 
 def norms_verdict(networks=None) -> Text:
-    """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two functions, Holm-corrected."""
+    """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two
+    functions, Holm-corrected."""
 
     def sentence(network):
         runs = arrays.pairs(network)

@@ -17,7 +17,8 @@ DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose co
 
 
 def throughput(networks=None):
-    """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the steps."""
+    """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the
+    steps."""
 
     def draw(ax, network):
         for device, (name, like) in DEVICE.items():
@@ -48,7 +49,8 @@ def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
 
 
 def fills(networks=None, device="cpu") -> Text:
-    """Whether a larger batch is the faster one in examples a second: the fastest measured size against the smallest and the largest.
+    """Whether a larger batch is the faster one in examples a second: the fastest measured size against the smallest and
+    the largest.
 
     Two speeds differ where the quartiles of their steps do not meet.
     """
@@ -79,10 +81,13 @@ def fills(networks=None, device="cpu") -> Text:
 
 
 def pays(networks="F1", device="cpu"):
-    """Whether LB pays on one device: App. C's break-even from its speed at either batch, against the iterations they took.
+    """Whether LB pays on one device: App. C's break-even from its speed at either batch, against the iterations they
+    took.
 
-    The point of comparable test accuracy is LB's final one, its mean over the trials; a trial in which LB never comes there is lost.
-    A trial is undecided where its iterations lie within the timing's spread of the break-even: between what it is with the quartiles
+    The point of comparable test accuracy is LB's final one, its mean over the trials; a trial in which LB never comes
+    there is lost.
+    A trial is undecided where its iterations lie within the timing's spread of the break-even: between what it is with
+    the quartiles
     of the two speeds one way and the other.
     """
 
@@ -152,7 +157,8 @@ def came(arm: str, taken) -> str:
 
 
 def iterations(runs, level: float) -> np.ndarray:
-    """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not stored."""
+    """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not
+    stored."""
     out = []
     for of in runs:
         found = arrays.curves_of([of], "test_accuracy")

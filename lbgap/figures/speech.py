@@ -37,7 +37,8 @@ def corpora() -> Text:
 def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
     """The log-mel frames of the embedded voice with its phones, the nine frames that F2 sees at once, and its classes.
 
-    name: an utterance of the training set; the first `seconds` of it are drawn, and the nine frames round the time `at`.
+    name: an utterance of the training set; the first `seconds` of it are drawn, and the nine frames round the time
+    `at`.
     """
     said = lj.phones()
     names = [n for n in said if n[-1] not in "369"]
@@ -99,7 +100,8 @@ def listen(which: str):
 
 
 def human_verdict() -> Text:
-    """What F2 says on a human voice, and whether the synthetic stand-in says the same: the gap in accuracy, and the sharpness."""
+    """What F2 says on a human voice, and whether the synthetic stand-in says the same: the gap in accuracy, and the
+    sharpness."""
     found = {}
     for network in ("F2", "F2-lj"):
         runs = arrays.pairs(network)

@@ -83,7 +83,8 @@ def _clause(direction: str) -> str:
     return f"is {direction}" if direction == claims.UNDECIDED else direction
 
 
-# -- Table 2 and Fig. 2 -------------------------------------------------------------------------------------------------
+# -- Table 2 and Fig. 2
+# -------------------------------------------------------------------------------------------------
 
 
 def table2(networks=PAPER) -> Text:
@@ -129,7 +130,8 @@ def elsewhere(network: str) -> str:
 
 
 def peaks(networks=PAPER) -> Text:
-    """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from them."""
+    """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from
+    them."""
 
     def sentence(network):
         runs = arrays.pairs(network)
@@ -239,7 +241,8 @@ def table4(networks=PAPER) -> Text:
 
 
 def verdict3(networks=PAPER, table="table3", **settings) -> Text:
-    """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say together."""
+    """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say
+    together."""
     cells, lines = {}, []
     for network in names(networks):
         runs = arrays.pairs(network)
@@ -269,7 +272,8 @@ def verdict3(networks=PAPER, table="table3", **settings) -> Text:
 
 
 def _together(measured: dict, cells: int, networks: tuple) -> str:
-    """What the measured cells {(network, epsilon): verdict} say together of "LB is sharper than SB", and of its size."""
+    """What the measured cells {(network, epsilon): verdict} say together of "LB is sharper than SB", and of its
+    size."""
     if not measured:
         return f"**Verdict: {PENDING}.** No pair is measured yet."
     least, said = min(len(networks), claims.get("sharper").test.least), [found.direction for found in measured.values()]
@@ -320,7 +324,8 @@ def growth(networks=PAPER) -> Text:
 
 
 def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
-    """{"SB": (T,), "LB": (T,)}: the epsilon at which the greatest f in the box is f + rise, NaN where the grid does not hold it.
+    """{"SB": (T,), "LB": (T,)}: the epsilon at which the greatest f in the box is f + rise, NaN where the grid does not
+    hold it.
 
     Interpolated between the logarithms of the stored grid, at the first crossing.
     """
@@ -332,7 +337,8 @@ def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
 
 
 def crossing(x, y, level: float) -> float:
-    """The x at which y first reaches a level from below or above, on straight lines between the logarithms; NaN if it never does."""
+    """The x at which y first reaches a level from below or above, on straight lines between the logarithms; NaN if it
+    never does."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     x, y = np.log(x[y > 0]), np.log(y[y > 0]) - np.log(level)
     for a, b, at, to in zip(x, x[1:], y, y[1:]):
@@ -386,11 +392,13 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
     return by_network(networks, sentence)
 
 
-# -- paths, the laboratory, and what is done ------------------------------------------------------------------------------
+# -- paths, the laboratory, and what is done
+# ------------------------------------------------------------------------------
 
 
 def path_verdict(networks="F1", step=0.5) -> Text:
-    """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a plot shows."""
+    """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
+    plot shows."""
 
     def sentence(network):
         words, lines = [], []
@@ -426,7 +434,8 @@ def _steeper(ours: claims.Contrast) -> str:
 
 
 def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
-    """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and epochs."""
+    """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and
+    epochs."""
     sizes = scales.scale().laboratory
     small, large = (
         [scales.laboratory(network, b, t) for t in scales.scale().trials] for b in (small_batch or sizes[0], sizes[-1])

@@ -83,7 +83,8 @@ def ahead(found, first="SB", second="LB", more="") -> str:
 
 
 def matched(*losses) -> bool:
-    """Whether some arms ended at one training loss: the means of f, each over its runs (R,), lie within FACTOR of each other.
+    """Whether some arms ended at one training loss: the means of f, each over its runs (R,), lie within FACTOR of each
+    other.
 
     The book says "the same training loss" of no others. False while an arm has no f.
     """
@@ -94,7 +95,8 @@ def matched(*losses) -> bool:
 
 
 def ended(losses: dict) -> str:
-    """At which f, the loss over the whole training set, each arm ended, and whether that is one training loss; {arm: (R,)}."""
+    """At which f, the loss over the whole training set, each arm ended, and whether that is one training loss; {arm:
+    (R,)}."""
     if not all(len(known(f)) for f in losses.values()):
         return f"where f ended is {PENDING}"
     means = {arm: known(f).mean() for arm, f in losses.items()}

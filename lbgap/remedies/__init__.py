@@ -1,4 +1,5 @@
-"""Remedies: what may help a large batch, each a frozen dataclass of its numbers in one short file, and a row in REMEDIES.
+"""Remedies: what may help a large batch, each a frozen dataclass of its numbers in one short file, and a row in
+REMEDIES.
 
 Appendix E and section 4 of the paper, and what came after it. `Run(..., remedies=[Conservative()])` trains with them.
 """

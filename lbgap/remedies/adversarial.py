@@ -11,10 +11,13 @@ from .remedy import Remedy, Step
 
 @dataclasses.dataclass(frozen=True)
 class Adversarial(Remedy):
-    """Half the loss is that of examples moved against the network: x + epsilon sign(dL/dx) (Goodfellow et al. 2014, section 6).
+    """Half the loss is that of examples moved against the network: x + epsilon sign(dL/dx) (Goodfellow et al. 2014,
+    section 6).
 
-    epsilon: how far each input moves, 0.25 as there for MNIST. share: of the loss that the clean examples keep, 0.5 as there.
-    clip: keep pixels in [0, 1]; False for inputs that are no pixels. Batch norm's running statistics see the clean examples
+    epsilon: how far each input moves, 0.25 as there for MNIST. share: of the loss that the clean examples keep, 0.5 as
+    there.
+    clip: keep pixels in [0, 1]; False for inputs that are no pixels. Batch norm's running statistics see the clean
+    examples
     twice, once to find where to move them, and the moved ones once. Raises ValueError for numbers out of range.
     """
 

@@ -17,7 +17,8 @@ class Augmentation(Remedy):
     """Mirror, turn and shift each image of a batch, each by numbers of its own (E.1).
 
     flip: mirror every other image, on average, left to right. degrees: turn by up to so many either way.
-    shift: move by up to this share of the side, along both axes. Pixels are interpolated; what comes in from outside is 0.
+    shift: move by up to this share of the side, along both axes. Pixels are interpolated; what comes in from outside is
+    0.
     Drawn on the batch's device from PyTorch's generator. Raises ValueError for a negative number.
 
     affine_grid rather than torchvision's transforms, which draw once for a whole batch: that would be another remedy.
@@ -51,7 +52,8 @@ class Augmentation(Remedy):
 def affine(
     inputs: torch.Tensor, turn: torch.Tensor, across: torch.Tensor, down: torch.Tensor, mirrored: torch.Tensor
 ) -> torch.Tensor:
-    """Square images (B, C, H, H): each mirrored or not (B,), turned clockwise by an angle (B,), moved right and down by shares of its side (B,)."""
+    """Square images (B, C, H, H): each mirrored or not (B,), turned clockwise by an angle (B,), moved right and down by
+    shares of its side (B,)."""
     cos, sin, sign = turn.cos(), turn.sin(), 1 - 2 * mirrored.to(turn)
     # Where each pixel of the new image comes from: undo the move, then the turn, then the mirror. A side is 2 long.
     linear = torch.stack([torch.stack([sign * cos, sign * sin], 1), torch.stack([-sin, cos], 1)], 1)  # (B, 2, 2)

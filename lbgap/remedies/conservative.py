@@ -9,10 +9,12 @@ from .remedy import Remedy
 
 @dataclasses.dataclass(frozen=True)
 class Conservative(Remedy):
-    """Each batch is a proximal sub-problem, min over x of its loss + strength |x - x_k|^2, solved by a few steps (Eq. 5).
+    """Each batch is a proximal sub-problem, min over x of its loss + strength |x - x_k|^2, solved by a few steps (Eq.
+    5).
 
     steps: of the run's own optimiser, 3 as in the paper. strength: lambda, 1e-3 as in the paper.
-    moments: "kept" (default), the optimiser's state goes on from sub-problem to sub-problem, so that with strength 0 and
+    moments: "kept" (default), the optimiser's state goes on from sub-problem to sub-problem, so that with strength 0
+    and
       one step this is the optimiser itself; "reset", each sub-problem begins anew. The paper does not say.
     Raises ValueError for steps < 1, a negative strength, or another word.
     """

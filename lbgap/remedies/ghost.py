@@ -13,9 +13,11 @@ from .remedy import Remedy, Step
 
 @dataclasses.dataclass(frozen=True)
 class Ghost(Remedy):
-    """A large batch goes through batch norm in ghosts of so many `examples`, each normalised by its own mean and variance.
+    """A large batch goes through batch norm in ghosts of so many `examples`, each normalised by its own mean and
+    variance.
 
-    In these networks nothing else joins the examples of a batch, so the forward pass is taken ghost by ghost. The running
+    In these networks nothing else joins the examples of a batch, so the forward pass is taken ghost by ghost. The
+    running
     statistics move once a ghost. Raises ValueError for examples < 2, and for a network without batch norm.
     """
 

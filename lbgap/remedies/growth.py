@@ -12,7 +12,8 @@ from .remedy import Remedy
 
 @dataclasses.dataclass(frozen=True)
 class Growth(Remedy):
-    """The batch grows by `factor` every `every` epochs, from the run's batch_size to `most` examples (None: the whole set).
+    """The batch grows by `factor` every `every` epochs, from the run's batch_size to `most` examples (None: the whole
+    set).
 
     Friedlander and Schmidt 2012 for the geometric growth; Smith et al. 2018 in place of a decaying rate.
     Raises ValueError for a factor below 1 or counts below 1.
@@ -34,10 +35,13 @@ class Growth(Remedy):
 
 @dataclasses.dataclass(frozen=True)
 class VarianceTest(Remedy):
-    """The batch grows when the gradient's variance asks for it: |Var|_1 / B <= theta^2 |g|^2 (Byrd et al. 2012, section 3).
+    """The batch grows when the gradient's variance asks for it: |Var|_1 / B <= theta^2 |g|^2 (Byrd et al. 2012, section
+    3).
 
-    That says B >= B_noise / theta^2, B_noise the gradient noise scale, which is measured at the beginning of each epoch by
-    `noise.noise_scale` in mini-batches of the run's batch_size (Byrd et al. test each step on its own sample, cheaper and noisier).
+    That says B >= B_noise / theta^2, B_noise the gradient noise scale, which is measured at the beginning of each epoch
+    by
+    `noise.noise_scale` in mini-batches of the run's batch_size (Byrd et al. test each step on its own sample, cheaper
+    and noisier).
     The batch never shrinks. theta: 0.5, as there. most: examples, None is the whole set.
     Raises ValueError for theta <= 0 or most < 1.
     """

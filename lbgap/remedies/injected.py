@@ -11,12 +11,15 @@ from .remedy import Remedy
 
 @dataclasses.dataclass(frozen=True)
 class Injected(Remedy):
-    """The gradient of B examples gets the noise of a batch of `examples`: Sigma (1 / examples - 1 / B) is added to its covariance.
+    """The gradient of B examples gets the noise of a batch of `examples`: Sigma (1 / examples - 1 / B) is added to its
+    covariance.
 
     Each example's loss is weighted by 1 + sqrt(B / examples - 1) e_j, e_j standard normal, centred over the batch: one
-    backward pass gives g + noise whose covariance, given the batch, is that of its examples' gradients, in scale and shape.
+    backward pass gives g + noise whose covariance, given the batch, is that of its examples' gradients, in scale and
+    shape.
     A batch no larger than `examples` is left alone. Normal noise; SB's own has the same covariance but another law.
-    Raises ValueError for examples < 1. Source: Wu et al., *On the Noisy Gradient Descent that Generalizes as SGD*, 2020, section 3.
+    Raises ValueError for examples < 1. Source: Wu et al., *On the Noisy Gradient Descent that Generalizes as SGD*,
+    2020, section 3.
     """
 
     examples: int = 256

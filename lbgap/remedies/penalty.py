@@ -1,4 +1,5 @@
-"""An explicit gradient penalty: what a small batch's noise is said to do (Barrett and Dherin 2021; Geiping et al. 2022)."""
+"""An explicit gradient penalty: what a small batch's noise is said to do (Barrett and Dherin 2021; Geiping et al.
+2022)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ class GradientPenalty(Remedy):
     """L + weight / 2 times the mean over pieces of the batch of |grad L_piece|^2, differentiated twice.
 
     examples: of a piece, None for the whole batch (Barrett and Dherin 2021); with SB's batch size it is the regulariser
-      that Smith et al. 2021 find in SGD's epochs, there with weight lr / 2, and Geiping et al. 2022 add to full-batch training.
+      that Smith et al. 2021 find in SGD's epochs, there with weight lr / 2, and Geiping et al. 2022 add to full-batch
+      training.
     Raises ValueError for a negative weight or examples < 1.
     """
 

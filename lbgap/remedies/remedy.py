@@ -15,7 +15,8 @@ from ..objective import spans
 
 
 class Batch(NamedTuple):
-    """Examples of one step: inputs (B, ...), labels (B,), and weights (B,) of their losses, or None where all weigh 1."""
+    """Examples of one step: inputs (B, ...), labels (B,), and weights (B,) of their losses, or None where all weigh
+    1."""
 
     inputs: torch.Tensor
     labels: torch.Tensor
@@ -28,7 +29,8 @@ class Batch(NamedTuple):
 
 
 class Step:
-    """What training does with a mini-batch. Each method is a layer; the outer call the inner, so a remedy may replace any.
+    """What training does with a mini-batch. Each method is a layer; the outer call the inner, so a remedy may replace
+    any.
 
     `step(inputs, labels)` prepares a batch (`inputs`, `weights`) and calls `update`, that calls `gradient`, that calls
     `loss`, that calls `forward`. `size` and `rate` are asked once an epoch and once a step.
@@ -114,9 +116,11 @@ LAYERS = ("inputs", "weights", "update", "gradient", "loss", "forward", "size", 
 
 
 class Remedy:
-    """A change of training. A subclass is a frozen dataclass of its numbers, with a method for each layer it stands in for.
+    """A change of training. A subclass is a frozen dataclass of its numbers, with a method for each layer it stands in
+    for.
 
-    Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. cost: of its training, in
+    Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. cost: of its training,
+    in
     forward and backward passes over each batch. fits(run): raise ValueError where it cannot be used.
     """
 

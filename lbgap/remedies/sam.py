@@ -17,10 +17,12 @@ class SAM(Remedy):
     Batch norm's running statistics move at x only, once a step (once for each perturbation).
 
     rho: the ball's radius, 0.05 as there. examples: each perturbation is that of so many examples of the batch (m of
-      Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that a
+      Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that
+      a
       rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large). That holds here for
       biases and batch norm's scales as for every other weight; the authors' code leaves biases out (a unit of 1).
-    rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples < 1.
+    rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples <
+    1.
     """
 
     rho: float = 0.05
@@ -48,7 +50,8 @@ class SAM(Remedy):
 
 
 def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Loss and gradient at x + rho g / |g|, g what is in the grad of `step.used`; parameters and running statistics stay."""
+    """Loss and gradient at x + rho g / |g|, g what is in the grad of `step.used`; parameters and running statistics
+    stay."""
     used = step.used
     gradient = [p.grad for p in used]
     with torch.no_grad():

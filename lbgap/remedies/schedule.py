@@ -9,7 +9,8 @@ from .remedy import Remedy
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(Remedy):
-    """The rate rises from 0 to the run's lr along a straight line over `warmup` epochs, and is multiplied by `factor` every `every`.
+    """The rate rises from 0 to the run's lr along a straight line over `warmup` epochs, and is multiplied by `factor`
+    every `every`.
 
     warmup: epochs, 0 for none. every: epochs, None for never. Raises ValueError for numbers out of range.
     """

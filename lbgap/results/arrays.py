@@ -159,7 +159,8 @@ def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.nda
 
 
 def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
-    """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what is stored."""
+    """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what
+    is stored."""
     out, grid = {}, scales.scale().grid
     for label, settings in (
         ("full space, best", {}),
@@ -175,11 +176,13 @@ def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
     return out
 
 
-# -- along a path, along training, against the batch size ---------------------------------------------------------------
+# -- along a path, along training, against the batch size
+# ---------------------------------------------------------------
 
 
 def paths(small_runs, large_runs, **settings) -> dict[str, dict[str, np.ndarray]]:
-    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both; settings: the unit's."""
+    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both; settings: the
+    unit's."""
     out = {}
     for kind in ("linear", "curvilinear"):
         found = [r for pair in zip(small_runs, large_runs) if (r := result(units.path(*pair, kind, **settings)))]

@@ -16,8 +16,10 @@ TOTAL = 60_000_000  # bytes in all
 class Bundle:
     """Documents, one a line, in at most 8 files of at most 15.5 MB and 60 MB in all.
 
-    folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on with,
-    and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes at a time.
+    folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on
+    with,
+    and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes at a
+    time.
     """
 
     def __init__(self, folder):
@@ -31,7 +33,8 @@ class Bundle:
             self._held.update(content[:whole].splitlines(keepends=True))
 
     def add(self, path) -> None:
-        """Append the document in a file, and have it on the disk; nothing is done for one that is in the bundle already.
+        """Append the document in a file, and have it on the disk; nothing is done for one that is in the bundle
+        already.
 
         So a campaign that goes on may add its whole store first. Raises ValueError if the document is damaged, and
         OSError if the bundle is full or cannot be written; it is then as it was before.
@@ -66,7 +69,8 @@ class Bundle:
 def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, int, list[str]]:
     """Put the documents of a bundle, or of another store's folder, into the store, byte for byte.
 
-    Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply repeated. A
+    Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply
+    repeated. A
     document of a revised unit takes the place of the one before its revision.
 
     Args:
@@ -75,7 +79,8 @@ def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, i
         replace: take the newcomer where the store holds another version; else nothing is overwritten.
 
     Returns:
-        How many were added or replaced, how many the store had, and a line of words for each that was refused: it is damaged,
+        How many were added or replaced, how many the store had, and a line of words for each that was refused: it is
+        damaged,
         or the store, packaged documents included, holds another version.
 
     Raises:

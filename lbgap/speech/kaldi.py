@@ -1,4 +1,5 @@
-"""TIMIT as a reader's own Kaldi recipe left it: features and alignments, read with kaldiio. Nothing of TIMIT is shipped."""
+"""TIMIT as a reader's own Kaldi recipe left it: features and alignments, read with kaldiio. Nothing of TIMIT is
+shipped."""
 
 from __future__ import annotations
 
@@ -21,14 +22,20 @@ MAKES = {
 def read(folder) -> tuple[np.ndarray, ...]:
     """The frames of both parts: x_train, y_train, x_test, y_test, lengths_train, lengths_test.
 
-    x: float32 features (T, D), D 40 or, already spliced, 360; y: int64 pdf-ids (T,); lengths: int64 frames of each utterance (U,).
-    The utterances follow one another in the order of their names, however Kaldi's jobs split them. The folder holds num_pdfs
-    (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed or text; in place of NAME.ark also
+    x: float32 features (T, D), D 40 or, already spliced, 360; y: int64 pdf-ids (T,); lengths: int64 frames of each
+    utterance (U,).
+    The utterances follow one another in the order of their names, however Kaldi's jobs split them. The folder holds
+    num_pdfs
+    (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed or text; in place of NAME.ark
+    also
     NAME.scp, whose paths start at its own folder unless absolute, or all of NAME.1.ark, NAME.2.ark, ...
 
-    Warns where a count is not the paper's (Table 5, Appendix B.2) and where an utterance lacks features or alignment: it is left out.
-    Raises FileNotFoundError (no such file), ImportError (no kaldiio) and ValueError: a damaged file, an utterance that is there
-    twice or in both parts, features that are not finite or of another D, an alignment that does not fit them or the model.
+    Warns where a count is not the paper's (Table 5, Appendix B.2) and where an utterance lacks features or alignment:
+    it is left out.
+    Raises FileNotFoundError (no such file), ImportError (no kaldiio) and ValueError: a damaged file, an utterance that
+    is there
+    twice or in both parts, features that are not finite or of another D, an alignment that does not fit them or the
+    model.
     """
     folder = pathlib.Path(folder)
     pdfs = classes(folder)
@@ -51,7 +58,8 @@ def read(folder) -> tuple[np.ndarray, ...]:
 
 
 def classes(folder) -> int:
-    """The number of pdfs of the alignment model, the one number in the folder's file num_pdfs; the last pdf-id need not occur.
+    """The number of pdfs of the alignment model, the one number in the folder's file num_pdfs; the last pdf-id need not
+    occur.
 
     Raises FileNotFoundError (no folder, no num_pdfs), ValueError (anything else in num_pdfs).
     """
@@ -202,7 +210,8 @@ def _scp(path):
 
 
 def _name(file, path) -> str:
-    """The name of the next record; empty at the end of the file. (kaldiio takes an empty name for the end, wherever it stands.)"""
+    """The name of the next record; empty at the end of the file. (kaldiio takes an empty name for the end, wherever it
+    stands.)"""
     while (byte := file.read(1)).isspace():
         pass
     name = b""
@@ -218,7 +227,8 @@ def _name(file, path) -> str:
 
 
 def _value(file, where) -> np.ndarray:
-    """The array that begins here. kaldiio.load_ark would take a cut text alignment for whole, or read its end for ever."""
+    """The array that begins here. kaldiio.load_ark would take a cut text alignment for whole, or read its end for
+    ever."""
     matio = _kaldiio().matio
     try:
         start = file.read(3)
@@ -233,7 +243,8 @@ def _value(file, where) -> np.ndarray:
 
 
 def _text(file) -> np.ndarray:
-    """Kaldi's text form: a line of numbers, or brackets around them; a matrix if its brackets are on different lines."""
+    """Kaldi's text form: a line of numbers, or brackets around them; a matrix if its brackets are on different
+    lines."""
     lines = [file.readline()]
     while lines[0].lstrip().startswith(b"[") and b"]" not in lines[-1] and lines[-1]:
         lines.append(file.readline())

@@ -43,11 +43,14 @@ LEAST = 100  # training frames on either side of a split
 
 
 def contexts(segments, frames: int) -> np.ndarray:
-    """(phone, state, phone before, phone after) of each frame (T, 4) int, from the phones of an utterance and their ends.
+    """(phone, state, phone before, phone after) of each frame (T, 4) int, from the phones of an utterance and their
+    ends.
 
-    segments: [(end in seconds, phone of PHONES)], ascending; the first begins at 0. A phone has three states, each a third
+    segments: [(end in seconds, phone of PHONES)], ascending; the first begins at 0. A phone has three states, each a
+    third
     of it, and a frame is in the state that its middle falls into. Outside the utterance is a pause.
-    Raises ValueError for an unknown phone, for ends that do not ascend, and for frames beyond the last end by over 50 ms.
+    Raises ValueError for an unknown phone, for ends that do not ascend, and for frames beyond the last end by over 50
+    ms.
     """
     ends = np.array([end for end, _ in segments], float)
     unknown = {phone for _, phone in segments} - set(PHONES)
@@ -76,13 +79,17 @@ def questions(found: np.ndarray) -> np.ndarray:
 
 
 def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
-    """A function from contexts (N, 4) to classes (N,) int64, learned from the training set alone, and how many classes it has.
+    """A function from contexts (N, 4) to classes (N,) int64, learned from the training set alone, and how many classes
+    it has.
 
-    train: contexts (T, 4) of its frames; features: theirs (T, D). Each state of each phone is a class at first; then the
-    class whose squared deviation from its mean a question about a neighbour reduces most is split by it, again and again
+    train: contexts (T, 4) of its frames; features: theirs (T, D). Each state of each phone is a class at first; then
+    the
+    class whose squared deviation from its mean a question about a neighbour reduces most is split by it, again and
+    again
     (Young, Odell and Woodland 1994, with one variance for all), until there are `classes`, None for as many as the data
     carry. No half of a split has fewer than 100 training frames.
-    Raises ValueError if so many classes cannot be had, and the function for a state of a phone that was not in training.
+    Raises ValueError if so many classes cannot be had, and the function for a state of a phone that was not in
+    training.
     """
     # frames of one context give the same answers, so their number and sum serve for them all
     seen, which, count = np.unique(train, axis=0, return_inverse=True, return_counts=True)

@@ -1,4 +1,5 @@
-"""The exercises, one file a chapter, in the order of the book: a new one is one function here and three cells in its page."""
+"""The exercises, one file a chapter, in the order of the book: a new one is one function here and three cells in its
+page."""
 
 from . import (  # isort: skip  (the book's order is the list's)
     generalisation_gap,
