@@ -39,7 +39,8 @@ for (let k = 0; k < 40; k++) {
 for (let k = 0; k < 40; k++) {
   const it = switches[k % 2 && switches.length > 1 && switches[0].type === "radio" ? 1 : 0], start = performance.now();
   if (it.type === "radio") it.click();
-  else { it.selectedIndex = (it.selectedIndex + 1) % it.options.length; it.dispatchEvent(new Event("change", { bubbles: true })); }
+  else { it.selectedIndex = (it.selectedIndex + 1) % it.options.length;
+    it.dispatchEvent(new Event("change", { bubbles: true })); }
   chart.getBoundingClientRect();
   choice.push(performance.now() - start);
 }
@@ -87,7 +88,8 @@ def main():
             times = {name: (median(v), max(v)) for name, v in driver.execute_script(STEPS).items()}
             words = "  ".join(f"{name} {mid:.1f} ({worst:.1f})" for name, (mid, worst) in times.items())
             print(
-                f"{type(explorer).__name__:18} {words}  module {len(explorer._esm.encode()):,} bytes, picture {len(explorer.png()):,}"
+                f"{type(explorer).__name__:18} {words}  module {len(explorer._esm.encode()):,} bytes, picture"
+                f" {len(explorer.png()):,}"
             )
 
 

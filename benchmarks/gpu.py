@@ -324,8 +324,8 @@ def measure(tell, s, network, ceiling):
                 )  # PyTorch's defaults: convolutions in tf32, matrix products not
                 rounded = few(x)
             tell(
-                f"  cuDNN's tf32, PyTorch's default, changes f by {abs(rounded[0] - exact[0]) / exact[0]:.1e} and the gradient by "
-                f"{((rounded[1] - exact[1]).norm() / exact[1].norm()).item():.1e} of itself"
+                f"  cuDNN's tf32, PyTorch's default, changes f by {abs(rounded[0] - exact[0]) / exact[0]:.1e} and the"
+                f" gradient by {((rounded[1] - exact[1]).norm() / exact[1].norm()).item():.1e} of itself"
             )
         except Exception as error:
             tell(f"  tf32 beside float32 failed: {last_line(error)}")
@@ -595,8 +595,8 @@ def projection(s, found):
 def about(s):
     """What runs here."""
     print(
-        f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, numpy {np.__version__}, "
-        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, numpy"
+        f" {np.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     )
     if on_cuda(s):
         p = torch.cuda.get_device_properties(s.device)

@@ -117,11 +117,13 @@ def main(cases, repeats):
         rate = 10 * 2 * 1024**3 / median(gemm)
         name = f"{network} {'stride 2 ' if variant == 'text' else ''}batch {batch_size}"
         print(
-            f"{name:<24}{slow:>9.0f}{fast:>9.0f}{fast / slow:>13.2f}{fast * work_of(network, variant, batch_size) / rate:>12.2f}",
+            f"{name:<24}{slow:>9.0f}{fast:>9.0f}{fast / slow:>13.2f}"
+            f"{fast * work_of(network, variant, batch_size) / rate:>12.2f}",
             flush=True,
         )
     print(
-        f"samples a CPU-second; GEMM {rate / 1e9:.0f} GFLOP/s; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"samples a CPU-second; GEMM {rate / 1e9:.0f} GFLOP/s; load average {os.getloadavg()[0]:.1f} on"
+        f" {os.cpu_count()} cores"
     )
 
 

@@ -52,8 +52,10 @@ def main(arguments=None) -> int:
     show.add_argument(
         "what",
         nargs="?",
-        help="table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
-        "without it, a line for each document",
+        help=(
+            "table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
+            "without it, a line for each document"
+        ),
     )
     show.add_argument("--networks", nargs="+", help="F1, F2-timit, ...; those of the table or figure by default")
     show.add_argument("--to", metavar="FILE", help="where a figure is drawn, NAME.png by default")
@@ -73,8 +75,10 @@ def main(arguments=None) -> int:
     )
     pack.add_argument(
         "--out",
-        help="the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
-        "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap",
+        help=(
+            "the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
+            "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap"
+        ),
     )
 
     course = commands.add_parser("course", help="for teachers: make an assignment, or grade a folder of notebooks")
@@ -134,8 +138,8 @@ def _status(options) -> int:
         unit for unit in units if unit.get("device", kind) == kind
     ]  # a step of another device is not timed on this one
     print(
-        f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device}, "
-        f"{rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost"
+        f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device},"
+        f" {rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost"
     )
     for name in options.experiments or experiments.EXPERIMENTS:
         wanted = order.wanted([name], options.networks, options.trials)
@@ -143,7 +147,8 @@ def _status(options) -> int:
             missing = [unit for unit in wanted if unit not in store]
             failed = sum(campaign.failure(unit, store) is not None for unit in missing)
             print(
-                f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
+                f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}"
+                f"{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
                 f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
             )
     everything = order.wanted(options.experiments, options.networks, options.trials)
@@ -304,7 +309,10 @@ def _data(options) -> int:
             + (
                 "the book's own"
                 if ours == known
-                else f"not the book's own, {known}...: another version of flite or of a package, or another kind of processor"
+                else (
+                    f"not the book's own, {known}...: another version of flite or of a package, or another kind of"
+                    " processor"
+                )
             )
         )
     return 0

@@ -164,13 +164,14 @@ def _pair(given, name):
     if not (isinstance(given, tuple | list) and len(given) == 2):
         what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
         raise ValueError(
-            f"{name} (or dataset) is {what}; expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader of such pairs"
+            f"{name} (or dataset) is {what}; expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader"
+            " of such pairs"
         )
     inputs, labels = _tensor(given[0], f"{name}'s inputs"), _tensor(given[1], f"{name}'s labels")
     if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(inputs) == 0:
         raise ValueError(
-            f"{name} has inputs of shape {tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}; expected as many "
-            "of one as of the other, and at least one"
+            f"{name} has inputs of shape {tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}; expected as"
+            " many of one as of the other, and at least one"
         )
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError(f"{name}'s inputs have NaN or infinite entries; expected finite ones")
@@ -189,8 +190,9 @@ def _of_loader(loader, name):
         if isinstance(sampler, SequentialSampler) or shuffled and len(sampler) == len(loader.dataset):
             return loader.dataset
     raise ValueError(
-        f"{name} (or dataset) is a DataLoader that draws its examples with {type(loader.batch_sampler or sampler).__name__} "
-        f"of {type(sampler).__name__}, so which examples f is the mean over is unclear; expected a Dataset, or (inputs, labels)"
+        f"{name} (or dataset) is a DataLoader that draws its examples with"
+        f" {type(loader.batch_sampler or sampler).__name__} of {type(sampler).__name__}, so which examples f is the"
+        " mean over is unclear; expected a Dataset, or (inputs, labels)"
     )
 
 
@@ -212,8 +214,8 @@ def _read(dataset, collate, name):
         raise ValueError(f"{name}'s examples make no batch ({error}); expected (inputs, label), as tensors") from error
     if states() != before:
         raise ValueError(
-            f"{name} draws random numbers as it is read, so each reading has other examples; expected no augmentation: f is "
-            "the mean over fixed examples"
+            f"{name} draws random numbers as it is read, so each reading has other examples; expected no augmentation:"
+            " f is the mean over fixed examples"
         )
     return batch
 
@@ -258,7 +260,8 @@ def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
         told = f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
         if name != "speech":
             raise ValueError(
-                f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and fetch them again"
+                f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and"
+                " fetch them again"
             )
         # spoken by another version of flite, or on another kind of processor
         warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data", stacklevel=2)
@@ -315,11 +318,14 @@ def _speech(name, folder):
 
         return kaldi.read(pathlib.Path(folder, "timit"))
     advice = (
-        "TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the folder timit of LBGAP_DATA, as "
-        'the page "Speech" of the book says; "speech" is free, and "speech-lj" needs nothing'
+        "TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the"
+        ' folder timit of LBGAP_DATA, as the page "Speech" of the book says; "speech" is free, and "speech-lj" needs'
+        " nothing"
         if name == "timit"
-        else f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds lbgap-{name}.npz; "
-        '"speech-lj" needs neither'
+        else (
+            f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds"
+            f' lbgap-{name}.npz; "speech-lj" needs neither'
+        )
     )
     raise FileNotFoundError(f"{name} was not found in {folder or DOWNLOADS}; {advice}")
 

@@ -156,8 +156,8 @@ class Box:
         self.f0, self.g0 = self(torch.zeros_like(self.half))
         if not self.f0 > -1:
             raise ValueError(
-                f"f(x) is {self.f0}; expected more than -1, since Metric 2.1 divides by 1 + f(x): measure a loss that is "
-                "not negative, such as a cross-entropy, or add a constant and say which"
+                f"f(x) is {self.f0}; expected more than -1, since Metric 2.1 divides by 1 + f(x): measure a loss that"
+                " is not negative, such as a cross-entropy, or add a constant and say which"
             )
 
     def _check_rounding(self, epsilon):
@@ -242,7 +242,8 @@ def _matrix(x, subspace, matrix, seed):
         return None
     if not (isinstance(subspace, numbers.Integral) and 1 <= subspace <= len(x)):
         raise ValueError(
-            f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper, at most the {len(x)} entries of x"
+            f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper, at most the {len(x)}"
+            " entries of x"
         )
     if subspace * x.numel() * x.element_size() < STORE_BELOW:
         whole = torch.cat(list(normal_columns(x, subspace, seed)), 1)
@@ -288,8 +289,8 @@ class _Matrix:
         least = torch.linalg.eigvalsh(gram / lengths.outer(lengths))[0].item() if p <= n and lengths.all() else 0.0
         if not least > 10 * p * torch.finfo(dtype).eps:
             raise ValueError(
-                f"A, the matrix, has {p} columns of {n} entries that are not independent; expected at most {n} columns, "
-                "none a sum of others"
+                f"A, the matrix, has {p} columns of {n} entries that are not independent; expected at most {n} columns,"
+                " none a sum of others"
             )
 
 

@@ -105,7 +105,8 @@ class Objective:
         self.dtype, self.device = dtype or self.parameters[0].dtype, self.parameters[0].device
         if self.dtype not in (torch.float32, torch.float64):
             raise ValueError(
-                f"network is in {self.dtype}, too coarse for a small box; expected dtype=torch.float32, to measure a copy"
+                f"network is in {self.dtype}, too coarse for a small box; expected dtype=torch.float32, to measure a"
+                " copy"
             )
         self.n, self.x = sum(p.numel() for p in self.parameters), flat(self.parameters)
         self.split, self.batch_norm, self.batch_size, self.loss = split, batch_norm, batch_size, loss
@@ -285,13 +286,13 @@ class Objective:
         if isinstance(output, torch.Tensor):
             if not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
                 raise ValueError(
-                    "the network gives another answer the second time, so f is not a function of x: does it draw random "
-                    "numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
+                    "the network gives another answer the second time, so f is not a function of x: does it draw random"
+                    " numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
                 )
             if not output.requires_grad:
                 raise ValueError(
-                    "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and no "
-                    ".detach() in its forward"
+                    "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and"
+                    " no .detach() in its forward"
                 )
         if self.loss is None:
             check_logits(output, len(inputs))
@@ -310,7 +311,8 @@ class Objective:
     def _set(self, x):
         if tuple(x.shape) != (self.n,):
             raise ValueError(
-                f"x has shape {tuple(x.shape)}; expected ({self.n},), all parameters that train (requires_grad), flat, as f.x"
+                f"x has shape {tuple(x.shape)}; expected ({self.n},), all parameters that train (requires_grad), flat,"
+                " as f.x"
             )
         if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
             raise ValueError(f"x is a {type(x).__name__} of {x.dtype}; expected a float tensor, as f.x")
@@ -387,12 +389,13 @@ def check_logits(output, count: int) -> None:
         raise ValueError(f"the network returned a {type(output).__name__}; {expected}")
     if output.ndim != 2 or len(output) != count or output.shape[1] < 2 or not output.is_floating_point():
         raise ValueError(
-            f"the network returned {output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels; {expected}"
+            f"the network returned {output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels;"
+            f" {expected}"
         )
     if (output >= 0).all() and (output.sum(1) - 1).abs().max() < 1e-4:
         raise ValueError(
-            "the network returned probabilities (each row sums to 1), of which a cross-entropy is another number; expected "
-            "logits: leave the softmax out, or pass loss=lambda p, labels: F.nll_loss(p.log(), labels)"
+            "the network returned probabilities (each row sums to 1), of which a cross-entropy is another number;"
+            " expected logits: leave the softmax out, or pass loss=lambda p, labels: F.nll_loss(p.log(), labels)"
         )
 
 
@@ -434,8 +437,8 @@ def check_mean(loss, output: torch.Tensor, labels: torch.Tensor) -> None:
         singles = [loss(output[k : k + 1], labels[k : k + 1]) for k in range(len(labels))]
     except Exception as error:
         raise ValueError(
-            f"loss does not take the network's output of shape {tuple(output.shape)} and labels of {labels.dtype} and shape "
-            f"{tuple(labels.shape)}: {type(error).__name__}: {error}"
+            f"loss does not take the network's output of shape {tuple(output.shape)} and labels of {labels.dtype} and"
+            f" shape {tuple(labels.shape)}: {type(error).__name__}: {error}"
         ) from error
     if not (isinstance(whole, torch.Tensor) and whole.ndim == 0):
         raise ValueError(
@@ -444,8 +447,8 @@ def check_mean(loss, output: torch.Tensor, labels: torch.Tensor) -> None:
     mean = torch.stack(singles).double().mean().item()
     if not abs(whole.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
         raise ValueError(
-            f"loss of {len(labels)} examples is {whole.item():.6g}, but the mean of each one's own is {mean:.6g}; expected a "
-            "mean over examples: no sum, no class weights, no ignored labels"
+            f"loss of {len(labels)} examples is {whole.item():.6g}, but the mean of each one's own is {mean:.6g};"
+            " expected a mean over examples: no sum, no class weights, no ignored labels"
         )
 
 

@@ -94,8 +94,8 @@ class Minimizer:
                 return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is damaged or no minimiser ({type(error).__name__}: {error}); expected a file that Minimizer.save "
-                "wrote. Of a network of your own: lbgap.Objective(network, data=...)"
+                f"{path} is damaged or no minimiser ({type(error).__name__}: {error}); expected a file that"
+                " Minimizer.save wrote. Of a network of your own: lbgap.Objective(network, data=...)"
             ) from error
 
 

@@ -74,7 +74,8 @@ def open_browser(*, width=1200, height=900, dark=False, javascript=True):
     service = shutil.which("chromedriver")
     if not binary or not service:
         pytest.skip(
-            f"NO BROWSER TEST WAS RUN: found chromium {binary}, chromedriver {service}; install both and put them on PATH"
+            f"NO BROWSER TEST WAS RUN: found chromium {binary}, chromedriver {service}; install both and put them on"
+            " PATH"
         )
     # the browser may still be writing its profile when it is told to end
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

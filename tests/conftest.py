@@ -82,7 +82,8 @@ import importlib.abc, importlib.machinery, sys
 
 class Bare(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
-        if name in {"tqdm", "matplotlib", "torchvision", "mlxtend", "safetensors", "curvlinops", "distributed", "IPython"}:
+        if name in {"tqdm", "matplotlib", "torchvision", "mlxtend", "safetensors", "curvlinops", "distributed",
+                    "IPython"}:
             return importlib.machinery.ModuleSpec(name, self)  # torch asks for specs of what it never imports
 
     def exec_module(self, module):
@@ -126,7 +127,10 @@ def tiny(tmp_path_factory):
     both = []
     for calls in (CARRIED, BESIDE):
         words = [["run", *call.split(), "--scale", "tiny", "--quiet", "--threads", "1"] for call in calls]
-        code = f"import sys, lbgap.__main__ as m\nif __name__ == '__main__': sys.exit(max([m.main(words) for words in {words}]))"
+        code = (
+            "import sys, lbgap.__main__ as m\nif __name__ == '__main__': sys.exit(max([m.main(words) for words in"
+            f" {words}]))"
+        )
         (bare / f"calls{len(calls)}.py").write_text(code)
         both.append(
             subprocess.Popen(

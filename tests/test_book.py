@@ -201,11 +201,9 @@ def open_page(driver, url):
 
     driver.get(url)
     WebDriverWait(driver, 60).until(
-        lambda d: d.execute_script(
-            """return document.readyState === "complete" && document.fonts.status === "loaded" &&
+        lambda d: d.execute_script("""return document.readyState === "complete" && document.fonts.status === "loaded" &&
                document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length ===
-               document.querySelectorAll('.anywidget-static[data-ready]').length"""
-        )
+               document.querySelectorAll('.anywidget-static[data-ready]').length""")
     )
 
 

@@ -143,7 +143,8 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
         workers.time.sleep = lambda seconds: sleep(0.05)
         print("ready", flush=True)
         input()
-        print(campaign.run(json.loads({json.dumps(json.dumps(todo))}), results.Store({str(store.folder)!r}, None), progress=False))
+        store = results.Store({str(store.folder)!r}, None)
+        print(campaign.run(json.loads({json.dumps(json.dumps(todo))}), store, progress=False))
     """)
     both = [
         subprocess.Popen(

@@ -40,14 +40,17 @@ def test_it_holds_the_papers_model_and_begins_at_its_example():
 
 def drawn(driver):
     """(the line, the guides' words) of the chart."""
-    return driver.execute_script("""return [document.querySelector('.lbg-plots .line').getAttribute('d'),
-        [...document.querySelectorAll('.lbg-plots text')].map((t) => t.textContent).filter((t) => t.startsWith('break-even'))]""")
+    return driver.execute_script(
+        """return [document.querySelector('.lbg-plots .line').getAttribute('d'),
+        [...document.querySelectorAll('.lbg-plots text')].map((t) => t.textContent).filter((t) => t.startsWith('break-even'))]"""
+    )
 
 
 def test_three_sliders_move_the_line_the_break_even_and_the_hand(show):  # noqa: F811
     driver = show(ScalingExplorer())
-    assert caption(driver) == (
-        "With f = 0.2 and B_SB / B_LB = 0.1 the large batch breaks even at I_LB / I_SB = 0.1 / 0.2 = 0.5. "
+    assert (
+        caption(driver)
+        == "With f = 0.2 and B_SB / B_LB = 0.1 the large batch breaks even at I_LB / I_SB = 0.1 / 0.2 = 0.5. "
         "With 0.5 times as many iterations as SB it takes exactly as long as SB: the break-even."
     )
     (line, words), before = drawn(driver), hand(driver)

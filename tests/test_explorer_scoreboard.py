@@ -64,23 +64,26 @@ def test_it_travels_light_with_a_picture_and_its_words():
 
 def places(driver):
     """The chart's marks, (class, how many shapes), the reference lines and intervals left out."""
-    return driver.execute_script("""return [...document.querySelectorAll('.lbg-plots path.dots, .lbg-plots path.hollow')]
-        .map((p) => [p.getAttribute('class'), (p.getAttribute('d').match(/M/g) ?? []).length])""")
+    return driver.execute_script(
+        """return [...document.querySelectorAll('.lbg-plots path.dots, .lbg-plots path.hollow')]
+        .map((p) => [p.getAttribute('class'), (p.getAttribute('d').match(/M/g) ?? []).length])"""
+    )
 
 
 def test_the_arrow_keys_go_through_the_remedies(show):  # noqa: F811
     driver = show(board())
-    assert caption(driver) == (
-        "Plain SB, mlp, 5 trials: 2 points (95 % interval 1.5 to 2.5) over plain LB, a gain. "
+    assert (
+        caption(driver) == "Plain SB, mlp, 5 trials: 2 points (95 % interval 1.5 to 2.5) over plain LB, a gain. "
         "It ends 0.5 times as sharp as plain LB (95 % interval 0.4 to 0.625)."
     )
     assert reads(driver)[0] == "2 points" and places(driver) == [["dots s0", 1], ["hollow s1", 2], ["hollow s2", 0]]
     before = hand(driver)
     slider = keys(driver, "ARROW_RIGHT")
     assert slider.get_attribute("aria-valuetext") == "SAM" and hand(driver) < before
-    assert caption(driver) == (
-        "SAM, mlp, 5 trials: 3 points (95 % interval 2.5 to 3.5) over plain LB, a gain. It ends 0.1 times as sharp as plain LB "
-        "(95 % interval 0.05 to 0.2). It is ahead of plain SB by 1 point (95 % interval 0.5 to 1.5)."
+    assert (
+        caption(driver)
+        == "SAM, mlp, 5 trials: 3 points (95 % interval 2.5 to 3.5) over plain LB, a gain. It ends 0.1 times as sharp"
+        " as plain LB (95 % interval 0.05 to 0.2). It is ahead of plain SB by 1 point (95 % interval 0.5 to 1.5)."
     )
     assert places(driver) == [["dots s0", 1], ["hollow s1", 1], ["hollow s2", 1]]
     assert len(driver.find_elements("css selector", ".lbg-plots path.line")) == 3  # nought, and both intervals
@@ -88,9 +91,10 @@ def test_the_arrow_keys_go_through_the_remedies(show):  # noqa: F811
     assert "which these trials do not tell from 0. It ends 2 times as sharp" in caption(driver)
     assert "Plain SB is ahead of it by 2.25 points (95 % interval 1.5 to 3)." in caption(driver)
     keys(driver, "ARROW_RIGHT")
-    assert caption(driver) == (
-        "One trial, mlp, 1 trial: 1 point (no interval) over plain LB, which one trial leaves open. Its sharpness is not measured, "
-        "so it has no place in the chart. Plain SB is ahead of it by 1 point (no interval)."
+    assert (
+        caption(driver)
+        == "One trial, mlp, 1 trial: 1 point (no interval) over plain LB, which one trial leaves open. Its sharpness is"
+        " not measured, so it has no place in the chart. Plain SB is ahead of it by 1 point (no interval)."
     )
     assert driver.execute_script("return document.querySelector('.hand').getAttribute('visibility')") == "hidden"
     keys(driver, "ARROW_RIGHT")
@@ -112,7 +116,10 @@ def test_another_network_has_its_own_numbers(show):  # noqa: F811
 def test_the_marks_lie_where_their_numbers_say(show):  # noqa: F811
     """Both axes are read back from the guide at 1, the line at 0, and two marks: logarithmic across, linear upwards."""
     driver = show(board())
-    point = "const [x, y] = document.querySelector('.lbg-plots .mark').getAttribute('d').match(/[-.0-9]+/g).map(Number); return [x + 5, y]"
+    point = (
+        "const [x, y] = document.querySelector('.lbg-plots .mark').getAttribute('d').match(/[-.0-9]+/g).map(Number);"
+        " return [x + 5, y]"
+    )
     at = {}
     for name in ("plain SB", "SAM", "noise"):
         at[name] = driver.execute_script(point)
@@ -162,5 +169,8 @@ def test_controls_have_names_and_it_fits_a_phone(show):  # noqa: F811
 def test_dark_readers_see_the_themes_colour(show):  # noqa: F811
     driver = show(board())
     driver.execute_script("document.body.style.setProperty('--pst-color-text-base', 'rgb(206, 214, 221)')")
-    colours = "return [getComputedStyle(document.querySelector('.lbg svg text')).fill, getComputedStyle(document.querySelector('.hand')).stroke]"
+    colours = (
+        "return [getComputedStyle(document.querySelector('.lbg svg text')).fill,"
+        " getComputedStyle(document.querySelector('.hand')).stroke]"
+    )
     assert driver.execute_script(colours) == ["rgb(206, 214, 221)"] * 2

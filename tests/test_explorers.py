@@ -176,7 +176,10 @@ def page(*widgets, views=None):
         }
     scripts = [f'<script type="{VIEW}">{json.dumps({"model_id": name})}</script>' for name in views or state]
     scripts.append(f'<script type="{STATE}">{json.dumps({"state": state})}</script>')
-    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title><script src="anywidget-static.js"></script></head>'
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title><script'
+        ' src="anywidget-static.js"></script></head>'
+    )
     return f"{head}<body style='margin: 8px'>{''.join(scripts)}</body></html>"
 
 
@@ -200,7 +203,8 @@ def show(site):
         driver.get(f"{url}/page.html")
         wait(
             driver,
-            "return document.querySelectorAll('[data-ready]').length === document.querySelectorAll('script[type*=view]').length",
+            "return document.querySelectorAll('[data-ready]').length ==="
+            " document.querySelectorAll('script[type*=view]').length",
         )
         wait(driver, "return [...document.querySelectorAll('.lbg-caption')].every((p) => p.textContent)")
         return driver
@@ -256,16 +260,16 @@ def test_batch_size_follows_the_arrow_keys(show):
     driver = show(batch_sizes(paper={"batch_sizes": [256, 1024], "accuracy": [98.05, 97.0]}))
     # 6,000: one trial; against 32: 90.5 -> 88, 3 -> 1234
     assert reads(driver) == ["88 %", "", "1,230"]
-    assert caption(driver) == (
-        "Without batch norm, batch size 6,000: test accuracy 88 %, sharpness 1,230 (1 trial). "
+    assert (
+        caption(driver) == "Without batch norm, batch size 6,000: test accuracy 88 %, sharpness 1,230 (1 trial). "
         "Against batch size 32: accuracy 2.5 percentage points lower, sharpness 411 times as large."
     )
     before = hand(driver)
     slider = keys(driver, "ARROW_LEFT")
     assert slider.get_attribute("aria-valuetext") == "256"
     assert reads(driver) == ["98.3 %", "", "12"]
-    assert caption(driver) == (
-        "Without batch norm, batch size 256: test accuracy 98.3 ± 0.14 %, sharpness 12 ± 1.4 "
+    assert (
+        caption(driver) == "Without batch norm, batch size 256: test accuracy 98.3 ± 0.14 %, sharpness 12 ± 1.4 "
         "(mean ± standard deviation of 2 trials). Against batch size 32: accuracy 7.8 percentage points higher, "
         "sharpness 4 times as large. The paper: test accuracy 98.1 %."
     )
@@ -293,9 +297,10 @@ def test_batch_size_changes_arm_and_says_what_is_missing(show):
 def test_path_follows_slider_path_and_trial(show):
     driver = show(paths())
     # alpha = 0 is point 2; the mean of 2.1 and 12.1
-    assert caption(driver) == (
-        "α = 0 on the linear path, at the small batch (256) minimiser, mean of 2 trials: training loss 7.1, test loss 14.2; "
-        "training accuracy 83 %, test accuracy 73 %."
+    assert (
+        caption(driver)
+        == "α = 0 on the linear path, at the small batch (256) minimiser, mean of 2 trials: training loss 7.1, test"
+        " loss 14.2; training accuracy 83 %, test accuracy 73 %."
     )
     keys(driver, "ARROW_RIGHT")
     pick(driver, "2")
@@ -320,8 +325,10 @@ def test_path_follows_slider_path_and_trial(show):
 def test_epsilon_gives_ratio_floor_and_gap(show):
     driver = show(epsilons())
     assert reads(driver) == ["small 12", "large 3,000"]
-    assert caption(driver) == (
-        "ε = 0.001, full space, best: sharpness 12 ± 2.8 (mean ± standard deviation of 2 trials) for the small batch, "
+    assert (
+        caption(driver)
+        == "ε = 0.001, full space, best: sharpness 12 ± 2.8 (mean ± standard deviation of 2 trials) for the small"
+        " batch, "
         "3,000 (1 trial) for the large batch. The large batch is 250 times as sharp as the small one."
     )
     keys(driver, "HOME")
@@ -341,7 +348,8 @@ def test_controls_have_names_and_pictures_have_words(show):
     nameless = "return [...document.querySelectorAll('.lbg input, .lbg select')].filter((c) => !c.labels.length).length"
     assert driver.execute_script(nameless) == 0
     charts = driver.execute_script(
-        "return [...document.querySelectorAll('.lbg-plots svg')].map((s) => [s.getAttribute('role'), s.getAttribute('aria-label')])"
+        "return [...document.querySelectorAll('.lbg-plots svg')].map((s) => [s.getAttribute('role'),"
+        " s.getAttribute('aria-label')])"
     )
     assert len(charts) == 5
     assert all(role == "img" and len(words) > 20 for role, words in charts)
@@ -393,7 +401,10 @@ def test_two_views_of_one_model_share_its_state(show):
 def test_dark_readers_see_the_themes_colour(show):
     driver = show(batch_sizes())
     driver.execute_script("document.body.style.setProperty('--pst-color-text-base', 'rgb(206, 214, 221)')")
-    colours = "return [getComputedStyle(document.querySelector('.lbg svg text')).fill, getComputedStyle(document.querySelector('.hand')).stroke]"
+    colours = (
+        "return [getComputedStyle(document.querySelector('.lbg svg text')).fill,"
+        " getComputedStyle(document.querySelector('.hand')).stroke]"
+    )
     assert driver.execute_script(colours) == ["rgb(206, 214, 221)"] * 2
 
 

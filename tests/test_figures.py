@@ -52,20 +52,22 @@ class Made:
             made,
             {
                 "diverged": False,
-                "values": []
-                if value is None
-                else [
-                    {
-                        "epsilon": e,
-                        "value": value * e / 1e-3,
-                        "first_order": 0.5,
-                        "f0": f0,
-                        "accuracy_at_maximizer": 50.0,
-                        "fmax": f0 + value * e / 1e-3 * (1 + f0) / 100,
-                        "frozen": {"value": 2 * value},
-                    }
-                    for e in made["epsilons"]
-                ],
+                "values": (
+                    []
+                    if value is None
+                    else [
+                        {
+                            "epsilon": e,
+                            "value": value * e / 1e-3,
+                            "first_order": 0.5,
+                            "f0": f0,
+                            "accuracy_at_maximizer": 50.0,
+                            "fmax": f0 + value * e / 1e-3 * (1 + f0) / 100,
+                            "frozen": {"value": 2 * value},
+                        }
+                        for e in made["epsilons"]
+                    ]
+                ),
             },
             {},
         )
@@ -153,7 +155,10 @@ def test_table_2_has_our_mean_and_deviation_beside_the_papers(made):
         (AHEAD[::-1], "Verdict: does not hold here.** F1: LB is ahead by 0.27 points (95 % interval 0.12 to 0.41)"),
         (
             PAIR,
-            "Verdict: undecided.** F1: SB is ahead by 0.30 points (95 % interval: from LB ahead by 0.20 to SB ahead by 0.80)",
+            (
+                "Verdict: undecided.** F1: SB is ahead by 0.30 points (95 % interval: from LB ahead by 0.20 to SB ahead"
+                " by 0.80)"
+            ),
         ),
         (([98.1], [97.8]), "Verdict: undecided.** F1: SB is ahead by 0.30 points (no interval)"),
     ],
@@ -322,8 +327,8 @@ def test_the_laboratory_is_told_the_right_way_round(made):
         in text
     )
     assert (
-        "Batch 1,000 is ahead by 1.10 points (95 % interval 0.85 to 1.35), and batch 8 is 1.8 times as sharp as batch 1,000"
-        in text
+        "Batch 1,000 is ahead by 1.10 points (95 % interval 0.85 to 1.35), and batch 8 is 1.8 times as sharp as batch"
+        " 1,000" in text
     )
 
 
@@ -359,12 +364,12 @@ def test_where_literal_ranks_as_best_does_is_told_by_network(made):
                 made.sharp(of, 10 * value if network == "mlp" else (1.0, 100.0)[of.batch_size > 256])
     text = str(figures.literal_ranking())
     assert (
-        "- F1, batch 256 and 6,000: `literal` turns the ranking of `best` round. It finds the large batch the sharper in 0 of 2 trials, `best` in 2."
-        in text
+        "- F1, batch 256 and 6,000: `literal` turns the ranking of `best` round. It finds the large batch the sharper"
+        " in 0 of 2 trials, `best` in 2." in text
     )
     assert (
-        "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2 trials, `best` in 2."
-        in text
+        "- mlp, batch 8 and 1,000: `literal` ranks them as `best` does. It finds the large batch the sharper in 2 of 2"
+        " trials, `best` in 2." in text
     )
     made.sharp(scales.pair("F1", 1)[1], 5.0, solver="literal")
     assert "F1, batch 256 and 6,000: `literal` turns the ranking of `best` round in 1 of 2 trials" in str(
@@ -432,7 +437,7 @@ def test_the_papers_numbers_are_complete():
     assert all(set(numbers[t]) == {"F1", "F2", "C1", "C2", "C3", "C4"} for t in ("table2", "table3", "table4"))
 
 
-# -- controls -----------------------------------------------------------------------------------------------------------
+# -- controls ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_control_stands_below_the_papers_setting(made):
@@ -610,7 +615,7 @@ def test_the_share_of_steep_directions_is_counted(made):
     )
 
 
-# -- pictures -----------------------------------------------------------------------------------------------------------
+# -- pictures ----------------------------------------------------------------------------------------------------------
 
 
 def test_figure_2_has_every_trial_and_the_means(made):
@@ -710,7 +715,7 @@ def test_sisters_are_pairs_of_one_batch_size(made):
     assert curves(panel)["loss, train"][1].tolist() == [3.0, 4.0] and "LB'" in words(figure)
 
 
-# -- the landing page -----------------------------------------------------------------------------------------------------
+# -- the landing page --------------------------------------------------------------------------------------------------
 
 
 def test_the_landing_page_tells_where_each_batch_size_ended(made):
@@ -720,8 +725,8 @@ def test_the_landing_page_tells_where_each_batch_size_ended(made):
     text = str(figures.where_ended())
     assert "Without batch norm, f ended at 0.0040 (batch 8) to 0.0050 (batch 1,000): the same training loss" in text
     assert (
-        "With batch norm, f ended at 0.0010 (batch 8) to 0.0050 (batch 1,000): not the same training loss, the highest is 5.0 times"
-        in text
+        "With batch norm, f ended at 0.0010 (batch 8) to 0.0050 (batch 1,000): not the same training loss, the highest"
+        " is 5.0 times" in text
     )
 
 

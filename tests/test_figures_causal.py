@@ -217,8 +217,8 @@ def test_the_table_has_every_number_of_a_cell(store):
 def test_where_f_ended_is_told_of_the_cells_that_came_to_the_loss(store):
     fill(store, missed=[STEEP])
     assert (
-        "mlp, 8 cells that came to the loss: f ended at 0.0001 (SB, flatter) to 0.0001 (SB, flatter): the same training loss"
-        in str(figures.causal_table("mlp"))
+        "mlp, 8 cells that came to the loss: f ended at 0.0001 (SB, flatter) to 0.0001 (SB, flatter): the same training"
+        " loss" in str(figures.causal_table("mlp"))
     )
 
 

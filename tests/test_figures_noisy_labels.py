@@ -124,8 +124,8 @@ def test_a_loss_is_matched_only_where_f_is(store):
     text = verdict()
     assert "at a matched loss" not in text and "the two did not end within a factor of 1.5 in f" in text
     assert (
-        "f ended at 0.0090 ± 0.0000 for SB and 0.0050 ± 0.0000 for LB: not the same training loss, the highest is 1.8 times the lowest."
-        in text
+        "f ended at 0.0090 ± 0.0000 for SB and 0.0050 ± 0.0000 for LB: not the same training loss, the highest is 1.8"
+        " times the lowest." in text
     )
 
 

@@ -31,7 +31,7 @@ def remedy(made, name, accuracies, sharp=(), arm="LB", network="mlp", **history)
     put(made, figures.treated(name, network)[arm], accuracies, sharp, **history)
 
 
-# -- how many updates ---------------------------------------------------------------------------------------------------
+# -- how many updates --------------------------------------------------------------------------------------------------
 
 
 def test_updates_are_counted_where_they_are_stored_and_worked_out_elsewhere(made):  # noqa: F811
@@ -46,7 +46,7 @@ def test_updates_are_counted_where_they_are_stored_and_worked_out_elsewhere(made
     np.testing.assert_array_equal(found, [2 * 235, 2 * 10, 2 * 32, 11, 6 * 32 + 2, np.nan])
 
 
-# -- Tables 6 and 7 -----------------------------------------------------------------------------------------------------
+# -- Tables 6 and 7 ----------------------------------------------------------------------------------------------------
 
 
 def test_table_6_has_both_arms_and_both_training_sets_beside_the_papers(made):  # noqa: F811
@@ -74,8 +74,8 @@ def test_verdict_6_weighs_what_is_left_of_the_gap_and_of_the_sharpness(made):  #
     put(made, runs["LB"], [80.0, 80.2], (10.0, 10.0))
     text = str(figures.verdict6("C1-text"))
     assert (
-        "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead of LB by 3.00 points"
-        in text
+        "Verdict: a gap remains.** C1-text, 2 trials of 5, the others pending: both augmented, SB is ahead of LB by"
+        " 3.00 points" in text
     )
     assert "on the training set as it is 5.0 times (5.0 to 5.0)." in text and "without augmentation pending" in text
 
@@ -166,7 +166,7 @@ def test_moments_kept_and_reset_stand_below_plain_lb(made):  # noqa: F811
     )
 
 
-# -- E.3 ------------------------------------------------------------------------------------------------------------------
+# -- E.3 ---------------------------------------------------------------------------------------------------------------
 
 
 def test_similar_is_judged_by_intervals(made):  # noqa: F811
@@ -176,8 +176,8 @@ def test_similar_is_judged_by_intervals(made):  # noqa: F811
     text = str(figures.robust_verdict(("mlp", "F1")))
     assert "Verdict: 1 of 4 comparisons differ from the baseline" in text and "Pending: F1." in text
     assert (
-        "mlp, stability training, LB, 3 trials of 5, the others pending: 0.00 points (95 % interval -0.86 to 0.86), not settled; "
-        in text
+        "mlp, stability training, LB, 3 trials of 5, the others pending: 0.00 points (95 % interval -0.86 to 0.86), not"
+        " settled; " in text
     )
     assert (
         "SB, 3 trials of 5, the others pending: 4.00 points (95 % interval 3.14 to 4.86), better; sharpness 1.0 times"
@@ -203,7 +203,7 @@ def test_a_remedys_paths_are_those_of_its_own_ends(made):  # noqa: F811
     assert "mlp, stability training" in words(figure)
 
 
-# -- tuning -----------------------------------------------------------------------------------------------------------------
+# -- tuning ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_best_number_is_that_of_the_validation_split_once_all_are_measured(made):  # noqa: F811
@@ -236,7 +236,7 @@ def test_remedies_run_at_the_numbers_that_did_best_in_the_packaged_validation_ru
             assert used == {arm: best[name, arm] or published[name] for arm in figures.ARMS}, (name, network)
 
 
-# -- the scoreboard ---------------------------------------------------------------------------------------------------------
+# -- the scoreboard ----------------------------------------------------------------------------------------------------
 
 
 def test_the_scoreboard_has_points_with_intervals_and_the_ratio_of_sharpness(made):  # noqa: F811
@@ -323,7 +323,10 @@ def test_a_comparison_has_one_word_on_every_page(made):  # noqa: F811
     [
         (
             BASE["LB"][0],
-            "**mlp: a gap.** Batch 32 against 1,000, which is the whole training set; 3 trials of 5, the others pending: SB is ahead of LB",
+            (
+                "**mlp: a gap.** Batch 32 against 1,000, which is the whole training set; 3 trials of 5, the others"
+                " pending: SB is ahead of LB"
+            ),
         ),
         ([90.1, 90.2, 90.3], "**mlp: no gap that the trials can tell.**"),
         ([95.0, 95.1, 95.2], "**mlp: no gap: LB is the better.**"),

@@ -176,8 +176,8 @@ def test_three_contrasts_of_the_same_two_functions(store):
             put(store, of, matched * scale, epsilons=scales.EPSILONS, match="norms", to=to)
     text = str(figures.norms_verdict("F1"))
     assert (
-        "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0 times as sharp (95 % "
-        in text
+        "LB comes out sharper at either scale of the weights, in 2 trials of 5: at the scale that tells less, 20.0"
+        " times as sharp (95 % " in text
     )
     assert (
         "LB is 100.0 times as sharp as SB" in text

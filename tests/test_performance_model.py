@@ -226,8 +226,8 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
     text = str(figures.pays())
     assert text.startswith("**Verdict: pending.**") and "97.50 %" in text
     assert (
-        "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial: 0.064."
-        in text
+        "SB after 470, 235 iterations; LB after 30 iterations, in 1 of 2 trials never. I_LB / I_SB, trial by trial:"
+        " 0.064." in text
     )
     assert "SB's parallel efficiency is below 0.67." in text  # (256 / 6000) / (30 / 470) = 0.668
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 2000.0, spread=1.01)
@@ -248,11 +248,17 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
     [
         (
             (1000.0, 2000.0, 3000.0),
-            "a larger batch is the faster one. 1,000 examples a second at batch 32, 3,000 examples a second at batch 6,000.",
+            (
+                "a larger batch is the faster one. 1,000 examples a second at batch 32, 3,000 examples a second at"
+                " batch 6,000."
+            ),
         ),
         (
             (3000.0, 2000.0, 1000.0),
-            "a larger batch is the slower one. 3,000 examples a second at batch 32, 1,000 examples a second at batch 6,000. That need",
+            (
+                "a larger batch is the slower one. 3,000 examples a second at batch 32, 1,000 examples a second at"
+                " batch 6,000. That need"
+            ),
         ),
         ((1000.0, 3000.0, 2000.0), "the fastest batch is neither the smallest nor the largest."),
         ((1000.0, 1005.0, 1000.0), "no batch size is shown to be the faster one."),
@@ -274,6 +280,6 @@ def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F8
         made.train(of, 98.0, test_accuracy=[90.0, last])
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 1000.0, spread=1.01)
     assert (
-        "large batch pays.** F1, first epoch at LB's final test accuracy, 98.00 % in the mean: SB in 1 of 1 trials never; LB after"
-        in str(figures.pays())
+        "large batch pays.** F1, first epoch at LB's final test accuracy, 98.00 % in the mean: SB in 1 of 1 trials"
+        " never; LB after" in str(figures.pays())
     )

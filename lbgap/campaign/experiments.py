@@ -110,8 +110,10 @@ OPTIMIZERS = {  # section 2.2 names ADAGRAD, SGD and adaQN without a setting; th
     "ADAGRAD": {"optimizer": "adagrad", "lr": 0.01},
 }
 NOT_REBUILT = {
-    "adaQN": "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
-    "an implementation that runs today were published, so a number of ours would not speak of theirs"
+    "adaQN": (
+        "a stochastic quasi-Newton method of the authors' group for recurrent networks; neither its settings here nor "
+        "an implementation that runs today were published, so a number of ours would not speak of theirs"
+    )
 }
 INITIALISATIONS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
 

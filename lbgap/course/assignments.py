@@ -104,8 +104,8 @@ def verify_sharpness(answer, seed: int) -> None:
         share = value / known["exact"]
         if share < 1e-6:
             raise Wrong(
-                "It reports no rise, or a fall. At a minimum the gradient is 0, so an ascent that starts there stays: start "
-                "elsewhere in the box, and go along the gradient, not against it."
+                "It reports no rise, or a fall. At a minimum the gradient is 0, so an ascent that starts there stays:"
+                " start elsewhere in the box, and go along the gradient, not against it."
             )
         if share > 1.001:
             raise Wrong(f"It reports {value:.4g}, more than the box holds ({known['exact']:.4g}). A step left the box.")
@@ -127,7 +127,8 @@ def verify_pair(student: str, measured: dict, large: str) -> None:
         known = sharpness(pair.f, getattr(pair, name), 1e-3).value
         if not 0.5 * known < measured[name] < 1.5 * known:
             raise Wrong(
-                f"{name} measures {measured[name]:.4g}; {known:.4g} was found. Is it this student's pair, at epsilon 1e-3?"
+                f"{name} measures {measured[name]:.4g}; {known:.4g} was found. Is it this student's pair, at epsilon"
+                " 1e-3?"
             )
     if large != large_of(student):
         raise Wrong(f"{large} is the small batch. What does the paper lead you to expect, and what did you measure?")
@@ -188,7 +189,8 @@ def by_factor(answer):
         raise Wrong("The sign is turned round: a measure that rises with the error has a tau of 1.")
     if not np.allclose(found, right):
         raise Wrong(
-            f"On the table of this check it gives {found[0]:.3f} and {found[1]:.3f}; {right[0]:.3f} and {right[1]:.3f} are right."
+            f"On the table of this check it gives {found[0]:.3f} and {found[1]:.3f}; {right[0]:.3f} and {right[1]:.3f}"
+            " are right."
         )
 
 
@@ -243,7 +245,8 @@ def verify_remedy(remedied) -> None:
         for name, value in rules.items():
             if getattr(run, name) != value:
                 raise Wrong(
-                    f"{name} is {getattr(run, name)!r}; on this bench it stays {value!r}, so that only the remedy differs."
+                    f"{name} is {getattr(run, name)!r}; on this bench it stays {value!r}, so that only the remedy"
+                    " differs."
                 )
         if run == plain(seed):
             raise Wrong(

@@ -152,7 +152,8 @@ def said(trial: Trial) -> str:
         if arm in trial.sharpness:
             ended = trial.minimizers[arm].history["train_loss"][-1]
             parts.append(
-                f"{ARMS[arm]}: {values[-1][0]} epochs, f {ended:.4f}, test accuracy {values[-1][1]:.2f} %, sharpness {trial.sharpness[arm]:.2f}"
+                f"{ARMS[arm]}: {values[-1][0]} epochs, f {ended:.4f}, test accuracy {values[-1][1]:.2f} %, sharpness"
+                f" {trial.sharpness[arm]:.2f}"
             )
         else:
             parts.append(f"{ARMS[arm]}: epoch {values[-1][0] if values else 0}")

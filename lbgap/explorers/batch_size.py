@@ -56,8 +56,9 @@ class BatchSizeExplorer(Explorer):
                     f"paper[{name!r}]", paper[name], (len(meta["paper"]),), percent=name == "accuracy"
                 )
         said = [
-            f"{name + ': ' if name else ''}from batch size {sizes[0]:,g} to {sizes[-1]:,g} test accuracy goes from "
-            f"{human(a[0])} to {human(a[-1])} % and sharpness at epsilon {epsilon:g} from {human(s[0])} to {human(s[-1])}"
+            f"{name + ': ' if name else ''}from batch size {sizes[0]:,g} to {sizes[-1]:,g} test accuracy goes from"
+            f" {human(a[0])} to {human(a[-1])} % and sharpness at epsilon {epsilon:g} from {human(s[0])} to"
+            f" {human(s[-1])}"
             for name, a, s in zip(
                 meta["arms"], mean(arrays["accuracy"], -1), mean(arrays["sharpness"], -1), strict=True
             )

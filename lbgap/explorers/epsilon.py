@@ -22,7 +22,8 @@ class EpsilonExplorer(Explorer):
         eps = axis("epsilons", epsilons, positive=True)
         if not isinstance(curves, dict) or not curves:
             raise ValueError(
-                f"curves is {curves!r:.60}; expected a dict with at least one curve: {{label: dict(small=..., large=...)}}"
+                f"curves is {curves!r:.60}; expected a dict with at least one curve: {{label: dict(small=...,"
+                " large=...)}"
             )
         arrays = {}
         for c, (label, given) in enumerate(curves.items()):
@@ -32,7 +33,8 @@ class EpsilonExplorer(Explorer):
         meta = {"title": title, "epsilons": eps.tolist(), "curves": [str(label) for label in curves]}
         start = int(np.abs(np.log(eps / 1e-3)).argmin())
         said = [
-            f"{label}: {human(mean(arrays[f'{c}.small'])[start])} for the small batch, {human(mean(arrays[f'{c}.large'])[start])} for the large"
+            f"{label}: {human(mean(arrays[f'{c}.small'])[start])} for the small batch,"
+            f" {human(mean(arrays[f'{c}.large'])[start])} for the large"
             for c, label in enumerate(meta["curves"])
         ]
         super().__init__(arrays, meta, f"Sharpness at epsilon {eps[start]:g}. " + "; ".join(said) + ".", position=start)

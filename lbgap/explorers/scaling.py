@@ -52,9 +52,9 @@ class ScalingExplorer(Explorer):
         even = arrays["even"][near[0]][near[1]]
         meta = {"title": title, "efficiencies": f.tolist(), "batch_ratios": b.tolist(), "iterations": i.tolist()}
         summary = (
-            "Time of the large batch over that of the small one against the ratio of their iterations. With an efficiency of the small "
-            f"batch of {human(f[near[0]])} and batch sizes in the ratio {human(b[near[1]])} both take as long where the large batch needs "
-            f"{human(even)} times as many iterations as the small one."
+            "Time of the large batch over that of the small one against the ratio of their iterations. With an"
+            f" efficiency of the small batch of {human(f[near[0]])} and batch sizes in the ratio {human(b[near[1]])}"
+            f" both take as long where the large batch needs {human(even)} times as many iterations as the small one."
         )
         super().__init__(
             {k: np.array(v) for k, v in arrays.items()},

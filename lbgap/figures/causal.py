@@ -68,16 +68,20 @@ def causal_table(networks=None) -> Text:
             ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
             line = [network, f"{noise}, {shape}", spread(accuracy), spread(sharp)]
             line += [
-                PENDING
-                if np.isnan(ahead.value)
-                else f"{number(ahead.value)} ({interval(ahead.interval)})"
-                if (noise, shape) != SB
-                else "0",
-                PENDING
-                if not len(known(sharp)) or not quotient.how
-                else times(quotient)
-                if (noise, shape) != SB
-                else "1",
+                (
+                    PENDING
+                    if np.isnan(ahead.value)
+                    else f"{number(ahead.value)} ({interval(ahead.interval)})"
+                    if (noise, shape) != SB
+                    else "0"
+                ),
+                (
+                    PENDING
+                    if not len(known(sharp)) or not quotient.how
+                    else times(quotient)
+                    if (noise, shape) != SB
+                    else "1"
+                ),
             ]
             line += [spread(arrays.final(runs, "train", "batch", "loss"), 4), spread(arrays.updates(runs), 0)]
             lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
@@ -98,8 +102,8 @@ def causal_table(networks=None) -> Text:
         "came to the loss",
     ]
     return Text(
-        f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over seeds, paired; "
-        f"the ratio on a log scale.{said}{note(chosen)}"
+        f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over"
+        f" seeds, paired; the ratio on a log scale.{said}{note(chosen)}"
     )
 
 

@@ -82,10 +82,12 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
             measured += finals
             line += [
                 *map(dots, finals),
-                PENDING
-                if np.isnan(lead.value)
-                else number(lead.value)
-                + (f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else ""),
+                (
+                    PENDING
+                    if np.isnan(lead.value)
+                    else number(lead.value)
+                    + (f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else "")
+                ),
             ]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
@@ -111,8 +113,8 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     ]
     tested = sum(found.interval is not None for found in ratios)
     said = (
-        f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a log scale; "
-        f"its verdict is Holm-corrected, comparisons: {tested}."
+        f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a"
+        f" log scale; its verdict is Holm-corrected, comparisons: {tested}."
     )
     if accuracy:
         said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
@@ -233,8 +235,8 @@ def text_variant(networks=None) -> Text:
             off[words] = sum(abs(found[arm].mean() - cell[arm][0]) for arm in ARMS) / 2
         first, second = sorted(off, key=off.get)
         return (
-            f"{network}: {first} variant is nearer to the paper's {cell['SB'][0]} and {cell['LB'][0]} %, {number(off[first])} points "
-            f"off in the mean of the two, {second} {number(off[second])}."
+            f"{network}: {first} variant is nearer to the paper's {cell['SB'][0]} and {cell['LB'][0]} %,"
+            f" {number(off[first])} points off in the mean of the two, {second} {number(off[second])}."
         )
 
     chosen = networks_of("text_variant", networks)
@@ -260,7 +262,8 @@ def matched_loss(networks=None) -> Text:
         return " ".join(said) or None
 
     return Text(
-        f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n{by_network(networks_of('matched_loss', networks), sentence)}"
+        f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n"
+        f"{by_network(networks_of('matched_loss', networks), sentence)}"
     )
 
 
@@ -470,9 +473,11 @@ def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
         word = (
             "ranks them as `best` does"
             if same.all()
-            else "turns the ranking of `best` round"
-            if not same.any()
-            else (f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
+            else (
+                "turns the ranking of `best` round"
+                if not same.any()
+                else (f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
+            )
         )
         small, large = (of.batch_size for of in runs[0])
         return (
@@ -506,8 +511,9 @@ def evaluator(networks=scales.PAPER) -> Text:
         if not told:
             return None
         return (
-            f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is {number(lead.mean())} points; "
-            f"{'; '.join(told)}. Where an interval holds 0, the evaluator may have no part in it."
+            f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is"
+            f" {number(lead.mean())} points; {'; '.join(told)}. Where an interval holds 0, the evaluator may have no"
+            " part in it."
         )
 
     return by_network(networks, sentence)
@@ -637,9 +643,9 @@ def steep_share(networks=None, share=0.05) -> Text:
                 random, hessian = np.array(r["random"], float), np.array(r["hessian"], float)
                 most = np.nanmax([*random, *hessian])
                 lines.append(
-                    f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by more than "
-                    f"{100 * share:.0f} % of the largest rise, {number(most)}, and {(hessian > share * most).sum()} of "
-                    f"{len(hessian)} of the Hessian's"
+                    f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by"
+                    f" more than {100 * share:.0f} % of the largest rise, {number(most)}, and"
+                    f" {(hessian > share * most).sum()} of {len(hessian)} of the Hessian's"
                 )
         return f"{network}, {'; '.join(lines)}. The paper says: e.g. 5 % of the space." if lines else None
 

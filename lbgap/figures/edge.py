@@ -136,11 +136,12 @@ def edge_verdict(networks=None) -> Text:
         word = words[reach["LB"][0], reach["SB"][0]] if settled else "the trials disagree"
         some = {arm: len(shares) for arm, shares in reach.items()}
         return (
-            f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']}; "
+            f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB"
+            f" {some['SB']}, LB {some['LB']}; "
             f'"reaches" means at least {NEAR} of it). '
             + (
-                f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the edge and LB up to "
-                f"{number(early['LB'])}. "
+                f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the"
+                f" edge and LB up to {number(early['LB'])}. "
                 if any(early.values())
                 else ""
             )

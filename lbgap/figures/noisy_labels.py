@@ -128,8 +128,8 @@ def _verdict(share: float) -> str:
         for name, values in (("the share memorised", memorised(every)), ("sharpness", arrays.sharpness(every, EPSILON)))
     ]
     return (
-        f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank correlation of clean test "
-        f"accuracy is {', '.join(told)}.\n\n" + "\n".join(lines)
+        f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank"
+        f" correlation of clean test accuracy is {', '.join(told)}.\n\n" + "\n".join(lines)
     )
 
 

@@ -89,7 +89,7 @@ def bench_gaps(networks=BOARD) -> Text:
     return by_network(networks, sentence)
 
 
-# -- E.1, Table 6 -------------------------------------------------------------------------------------------------------
+# -- E.1, Table 6 ------------------------------------------------------------------------------------------------------
 
 
 def _theirs(pair) -> str:
@@ -152,15 +152,15 @@ def verdict6(networks=None) -> Text:
             if not np.isnan(found.value)
         )
         return (
-            f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented, {ahead(left)}; "
-            f"without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. "
-            f"LB's sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}."
+            f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented,"
+            f" {ahead(left)}; without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. LB's"
+            f" sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}."
         )
 
     return by_network(networks or treatments.IMAGES, sentence)
 
 
-# -- E.2, Table 7 -------------------------------------------------------------------------------------------------------
+# -- E.2, Table 7 ------------------------------------------------------------------------------------------------------
 
 
 def table7(networks=None) -> Text:
@@ -210,7 +210,8 @@ def table7(networks=None) -> Text:
     ]
     return Text(
         f"{table(head, accuracy)}\n\n"
-        f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}{note(chosen)}"
+        f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}"
+        f"{note(chosen)}"
     )
 
 
@@ -232,7 +233,8 @@ def verdict7_paper() -> Text:
     ]
     better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
     worse = [
-        f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} < {paper.cell('table2', network)['test']['LB'][0]})"
+        f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} <"
+        f" {paper.cell('table2', network)['test']['LB'][0]})"
         for network in PAPER
         if found[network].value < 0
     ]
@@ -243,10 +245,10 @@ def verdict7_paper() -> Text:
         > paper.cell("table3", network)["1e-3"]["LB"]
     ]
     return Text(
-        f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)} of {len(PAPER)} "
-        f"networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for "
-        f"{', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table 2), "
-        f"Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines)
+        f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)}"
+        f" of {len(PAPER)} networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and"
+        f" sharper at epsilon 1e-3 for {', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table"
+        f" 2), Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines)
     )
 
 
@@ -263,11 +265,15 @@ def verdict7(networks=None) -> Text:
         word = {"gains": "an improvement", "loses": "a loss"}.get(
             found[network][s.title, "gain"], found[network][s.title, "gain"]
         )
-        every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {points(arrays.final(arrays.pairs(network)['LB']))}"
+        every = (
+            f", {s.gain.how}; conservative: {points(s.accuracy)}; plain:"
+            f" {points(arrays.final(arrays.pairs(network)['LB']))}"
+        )
         return (
-            f"**Verdict: {word}.** {network}, {trials(s.accuracy)}: {ahead(s.gain, 'conservative LB', 'plain LB', every)}; "
-            f"{f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}. "
-            f"Its sharpness over plain LB's: {_ratio(s.ratio)}."
+            f"**Verdict: {word}.** {network}, {trials(s.accuracy)}:"
+            f" {ahead(s.gain, 'conservative LB', 'plain LB', every)};"
+            f" {f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}."
+            f" Its sharpness over plain LB's: {_ratio(s.ratio)}."
         )
 
     return Text(f"{by_network(chosen, sentence)}\n\n{_family(found)}")
@@ -298,9 +304,11 @@ def half_pull(networks=None) -> Text:
         word = (
             "open"
             if gain.interval is None or sharp.interval is None
-            else "no difference that the trials can tell"
-            if not (gain.side(0) or sharp.side(1))
-            else "it makes a difference"
+            else (
+                "no difference that the trials can tell"
+                if not (gain.side(0) or sharp.side(1))
+                else "it makes a difference"
+            )
         )
         return (
             f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(arrays.final(half), arrays.final(whole))}: "
@@ -310,7 +318,7 @@ def half_pull(networks=None) -> Text:
     return by_network(networks or TREATMENTS["conservative_half"].networks, sentence)
 
 
-# -- E.3 ------------------------------------------------------------------------------------------------------------------
+# -- E.3 ---------------------------------------------------------------------------------------------------------------
 
 ROBUST = ("adversarial", "stability")
 
@@ -343,9 +351,9 @@ def robust_verdict(networks=BOARD) -> Text:
                     tested += sum(each.interval is not None for each in (of, by))
                     better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
                     lines.setdefault(network, []).append(
-                        f"- {network}, {s.title}, {arm}, {trials(arrays.final(treated(name, network)[arm]))}: {number(of.value)} points "
-                        f"({interval(of.interval)}), {better}; "
-                        f"sharpness {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}."
+                        f"- {network}, {s.title}, {arm}, {trials(arrays.final(treated(name, network)[arm]))}:"
+                        f" {number(of.value)} points ({interval(of.interval)}), {better}; sharpness"
+                        f" {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}."
                     )
     missing = [n for n in names(networks) if n not in lines]
     word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if lines else PENDING
@@ -367,7 +375,7 @@ def remedy_paths(name: str, networks=BOARD):
     return paths(panels)
 
 
-# -- tuning -----------------------------------------------------------------------------------------------------------------
+# -- tuning ------------------------------------------------------------------------------------------------------------
 
 
 def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
@@ -405,7 +413,7 @@ def tuning(networks=None) -> Text:
     return table(["network", "remedy", "arm", "number: validation accuracy, %", "best", "used here"], rows)
 
 
-# -- the scoreboard ---------------------------------------------------------------------------------------------------------
+# -- the scoreboard ----------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -492,9 +500,11 @@ def judgements(network: str) -> dict[tuple[str, str], str]:
         out[which] = (
             PENDING
             if np.isnan(found.value)
-            else "open"
-            if found.interval is None
-            else {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+            else (
+                "open"
+                if found.interval is None
+                else {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
+            )
         )
     return out
 
@@ -566,7 +576,8 @@ def scoreboard(networks=None, which=None) -> Text:
     said += [f"Still pending: {missing}."] if missing else []
     said += ["\n".join(fits)] if fits else []
     said.append(
-        f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a run's start too."
+        f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a"
+        " run's start too."
     )
     return Text("\n\n".join(said) + note(board))
 
@@ -623,11 +634,11 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
         before = gap(*(arrays.pairs(network)[arm] for arm in ARMS))
         return (
-            f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.** "
-            f"{f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain: {told(ours('gains'))}. "
-            f"Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and gaining: {told(ours('flatter', 'gains'))}. "
-            f"End sharper: {told(ours('sharper'))}; sharper and gaining: {told(ours('sharper', 'gains'))}. "
-            f"The rest is not settled with these trials."
+            f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.**"
+            f" {f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain:"
+            f" {told(ours('gains'))}. Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and"
+            f" gaining: {told(ours('flatter', 'gains'))}. End sharper: {told(ours('sharper'))}; sharper and gaining:"
+            f" {told(ours('sharper', 'gains'))}. The rest is not settled with these trials."
         )
 
     return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(words)}")

@@ -98,12 +98,13 @@ def _verdict(network):
         for arm in ARMS
     )
     return (
-        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric 2.1 of the twins "
-        f"from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is the sharper in {sharper.sum()} of "
-        f"{len(over)}; with a twin chosen for each, the other end comes out {most} times as sharp. All the while f moves by "
-        f"{100 * moved(f):.2g} % at most, and the adaptive metric by {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, "
-        f"LB {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}): "
-        f"{order if found.interval else 'one trial tells no order'}."
+        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric"
+        f" 2.1 of the twins from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is"
+        f" the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each, the other end comes out {most}"
+        f" times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by"
+        f" {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB"
+        f" {number(found.value)} ({interval(found.interval)}):"
+        f" {order if found.interval else 'one trial tells no order'}."
     )
 
 
@@ -125,7 +126,8 @@ def retrained(networks=scales.LABS) -> Text:
             for there, told, found in ((far, elsewhere, (f, value)), (high & ~far, hills, (value,))):
                 if there.any():
                     told.append(
-                        f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of {len(known(value[0] * value[1]))} trials: "
+                        f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of"
+                        f" {len(known(value[0] * value[1]))} trials: "
                         + ", ".join(
                             f"{what} {_each(own[there])} against {_each(twin[there])}"
                             for what, (own, twin) in zip(
@@ -136,16 +138,16 @@ def retrained(networks=scales.LABS) -> Text:
     said = []
     if elsewhere:
         said.append(
-            "For the twins some runs were trained a second time, and ended at another place than the table's Metric 2.1 was measured "
-            f"at. {'; '.join(elsewhere)}."
+            "For the twins some runs were trained a second time, and ended at another place than the table's Metric"
+            f" 2.1 was measured at. {'; '.join(elsewhere)}."
         )
     if hills:
         said.append(f"Others came to the same f, but the ascent found a higher or a lower hill. {'; '.join(hills)}.")
     if not said:
         return Text("The run itself and its twin at factor 1 are stored with the same values.")
     return Text(
-        f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So compare twins with twins: the "
-        "table's last column is of the one training, its others can be of the other."
+        f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So"
+        " compare twins with twins: the table's last column is of the one training, its others can be of the other."
     )
 
 
@@ -221,13 +223,16 @@ def norms_verdict(networks=None) -> Text:
         )
         if plain.interval:
             weakest = min((small, large), key=lambda found: found.interval[0])
-            word += f", in {count}: at the scale that tells less, {number(weakest.value, 1)} times as sharp ({interval(weakest.interval, 1)})"
+            word += (
+                f", in {count}: at the scale that tells less, {number(weakest.value, 1)} times as sharp"
+                f" ({interval(weakest.interval, 1)})"
+            )
         told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
         return (
-            f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, "
-            f"{told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of "
-            f"{number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives the same two "
-            "functions three contrasts."
+            f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's"
+            f" filter norms, {told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a"
+            f" factor of {number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric"
+            " 2.1 gives the same two functions three contrasts."
         )
 
     return by_network(networks_of("norm_matched", networks), sentence)

@@ -69,11 +69,14 @@ def fills(networks=None, device="cpu") -> Text:
             (True, True): "the fastest batch is neither the smallest nor the largest",
             (False, False): "no batch size is shown to be the faster one",
         }[slower(first), slower(last)]
-        said = f"{network} on one {DEVICE[device][0]}: {word}. {', '.join(map(told, dict.fromkeys((first, fastest, last))))}."
+        said = (
+            f"{network} on one {DEVICE[device][0]}: {word}."
+            f" {', '.join(map(told, dict.fromkeys((first, fastest, last))))}."
+        )
         if slower(last) and device == "cpu":
             said += (
-                " That need not be arithmetic: a large batch needs large blocks of memory, and where these are given back after each step "
-                "and fetched anew at the next, the time goes there."
+                " That need not be arithmetic: a large batch needs large blocks of memory, and where these are given"
+                " back after each step and fetched anew at the next, the time goes there."
             )
         return said
 
@@ -105,11 +108,15 @@ def pays(networks="F1", device="cpu"):
         batches = {arm: runs[arm][0].batch_size for arm in ARMS}
         ratio = batches["SB"] / batches["LB"]
         reached = quotients[np.isfinite(quotients) & (quotients > 0)]
-        said = f"{network}, first epoch at LB's final test accuracy, {number(level)} % in the mean: {came('SB', small)}; {came('LB', large)}."
+        said = (
+            f"{network}, first epoch at LB's final test accuracy, {number(level)} % in the mean: {came('SB', small)};"
+            f" {came('LB', large)}."
+        )
         if len(reached):
             said += (
-                f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it would pay where SB's "
-                f"parallel efficiency is below {points([performance_model.break_even(q, ratio) for q in reached])}."
+                f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it"
+                " would pay where SB's parallel efficiency is below"
+                f" {points([performance_model.break_even(q, ratio) for q in reached])}."
             )
         found, name = speeds(network, device), DEVICE[device][0]
         if not set(batches.values()) <= set(found):
@@ -124,24 +131,26 @@ def pays(networks="F1", device="cpu"):
         word = (
             "pays"
             if won == len(quotients)
-            else "does not pay"
-            if lost == len(quotients)
-            else " and ".join(
-                f"{what} in {count}"
-                for what, count in (
-                    ("pays", won),
-                    ("does not pay", lost),
-                    ("is undecided", len(quotients) - won - lost),
+            else (
+                "does not pay"
+                if lost == len(quotients)
+                else " and ".join(
+                    f"{what} in {count}"
+                    for what, count in (
+                        ("pays", won),
+                        ("does not pay", lost),
+                        ("is undecided", len(quotients) - won - lost),
+                    )
+                    if count
                 )
-                if count
+                + f" of {len(quotients)} trials"
             )
-            + f" of {len(quotients)} trials"
         )
         return (
-            f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)} examples a second "
-            f"at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of "
-            f"{number(limit, 3)}; a trial between {number(low, 3)} and {number(high, 3)} is undecided, since the speeds' own quartiles "
-            f"put the break-even anywhere there."
+            f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)}"
+            f" examples a second at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so"
+            f" LB pays below an I_LB / I_SB of {number(limit, 3)}; a trial between {number(low, 3)} and"
+            f" {number(high, 3)} is undecided, since the speeds' own quartiles put the break-even anywhere there."
         )
 
     return by_network(networks, sentence)

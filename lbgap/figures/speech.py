@@ -113,8 +113,9 @@ def human_verdict() -> Text:
             continue
         sides[network] = lead.side(0), sharper.side(1)
         lines.append(
-            f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}: "
-            f"{ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp ({interval(sharper.interval, 1)})."
+            f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}:"
+            f" {ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp"
+            f" ({interval(sharper.interval, 1)})."
         )
     if len(sides) == 2:
         word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"

@@ -119,8 +119,8 @@ def _verdict2(network):
     if np.isnan(ours.value):
         return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
     return (
-        f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, "
-        f"{ours.how}; {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}."
+        f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, {ours.how};"
+        f" {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}."
     )
 
 
@@ -145,9 +145,9 @@ def peaks(networks=PAPER) -> Text:
             return None
         fall = {arm: spread(best[arm] - last[arm]) for arm in ARMS}
         return (
-            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself, "
-            f"{ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, "
-            f"test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB."
+            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself,"
+            f" {ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to"
+            f" its last, test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB."
         )
 
     return by_network(networks, sentence)
@@ -186,11 +186,11 @@ def distances(networks=PAPER) -> Text:
             said.direction, "in or out of the paper's range, that is not settled"
         )
         return (
-            f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB "
-            f"({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends "
-            f"{dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give "
-            f"{number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii) "
-            f"{_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)})."
+            f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB"
+            f" ({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends"
+            f" {dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give"
+            f" {number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii)"
+            f" {_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)})."
         )
 
     return by_network(networks, sentence)
@@ -283,8 +283,8 @@ def _together(measured: dict, cells: int, networks: tuple) -> str:
     sizes = tally(claims.SIZES, [found.size for found in measured.values()]) or "not compared, on other data"
     more = f" ({cells} in the table)" if cells > len(said) else ""
     return (
-        f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured cells{alone}{more}. "
-        f"Size: {sizes}."
+        f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured"
+        f" cells{alone}{more}. Size: {sizes}."
     )
 
 
@@ -347,7 +347,7 @@ def crossing(x, y, level: float) -> float:
     return float("nan")
 
 
-# -- the solver ---------------------------------------------------------------------------------------------------------
+# -- the solver --------------------------------------------------------------------------------------------------------
 
 
 def solver_starts(network="F1", epsilon=1e-3) -> Text:
@@ -383,10 +383,11 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
             claims.verdict(ours, 1).direction, "the ranking is not settled"
         )
         return (
-            f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that "
-            f"{sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in {int(flips.sum())} of "
-            f"{len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and {spread(share['LB'], 3)} % for LB "
-            f"({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))})."
+            f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that"
+            f" {sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in"
+            f" {int(flips.sum())} of {len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and"
+            f" {spread(share['LB'], 3)} % for LB"
+            f" ({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))})."
         )
 
     return by_network(networks, sentence)
@@ -416,8 +417,8 @@ def path_verdict(networks="F1", step=0.5) -> Text:
         if not lines:
             return None
         return (
-            f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g} away; "
-            "the claim is of twice as much at least, since less is not seen in a plot."
+            f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g}"
+            " away; the claim is of twice as much at least, since less is not seen in a plot."
         )
 
     return by_network(networks, sentence)
@@ -449,12 +450,11 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     said = claims.verdict(tests, 0).direction, claims.verdict(steep, 1).direction
     finals = arrays.final(small) * arrays.final(large)
     return Text(
-        f"**Verdict, `{network}`: that the small batch tests better {_clause(said[0])}; that the large batch is sharper "
-        f"{_clause(said[1])}.** "
-        f"{_capital(ahead(tests, first, second))}, and {sharper(steep, second, first)}; "
-        f"{counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. "
-        f"They took {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training loss of "
-        f"{' and of '.join(spread(arrays.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
+        f"**Verdict, `{network}`: that the small batch tests better {_clause(said[0])}; that the large batch is sharper"
+        f" {_clause(said[1])}.** {_capital(ahead(tests, first, second))}, and {sharper(steep, second, first)};"
+        f" {counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. They took"
+        f" {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training loss"
+        f" of {' and of '.join(spread(arrays.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
     )
 
 

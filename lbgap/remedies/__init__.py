@@ -69,8 +69,8 @@ def use(network, optimizer, remedies, loss=F.cross_entropy) -> Step:
     for remedy in remedies:
         if asked := {"size", "rate"} & set(layers(remedy)):
             raise ValueError(
-                f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) from epoch to epoch, which "
-                "your own loop does; expected remedies that act inside a step, such as SAM or Ghost"
+                f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) from epoch to"
+                " epoch, which your own loop does; expected remedies that act inside a step, such as SAM or Ghost"
             )
     return Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
 

@@ -30,7 +30,8 @@ class Ghost(Remedy):
         with torch.device("meta"):
             if not batch_norms(build(run.network, run.variant, shrink=run.shrink)):
                 raise ValueError(
-                    f"network {run.network!r} has no batch norm, so it has no ghosts; expected one that has, such as F1 or C1"
+                    f"network {run.network!r} has no batch norm, so it has no ghosts; expected one that has, such as F1"
+                    " or C1"
                 )
 
     def forward(self, step, inputs):

@@ -164,6 +164,7 @@ def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, cl
     for voice in sum(VOICES.values(), ()):
         if voice not in there:
             raise FileNotFoundError(
-                f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite 2.2 with all its voices"
+                f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite"
+                " 2.2 with all its voices"
             )
     return assemble(*(utterances(split, frames[split], seed, progress) for split in ("train", "test")), classes)

@@ -49,7 +49,8 @@ def read(folder) -> tuple[np.ndarray, ...]:
         )
     if x_train.shape[1] != x_test.shape[1]:
         raise ValueError(
-            f"D is {x_train.shape[1]} in {folder / 'train'} and {x_test.shape[1]} in {folder / 'test'}; expected one D: splice both or none"
+            f"D is {x_train.shape[1]} in {folder / 'train'} and {x_test.shape[1]} in {folder / 'test'}; expected one D:"
+            " splice both or none"
         )
     for part, y in (("train", y_train), ("test", y_test)):
         _compare(f"{folder / part} has {len(y):,} frames", len(y), FRAMES[part], "Table 5")
@@ -66,14 +67,14 @@ def classes(folder) -> int:
     path = pathlib.Path(folder, "num_pdfs")
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"{path.parent} is no folder; expected one with train/feats.ark, train/ali.ark, test/feats.ark, test/ali.ark and num_pdfs, "
-            "from your own Kaldi recipe for TIMIT, which is not shipped"
+            f"{path.parent} is no folder; expected one with train/feats.ark, train/ali.ark, test/feats.ark,"
+            " test/ali.ark and num_pdfs, from your own Kaldi recipe for TIMIT, which is not shipped"
         )
     makes = MAKES["num_pdfs"].format(path=path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is not there; expected one number, that of the alignment model's pdfs. In your Kaldi recipe, with ALIGNMENTS "
-            f"the folder of the alignments (exp/...): {makes}"
+            f"{path} is not there; expected one number, that of the alignment model's pdfs. In your Kaldi recipe, with"
+            f" ALIGNMENTS the folder of the alignments (exp/...): {makes}"
         )
     content = path.read_bytes().strip()
     if not re.fullmatch(rb"0*[1-9][0-9]*", content):
@@ -109,7 +110,8 @@ def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         features[name] = _features(features[name], where)
         if (d := features[name].shape[1]) != (first := features[names[0]].shape[1]):
             raise ValueError(
-                f"{where}: the features have D = {d}, those of {names[0]} {first}; expected one D: make the features anew"
+                f"{where}: the features have D = {d}, those of {names[0]} {first}; expected one D: make the features"
+                " anew"
             )
         alignments[name] = _alignment(alignments[name], len(features[name]), pdfs, where)
     # The result is the one copy: the lists hold no numbers, and the tables go when this returns.
@@ -122,13 +124,14 @@ def _features(value, where) -> np.ndarray:
         raise ValueError(f"{where}: the features have shape {value.shape}; expected a matrix (T, D)")
     if value.shape[1] not in DIMENSIONS:
         raise ValueError(
-            f"{where}: the features have D = {value.shape[1]}; expected 40, or 360 if nine frames are spliced already: copy the features "
-            "that the recipe's network is trained on"
+            f"{where}: the features have D = {value.shape[1]}; expected 40, or 360 if nine frames are spliced already:"
+            " copy the features that the recipe's network is trained on"
         )
     value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
         raise ValueError(
-            f"{where}: the features hold {value[~np.isfinite(value)][0]}; expected finite numbers: make the features anew"
+            f"{where}: the features hold {value[~np.isfinite(value)][0]}; expected finite numbers: make the features"
+            " anew"
         )
     return value
 
@@ -140,12 +143,13 @@ def _alignment(value, frames, pdfs, where) -> np.ndarray:
         raise ValueError(f"{where}: the alignment {holds}; expected a vector (T,) of integers, as ali-to-pdf writes")
     if len(value) != frames:
         raise ValueError(
-            f"{where}: the alignment has {len(value)} frames, the features {frames}; expected as many: align these features"
+            f"{where}: the alignment has {len(value)} frames, the features {frames}; expected as many: align these"
+            " features"
         )
     if (wrong := value[(value < 0) | (value >= pdfs)]).size:
         raise ValueError(
-            f"{where}: pdf-id {wrong[0]:.0f} is not one of num_pdfs = {pdfs}, 0 to {pdfs - 1}: the alignment is of another model, "
-            "or holds transition-ids because ali-to-pdf was not applied"
+            f"{where}: pdf-id {wrong[0]:.0f} is not one of num_pdfs = {pdfs}, 0 to {pdfs - 1}: the alignment is of"
+            " another model, or holds transition-ids because ali-to-pdf was not applied"
         )
     return value.astype(np.int64)
 
@@ -201,8 +205,8 @@ def _scp(path):
         name, ark, byte = found.groups(default="0")
         if not (ark := path.parent / ark).is_file():
             raise FileNotFoundError(
-                f"{path}: the line of utterance {name!r} points to {ark}, which is not there; an scp holds the paths of the machine that "
-                f"wrote it. On that machine: {MAKES[path.stem].format(path=path.with_suffix('.ark'))}"
+                f"{path}: the line of utterance {name!r} points to {ark}, which is not there; an scp holds the paths of"
+                f" the machine that wrote it. On that machine: {MAKES[path.stem].format(path=path.with_suffix('.ark'))}"
             )
         with open(ark, "rb") as file:
             file.seek(int(byte))

@@ -40,8 +40,9 @@ def wavs(folder) -> pathlib.Path:
         if path.exists():
             return path.parent
     raise FileNotFoundError(
-        f"LJ001-0001.wav was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ Speech 1.1 from "
-        "https://keithito.com/LJ-Speech-Dataset and name the folder that holds LJSpeech-1.1/ in LBGAP_DATA"
+        f"LJ001-0001.wav was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ"
+        " Speech 1.1 from https://keithito.com/LJ-Speech-Dataset and name the folder that holds LJSpeech-1.1/ in"
+        " LBGAP_DATA"
     )
 
 

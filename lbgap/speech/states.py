@@ -62,7 +62,8 @@ def contexts(segments, frames: int) -> np.ndarray:
     middle = (np.arange(frames) * HOP + WINDOW / 2) / RATE
     if len(middle) and middle[-1] > ends[-1] + 0.05:
         raise ValueError(
-            f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s; expected phones for all"
+            f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s; expected phones"
+            " for all"
         )
     at = np.minimum(np.searchsorted(ends, middle, "right"), len(ends) - 1)
     state = np.clip(3 * (middle - starts[at]) / (ends - starts)[at], 0, 2).astype(int)
@@ -135,7 +136,8 @@ def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
         missing = [root for root in map(tuple, different[:, :2].tolist()) if root not in first]
         if missing:
             raise ValueError(
-                f"state {missing[0][1] + 1} of phone {PHONES[missing[0][0]]!r} is not in the training set; expected it there"
+                f"state {missing[0][1] + 1} of phone {PHONES[missing[0][0]]!r} is not in the training set; expected it"
+                " there"
             )
         answers = questions(different)
         out = np.array([first[root] for root in map(tuple, different[:, :2].tolist())], np.int64)

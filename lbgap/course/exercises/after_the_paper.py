@@ -57,11 +57,13 @@ def sam_counts_twice(answer):
     near = lambda other: all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(found, other))
     if near(at(-1)):
         raise Wrong(
-            "The move goes downhill, to a point that is lower. SAM asks for the gradient where the loss is worst: plus rho g / |g|."
+            "The move goes downhill, to a point that is lower. SAM asks for the gradient where the loss is worst: plus"
+            " rho g / |g|."
         )
     if near(at(1, each=True)):
         raise Wrong(
-            "Each layer was moved by rho. The ball is one ball round all weights: divide by the norm of the whole gradient."
+            "Each layer was moved by rho. The ball is one ball round all weights: divide by the norm of the whole"
+            " gradient."
         )
     if not near(at(1)):
         raise Wrong("These are not the gradients at x + rho g / |g|, g the gradient at x over the whole batch.")

@@ -25,8 +25,13 @@ def registered_rule(answer):
     unsettled = lambda *a: "does nothing" if _answer(*a) == "not settled" else _answer(*a)
     harmless = lambda *a: "does nothing" if _answer(*a) == "hurts" else _answer(*a)
     mistakes = {
-        "It judges by the middle of the interval. The rule asks for its ends: what is shown is what excludes 0.": _by_middle,
-        "A wide interval is taken for no effect. Where a gain as large as the margin is still possible, the answer is not settled.": unsettled,
+        "It judges by the middle of the interval. The rule asks for its ends: what is shown is what excludes 0.": (
+            _by_middle
+        ),
+        (
+            "A wide interval is taken for no effect. Where a gain as large as the margin is still"
+            " possible, the answer is not settled."
+        ): (unsettled),
         "A loss that is shown is called nothing. An interval wholly below 0 hurts.": harmless,
     }
     compare(answer, cases, _answer, mistakes)
@@ -51,12 +56,15 @@ def _not_monotone(p):
 @exercise("holm", "Six questions, one false alarm", "implement", "medium", 15)
 def six_questions(answer):
     mistakes = {
-        "All were multiplied by the number of questions: that is Bonferroni's, and stricter than need be. The second smallest takes one less.": (
-            lambda p: np.minimum(1, len(p) * np.asarray(p, float))
-        ),
+        (
+            "All were multiplied by the number of questions: that is Bonferroni's, and stricter than"
+            " need be. The second smallest takes one less."
+        ): lambda p: np.minimum(1, len(p) * np.asarray(p, float)),
         "Nothing was corrected. Of twenty true nulls, one comes out below 0.05 by chance.": lambda p: np.asarray(
             p, float
         ),
-        "A larger p came out smaller than one before it. Each adjusted value is at least the one before.": _not_monotone,
+        "A larger p came out smaller than one before it. Each adjusted value is at least the one before.": (
+            _not_monotone
+        ),
     }
     compare(answer, [([0.01, 0.04, 0.03],), ([0.5, 0.001, 0.3, 0.02],)], holm, mistakes)

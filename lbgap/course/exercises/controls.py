@@ -8,15 +8,15 @@ from ..checking import compare, exercise
 @exercise("half-life", "Adam's memory, in examples", "derive", "medium", 10)
 def half_life(answer):
     mistakes = {
-        "The decay is over steps, so it multiplies: B_large / B_small small steps are one power, not a factor.": lambda b, s, l: (
-            b * s / l
+        "The decay is over steps, so it multiplies: B_large / B_small small steps are one power, not a factor.": (
+            lambda b, s, l: b * s / l
         ),
         "The power is upside down: a large step holds many examples, so its memory must be shorter.": lambda b, s, l: (
             b ** (s / l)
         ),
-        "That is the straight-line approximation, and falls below 0 for a large ratio. Take the power.": lambda b, s, l: (
-            1 - (1 - b) * l / s
-        ),
+        (
+            "That is the straight-line approximation, and falls below 0 for a large ratio. Take the power."
+        ): lambda b, s, l: 1 - (1 - b) * l / s,
     }
     compare(answer, [(0.9, 256, 6000), (0.999, 256, 6000), (0.9, 32, 64)], lambda b, s, l: b ** (l / s), mistakes)
 

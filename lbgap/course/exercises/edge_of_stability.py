@@ -10,8 +10,8 @@ from ..checking import Unanswered, Wrong, compare, exercise
 @exercise("adam-edge", "Where Adam lets go", "derive", "medium", 15)
 def adam_edge(answer):
     mistakes = {
-        "That is gradient descent's edge. The running mean averages an oscillation away, so that Adam bears more.": lambda b, lr: (
-            2 / lr
+        "That is gradient descent's edge. The running mean averages an oscillation away, so that Adam bears more.": (
+            lambda b, lr: 2 / lr
         ),
         "That is the edge where m adds up gradients. Adam's mean weighs the new one by 1 - beta1.": lambda b, lr: (
             (2 + 2 * b) / lr
@@ -39,8 +39,8 @@ def top_eigenvalue(answer):
     near = lambda a, b: abs(a - b) < 0.01 * abs(b)
     if near(found[1], -20):
         raise Wrong(
-            "It finds the eigenvalue of the largest size, here the most negative one. Shift H by as much as that end is "
-            "negative, find the top of the shifted one, and shift back."
+            "It finds the eigenvalue of the largest size, here the most negative one. Shift H by as much as that end is"
+            " negative, find the top of the shifted one, and shift back."
         )
     if near(found[1], 20):
         raise Wrong(

@@ -29,12 +29,14 @@ def gap_interval(answer):
     cases = [([98.1, 98.3, 97.9, 98.0, 98.4], [97.8, 98.1, 97.8, 97.6, 98.0]), ([50.0, 60.0, 71.0], [49.0, 58.5, 70.0])]
     normal = lambda n: scipy.stats.norm.ppf(0.975)
     mistakes = {
-        "The interval is that of two independent groups. SB and LB of one seed share a start: take their differences first.": _interval(
-            unpaired, student
-        ),
-        "1.96 is right for many seeds. With five, the deviation itself is uncertain: take Student's t with n - 1 degrees of freedom.": _interval(
-            paired(1), normal
-        ),
+        (
+            "The interval is that of two independent groups. SB and LB of one seed share a start: take"
+            " their differences first."
+        ): _interval(unpaired, student),
+        (
+            "1.96 is right for many seeds. With five, the deviation itself is uncertain: take"
+            " Student's t with n - 1 degrees of freedom."
+        ): _interval(paired(1), normal),
         "The deviation divides by n. For a sample it is n - 1 (`ddof=1`).": _interval(paired(0), student),
     }
     compare(answer, cases, _interval(paired(1), student), mistakes, tolerance=1e-3)
@@ -66,16 +68,19 @@ def evaluate(answer):
     after = used.state_dict()
     if any(not torch.equal(before[k], after[k]) for k in before):
         raise Wrong(
-            "The network has changed: batch norm moved its running statistics on the test data. It was still in training mode."
+            "The network has changed: batch norm moved its running statistics on the test data. It was still in"
+            " training mode."
         )
     if not used.training:
         raise Wrong(
-            "The network came in training mode and goes out in evaluation mode. What trains on would do so without dropout."
+            "The network came in training mode and goes out in evaluation mode. What trains on would do so without"
+            " dropout."
         )
     exact, by_batch = 100 * 128 / 150, 200 / 3
     if abs(value - by_batch) < 1e-3:
         raise Wrong(
-            "The last batch is smaller, but counts as much as the others. Count the right ones and divide once, at the end."
+            "The last batch is smaller, but counts as much as the others. Count the right ones and divide once, at the"
+            " end."
         )
     if abs(value - exact) > 1e-3:
         raise Wrong(f"It gives {value:.2f} %; {exact:.2f} % of these examples are classified right.")

@@ -52,7 +52,9 @@ def every_corner(answer):
             100 * (max(corners(f, x, e)) - f(x)[0]) / f(x)[0]
         ),
         "The factor 100 is missing: the metric is a percentage.": lambda f, x, e: exact(f, x, e) / 100,
-        "Only the corner that the gradient points to was tried. At a minimum the gradient says nothing; try all 2^n.": _at_gradient,
+        "Only the corner that the gradient points to was tried. At a minimum the gradient says nothing; try all 2^n.": (
+            _at_gradient
+        ),
     }
     compare(answer, [(f, x, 1e-2) for f, x in valleys()], exact, mistakes)
 
@@ -66,12 +68,13 @@ def ascent(answer):
         rise = (value - start) / (highest - start)
         if rise < -1e-9:
             raise Wrong(
-                "It found a point below f(x): it walks downhill. A maximum wants steps along the gradient, not against it."
+                "It found a point below f(x): it walks downhill. A maximum wants steps along the gradient, not"
+                " against it."
             )
         if rise < 1e-9:
             raise Wrong(
-                "It never left x. At a minimum the gradient is 0 and the first gain far below any tolerance for a whole loss: "
-                "start away from the centre, and compare a gain with the rise so far, not with a fixed number."
+                "It never left x. At a minimum the gradient is 0 and the first gain far below any tolerance for a whole"
+                " loss: start away from the centre, and compare a gain with the rise so far, not with a fixed number."
             )
         if rise > 1 + 1e-6:
             raise Wrong(
@@ -79,5 +82,6 @@ def ascent(answer):
             )
         if rise < 0.9:
             raise Wrong(
-                f"It found {100 * rise:.0f} % of the highest rise in the box. Go on for longer, and from more than one start."
+                f"It found {100 * rise:.0f} % of the highest rise in the box. Go on for longer, and from more than one"
+                " start."
             )

@@ -20,15 +20,17 @@ def memorised(answer):
     wrong, every = lambda given, true: given != true, lambda given, true: given == given
     as_given = lambda p, g, t: p == g
     mistakes = {
-        "All labels were counted. A right label that is given back says nothing about memory: look at the wrong ones only.": _share(
-            as_given, every
-        ),
+        (
+            "All labels were counted. A right label that is given back says nothing about memory: look"
+            " at the wrong ones only."
+        ): _share(as_given, every),
         "That divides by all images. Divide by how many labels are wrong.": lambda p, g, t: (
             100 * ((p == g) & (g != t)).sum().item() / len(p)
         ),
-        "That is how often the network is wrong there. Memorised means that it gives just the wrong label it was shown.": _share(
-            lambda p, g, t: p != t, wrong
-        ),
+        (
+            "That is how often the network is wrong there. Memorised means that it gives just the"
+            " wrong label it was shown."
+        ): _share(lambda p, g, t: p != t, wrong),
     }
     compare(answer, [(predicted, given, true)], _share(as_given, wrong), mistakes)
 
@@ -37,12 +39,13 @@ def memorised(answer):
 def right_share(answer):
     exact = lambda p, batch, n: (p * (1 - p) / batch * (n - batch) / (n - 1)) ** 0.5
     mistakes = {
-        "A batch is drawn without replacement: the whole set, batch = n, always has the same share. Multiply the variance by (n - batch) / (n - 1).": (
-            lambda p, batch, n: (p * (1 - p) / batch) ** 0.5
-        ),
+        (
+            "A batch is drawn without replacement: the whole set, batch = n, always has the same"
+            " share. Multiply the variance by (n - batch) / (n - 1)."
+        ): (lambda p, batch, n: (p * (1 - p) / batch) ** 0.5),
         "That is the variance. The deviation is its root.": lambda p, batch, n: exact(p, batch, n) ** 2,
-        "That is the deviation of the number of right labels. Divide by the batch size for their share.": lambda p, batch, n: (
-            batch * exact(p, batch, n)
-        ),
+        (
+            "That is the deviation of the number of right labels. Divide by the batch size for their share."
+        ): lambda p, batch, n: batch * exact(p, batch, n),
     }
     compare(answer, [(0.4, 32, 4000), (0.2, 400, 4000), (0.4, 4000, 4000)], exact, mistakes)

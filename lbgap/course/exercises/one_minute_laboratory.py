@@ -39,9 +39,10 @@ def matched(answer):
         "It looks one way only: the loss that is named second may be the lower or the higher one.": lambda a, b: (
             b / a <= 1.5
         ),
-        "A difference of losses says little where both are small: 0.001 and 0.004 differ by nothing and are four times apart. Compare a ratio.": (
-            lambda a, b: abs(a - b) <= 0.5
-        ),
+        (
+            "A difference of losses says little where both are small: 0.001 and 0.004 differ by"
+            " nothing and are four times apart. Compare a ratio."
+        ): (lambda a, b: abs(a - b) <= 0.5),
         "Equal to the last digit is never reached. The page calls losses within a factor of 1.5 alike.": lambda a, b: (
             a == b
         ),

@@ -17,7 +17,8 @@ def split(answer):
     per = [torch.stack([mask[utterance == u].double().mean() for u in range(40)]) for mask in masks]
     if any(((p > 0) & (p < 1)).any() for p in per):
         raise Wrong(
-            "Frames of one utterance are on both sides. Neighbours are eight parts of nine the same: draw utterances, not frames."
+            "Frames of one utterance are on both sides. Neighbours are eight parts of nine the same: draw utterances,"
+            " not frames."
         )
     counts = [int(p.sum()) for p in per]
     if counts[0] == 30:
@@ -26,7 +27,8 @@ def split(answer):
         raise Wrong(f"{counts[0]} of 40 utterances are in the test set; a share of 0.25 is 10.")
     if not torch.equal(masks[0], masks[1]) or torch.equal(masks[0], masks[2]):
         raise Wrong(
-            "The same seed must draw the same utterances, and another seed others. Shuffle them with a generator of that seed."
+            "The same seed must draw the same utterances, and another seed others. Shuffle them with a generator of"
+            " that seed."
         )
 
 

@@ -30,9 +30,10 @@ def barrier(answer):
         "Only the stretch between the ends counts, alpha from 0 to 1. Beyond them the loss rises anyway.": _barrier(
             lambda a: a, False
         ),
-        "The height is measured above one end. Where the ends differ in loss, measure above the straight line between their losses.": _barrier(
-            lambda a: a, above=lambda a, f: f(0)
-        ),
+        (
+            "The height is measured above one end. Where the ends differ in loss, measure above the"
+            " straight line between their losses."
+        ): _barrier(lambda a: a, above=lambda a, f: f(0)),
     }
     compare(answer, cases, _barrier(lambda a: a), mistakes)
 
@@ -69,5 +70,6 @@ def landscape_bug(answer):
         raise Wrong(f"It gives {np.round(found[0], 3)}; expected {np.round(expected, 3)}.")
     if not all(torch.equal(v, before[k]) for k, v in used.state_dict().items()) or not used.training:
         raise Wrong(
-            "The network does not come back as it was: the walk left its weights, statistics or mode changed. Walk with a copy."
+            "The network does not come back as it was: the walk left its weights, statistics or mode changed. Walk with"
+            " a copy."
         )
