@@ -5,8 +5,7 @@
 Each step moves the slider by one place and sends the event that a reader's hand sends, and ends when marker and caption
 have
 changed: `changed` is that time, `laid out` also makes the browser compute the new layout. `choice` is the same for a
-change of
-arm, path or curve, which draws all charts anew. Median of 30, from one run.
+change of arm, path or curve, which draws all charts anew. Median of 30, from one run.
 """
 
 import sys

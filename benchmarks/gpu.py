@@ -6,9 +6,8 @@ take.
     PYTHONPATH=. python benchmarks/gpu.py --device cpu --scale tiny     the same code, without a GPU
 
 Needs torch, numpy and scipy, and no data: the images are random. Ratios come from one run. share is of the measured
-matrix
-product in the same precision; operations are counted by PyTorch, padding included, so a convolution can exceed 100 %.
-A section that fails, hangs or kills its process says so in a line, and the next one goes on in a fresh process.
+matrix product in the same precision; operations are counted by PyTorch, padding included, so a convolution can exceed
+100 %. A section that fails, hangs or kills its process says so in a line, and the next one goes on in a fresh process.
 Aims: F1 at 256 with graphs at least 3 times eager; C2 at least 50 % of the matrix product.
 """
 

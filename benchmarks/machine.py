@@ -4,11 +4,10 @@
     python benchmarks/machine.py --full    ten: C1 too, in float32 and bf16, and F1
 
 memory: examples a CPU-second of training steps with glibc as it comes, and with `machine.keep_memory`, and the most
-memory
-the process held; processes of one thread, in turn. The aim: C1 at least 1.3 times, C1 as printed 1.65, under 8 GB.
+memory the process held; processes of one thread, in turn. The aim: C1 at least 1.3 times, C1 as printed 1.65, under 8
+GB.
 threads: seconds of wall time to train and measure `mlp` at batch 32 while another process keeps a core busy, on one
-thread, as
-lbgap chooses it, and on PyTorch's own number, given up after a minute.
+thread, as lbgap chooses it, and on PyTorch's own number, given up after a minute.
 """
 
 import os

@@ -5,13 +5,11 @@
     python benchmarks/sharpness.py --pair    three minutes: the packaged pair of F1 over all of MNIST, coarse to fine
 
 share is the CPU time of a solve outside f, one thread, over the whole, and the same with f over 60,000 examples (f
-costs in
-proportion; --full has the subspace of Table 4 too). quality is the value over that of two long sign-gradient ascents
-with falling steps, where the greater of the two is 1;
+costs in proportion; --full has the subspace of Table 4 too). quality is the value over that of two long sign-gradient
+ascents with falling steps, where the greater of the two is 1;
 literal is SciPy's ten iterations over the same. Aims: `best` has a share of at most 2 % at 60,000, and a quality of at
-least 0.99
-for SB and LB alike. --pair prints the value over what the solver before coarse to fine found in 43 to 67 passes, and
-the passes;
+least 0.99 for SB and LB alike. --pair prints the value over what the solver before coarse to fine found in 43 to 67
+passes, and the passes;
 aims: at least 0.97 everywhere, a median of 0.99 for SB and for LB, and at most 8 passes.
 """
 

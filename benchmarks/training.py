@@ -5,13 +5,11 @@ speed.
     python benchmarks/training.py --full     whole epochs, and the large batches too
 
 naive is what a tutorial writes: torchvision's data set (its own __getitem__ and ToTensor), a DataLoader, a plain loop,
-Adam.
-GEMM is a float32 matrix product timed in the same run; the work of a network is counted by PyTorch, padding included,
-so that a
+Adam. GEMM is a float32 matrix product timed in the same run; the work of a network is counted by PyTorch, padding
+included, so that a
 convolution can exceed 1. All take turns; medians of CPU time. Aims on idle cores: of GEMM, F1 at least 0.80 at batch
-256 and 0.88
-at 6000, C1 at least 1.0. Two such processes at once, one thread each, do twice the work: then F1 is to be at least 3
-times the
+256 and 0.88 at 6000, C1 at least 1.0. Two such processes at once, one thread each, do twice the work: then F1 is to be
+at least 3 times the
 naive loop, C1 2.3 and C1 as printed in the text (stride 2) 2.5.
 """
 

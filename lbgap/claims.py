@@ -43,8 +43,7 @@ class Contrast(NamedTuple):
     value: a difference, or a ratio of geometric means. interval: at 95 %, or None with fewer than two seeds. how: its
     kind. p: two-sided, that there is no difference. n: seeds. diverged: runs that have no value for good. scale:
     "difference" or "ratio". error, df: the standard error of the value, or of a ratio's logarithm, and Student's
-    degrees
-    of freedom.
+    degrees of freedom.
     """
 
     value: float

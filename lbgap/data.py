@@ -91,10 +91,9 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
     "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
     train and as many to test, to try experiments in seconds; a result from them means nothing.
     "speech-lj": 100 utterances of a human voice, embedded. "speech": the free stand-in for TIMIT, from the file that
-    `lbgap data
-    make speech` writes. "timit": from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit (`speech.kaldi`).
-    "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place of the test set,
-    to choose settings.
+    `lbgap data make speech` writes. "timit": from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit
+    (`speech.kaldi`). "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place
+    of the test set, to choose settings.
     The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
     else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
     replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.

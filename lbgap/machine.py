@@ -104,8 +104,8 @@ def keep_memory() -> bool:
     """Have glibc keep freed memory for the next step, in place of giving it back and faulting it in again.
 
     A third to a half of a convolutional network's time on a CPU is page faults otherwise. The process keeps up to 2 GB
-    that
-    it no longer uses. Where MALLOC_TRIM_THRESHOLD_, MALLOC_TOP_PAD_ or MALLOC_MMAP_MAX_ is set, that choice stands.
+    that it no longer uses. Where MALLOC_TRIM_THRESHOLD_, MALLOC_TOP_PAD_ or MALLOC_MMAP_MAX_ is set, that choice
+    stands.
 
     Returns:
         Whether it was done: False without glibc, or where the environment has its own setting.

@@ -27,8 +27,7 @@ class Sharpness:
 
     value: 100 (fmax - f0) / (1 + f0). f0: f(x). fmax: the largest f found in the box. epsilon: the box's size.
     evaluations: of f and its gradient, all starts together, f(x) included. passes: the same in examples seen over
-    examples
-    there are: fewer, where most of them are of a part of the examples.
+    examples there are: fewer, where most of them are of a part of the examples.
     first_order: what the gradient alone explains, 100 sum_i b_i |g_i| / (1 + f0), b the half-widths of the box.
     by_start: value by start, so that the spread is seen. point, position: with keep_point, the maximiser, as x and as
     its place in the box, each coordinate in [-1, 1].
@@ -75,32 +74,28 @@ def sharpness(
     for
       monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
       "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper names the
-      method
-      and the ten iterations, neither the program nor where it starts.
+      method and the ten iterations, neither the program nor where it starts.
     scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
     iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to
     twice
       as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
-      ("sign"),
-      `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends. warm: {name:
+      ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends. warm:
+      {name:
       position} of further starts, positions (n,) or (p,) as in `Sharpness`.
       Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, all
-      that is
-      done on 1/36 of them; the best of it goes on on 1/9, and half as many evaluations of the whole f, from there
-      ("coarse") and from its own corner ("sign"), end it. That is 8 passes at most. On F1's two minimisers it found
-      0.94 to
+      that is done on 1/36 of them; the best of it goes on on 1/9, and half as many evaluations of the whole f, from
+      there ("coarse") and from its own corner ("sign"), end it. That is 8 passes at most. On F1's two minimisers it
+      found 0.94 to
       1.11 of what 51 passes from all starts had found (benchmarks/sharpness.py --pair).
     offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
     coordinate, and one
       that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates
-      that
-      leaves f as it is moves it.
+      that leaves f as it is moves it.
 
     Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
     float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and
-    columns of A
-    that are not independent; the message names the value. Not in the paper: `best` and the starts, and an offset other
-    than 1.
+    columns of A that are not independent; the message names the value. Not in the paper: `best` and the starts, and an
+    offset other than 1.
     See the book's chapters *Measuring sharpness* and *Same function, other sharpness* for why they are needed.
     """
     seed = operator.index(seed)

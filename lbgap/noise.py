@@ -41,13 +41,12 @@ def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = Non
       |G|^2 is exact with all of them when an example's gradient does not depend on its mini-batch.
 
     With batch norm in "batch" mode it does: each mini-batch has its own statistics, as in training (dropout off). G is
-    then
-    the mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are larger, and
-    tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser. Say the size.
+    then the mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are
+    larger, and tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser.
+    Say the size.
 
     Raises ValueError when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples
-    are one
-    mini-batch.
+    are one mini-batch.
     Source: not in the paper; McCandlish et al. 2018, Eq. 2.9 and, for another pair of unbiased estimates, Appendix A.1.
     """
     if not hasattr(f, "gradients"):

@@ -55,8 +55,7 @@ class Objective:
       have x's dtype and device. `f.x` is the x that the network came with.
 
     Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network,
-    data
-    or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.
+    data or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.
     """
 
     @machine.plain()
@@ -154,8 +153,7 @@ class Objective:
         """f on `count` of its examples, drawn at random: the same x and batch-norm mode.
 
         The same seed draws the same examples, fewer of them where `count` is smaller, on every device. The network is
-        shared with
-        this f, which is no worse for it: each call sets the parameters.
+        shared with this f, which is no worse for it: each call sets the parameters.
 
         Raises ValueError for a count below 1 or above the number of examples.
         """

@@ -25,8 +25,7 @@ def time(iterations: float, batch_size: float, processors: float = 1, efficiency
     """How long so many iterations take, I B / (P f): in units of one processor's time for one example (Appendix C).
 
     efficiency: f(P), the parallel efficiency, 1 for perfect scaling. One device of R examples a second has P f = R, and
-    the time
-    is in seconds. Raises ValueError unless all are positive.
+    the time is in seconds. Raises ValueError unless all are positive.
     """
     _positive(iterations=iterations, batch_size=batch_size, processors=processors, efficiency=efficiency)
     return iterations * batch_size / (processors * efficiency)
@@ -36,10 +35,12 @@ def break_even(f_small: float, batch_ratio: float, f_large: float = 1.0) -> floa
     """The I_LB / I_SB below which LB is faster than SB: batch_ratio f_large / f_small (Appendix C).
 
     f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB. batch_ratio: B_SB / B_LB, at
-    most 1.
-    Only the quotient of the efficiencies counts, so the examples a second that one device trains at either batch size
-    serve
+    most 1. Only the quotient of the efficiencies counts, so the examples a second that one device trains at either
+    batch size serve
     as well. Raises ValueError for a value that is not positive, and for batches exchanged.
+
+    >>> break_even(0.2, 0.1)  # the paper's example: LB may take half as many iterations, and no more
+    0.5
     """
     _positive(f_small=f_small, batch_ratio=batch_ratio, f_large=f_large)
     if batch_ratio > 1:
@@ -64,11 +65,10 @@ def throughput(run: training.Run, device="cpu", seconds: float = SECONDS) -> Thr
     The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape;
     `lbgap.train` also fetches examples, measures after each epoch, and on CUDA replays batches up to 2048 from a graph.
     seconds: how long to repeat it, 5 by default, after steps that warm up; at least 3 times are taken, on CUDA of ten
-    steps each,
-    so that launches may run ahead. Another program at work on the machine makes it less: the quartiles tell.
+    steps each, so that launches may run ahead. Another program at work on the machine makes it less: the quartiles
+    tell.
     Raises ValueError unless seconds is positive, and for a run with remedies, whose steps are others. The global random
-    state is left
-    as it was.
+    state is left as it was.
     """
     _positive(seconds=seconds)
     if run.remedies:

@@ -132,14 +132,12 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
     """The minimiser's twin: the same function at other weights, one for every factor > 0.
 
     With batch norm: every filter before one and its bias times `factor`, the running mean and variance there times it
-    and
-    its square. Without: the first layer's weight and bias and every later bias but the last times `factor`, the last
-    weight divided by it, since ReLU(c z) = c ReLU(z). The minimiser passed in is left as it was.
+    and its square. Without: the first layer's weight and bias and every later bias but the last times `factor`, the
+    last weight divided by it, since ReLU(c z) = c ReLU(z). The minimiser passed in is left as it was.
 
     Without batch norm f is the same to rounding, and for a power of two bit for bit, unless an entry leaves float32's
-    range. With
-    it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in `match_norms`; in a
-    network
+    range. With it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in
+    `match_norms`; in a network
     whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure f at both before a
     comparison.
     Raises ValueError for a factor that is not finite and greater than 0, and for a network without batch norm that has

@@ -1,8 +1,8 @@
 """The Hessian of f at a point: its ends, its density, and how far f rises along directions (Section 2.2.2).
 
 curvlinops does much of this too, and is what the tests compare with; it is not used here, since it returns no
-eigenvectors
-or residuals, does not reorthogonalise, and its Hessian is wrong through PyTorch's batch norm (tests/test_spectrum.py).
+eigenvectors or residuals, does not reorthogonalise, and its Hessian is wrong through PyTorch's batch norm
+(tests/test_spectrum.py).
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def spectrum(
       again.
 
     How many steps: look at the residuals. On a trained "mlp-bn" (1000 images) 20 give the first three eigenvalues to
-    1e-6 and
-    32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too, to 1e-3.
-    In
+    1e-6 and 32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too,
+    to 1e-3. In
     float32 products are rounded at about 1e-6 of the largest eigenvalue: a smaller residual means no more than that.
 
     Raises ValueError when f has no hvp or it returns another shape or NaN, when x is not flat, finite and floating, and
@@ -122,8 +121,7 @@ def rises(f, x, directions, length: float) -> np.ndarray:
     100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,), for K directions d (n,): an iterable, read once.
     f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. 2 K + 1 evaluations.
     Negative where f falls to both sides. Raises ValueError for length <= 0, a direction of another shape or of no
-    length,
-    f(x) <= -1, and where f is infinite or NaN.
+    length, f(x) <= -1, and where f is infinite or NaN.
     Source: the end of Section 2.2.2: "it rises steeply only along a small dimensional subspace (e.g. 5% of the whole
     space)".
     """
@@ -186,8 +184,7 @@ def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
     `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and, with ReLU, its
     kinks.
     f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, a spectrum without vectors or of another n, f(x)
-    <= -1,
-    and NaN or infinity in f or its gradient.
+    <= -1, and NaN or infinity in f or its gradient.
     Source: Section 2.2.2: for small epsilon the metric "relates to the largest eigenvalue"; Eqs. 3-4.
     """
     if not (epsilon > 0 and math.isfinite(epsilon)):

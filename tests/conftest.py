@@ -92,9 +92,8 @@ class Bare(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 sys.meta_path.insert(0, Bare())
 """
 # Every experiment, each on the cheapest network that has it, and every network in the paper's own tables. Two processes
-# side by
-# side on one store: the first computes on two workers, and carries its results home; the second is several calls in
-# one.
+# side by side on one store: the first computes on two workers, and carries its results home; the second is several
+# calls in one.
 CARRIED = ["--networks F1 wide --trials 0 2 --workers 2 --out out"]
 BESIDE = [
     "table2 table3 fig3 fig7 table4 --networks F2 --trials 0 1",

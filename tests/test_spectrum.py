@@ -175,8 +175,8 @@ class ByHand(nn.Module):
     """Batch norm from elementary operations.
 
     curvlinops 3.0 differentiates by jvp(jacrev), which through PyTorch 2.13's own batch norm gives a wrong product,
-    without a
-    word (pytorch/pytorch#198017 collects such rules). `Objective.hvp` differentiates twice in reverse, which is right.
+    without a word (pytorch/pytorch#198017 collects such rules). `Objective.hvp` differentiates twice in reverse, which
+    is right.
     """
 
     def __init__(self, norm):

@@ -28,9 +28,8 @@ EXAMPLES = {  # to train, to test (Table 5)
     "tiny-timit-val": (224, 32),  # whole utterances
 }
 # Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over
-# `mlp` and
-# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it is 7.8 at
-# most.
+# `mlp` and `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it
+# is 7.8 at most.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 COARSE_TO_FINE = 8
 PRODUCT = (
@@ -84,8 +83,7 @@ def work(unit: dict, there=frozenset()) -> float:
     """Floating-point operations of a unit: the training of its runs, and what it measures on them.
 
     there: ids of runs whose checkpoints are there, so that they are not trained again. A run with a stopping rule
-    counts
-    with its cap, so a unit of it may cost much less. In float64 an operation counts twice.
+    counts with its cap, so a unit of it may cost much less. In float64 an operation counts twice.
     """
     return sum(_parts([unit], there).values())
 
@@ -94,10 +92,9 @@ def projected(wanted, rate, store) -> float:
     """Seconds that the units which the store lacks take, one after another.
 
     rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a
-    measurement.
-    Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from. A stored run
-    whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint that is
-    there
+    measurement. Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from.
+    A stored run whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint
+    that is there
     counts as finished.
     """
     missing = [unit for unit in wanted if unit not in store]
@@ -112,8 +109,7 @@ def rate(device="cpu", seconds: float = 0.3) -> float:
     size.
 
     A guess within a factor of two on a CPU, with the threads that PyTorch has now. On a GPU small batches wait for
-    launches,
-    and F1 at 256 may reach a tenth of it; benchmarks/gpu.py measures each network there.
+    launches, and F1 at 256 may reach a tenth of it; benchmarks/gpu.py measures each network there.
     """
     cuda = torch.device(device).type == "cuda"
     wait = (lambda: torch.cuda.synchronize(device)) if cuda else lambda: None

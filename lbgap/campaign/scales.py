@@ -38,9 +38,9 @@ class Scale:
 
     datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
     batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more
-    than 24 GB. epochs: the most any
-    run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the ten most telling first. grid: of
-    epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a step is timed.
+    than 24 GB. epochs: the most any run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the
+    ten most telling first. grid: of epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a
+    step is timed.
     settings: more of a unit, by kind.
     """
 

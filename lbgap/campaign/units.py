@@ -29,8 +29,8 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
     settings: those of `metric.sharpness`, and of `Objective` (split, batch_size, dtype "float64"); neighbours=True
     starts each epsilon from its neighbours' solutions too; match="norms" or "loss" with `to`, another run, measures the
     same function with filter norms, or the same decisions with the loss (where that is higher), of that run; twin=c
-    measures
-    the same function at other weights; see `same_function`. offset=0.0 takes the adaptive box in place of the paper's.
+    measures the same function at other weights; see `same_function`. offset=0.0 takes the adaptive box in place of the
+    paper's.
     """
     revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
     return _unit(

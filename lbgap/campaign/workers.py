@@ -50,9 +50,8 @@ def run(
     at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the
     order.
     threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new
-    one.
-    A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this campaign
-    is.
+    one. A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this
+    campaign is.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
     A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed

@@ -165,8 +165,7 @@ def zoo(student: str, **factors) -> list[Animal]:
 
 
 # A table by hand. By batch size tau is 1 among the first three and -1/3 among the last, 1/3 on average; by rate it is 1
-# in
-# all three pairs; over all at once it is 0.6.
+# in all three pairs; over all at once it is 0.6.
 TABLE = [{"batch_size": b, "lr": r} for r in (1e-3, 3e-3) for b in (64, 250, 1000)]
 VALUES, ERRORS = [1.0, 2.0, 3.0, 4.0, 6.0, 2.5], [5.0, 6.0, 9.0, 10.0, 8.0, 8.5]
 BY_HAND = {"batch_size": 1 / 3, "lr": 1.0}

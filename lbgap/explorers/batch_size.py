@@ -9,8 +9,8 @@ class BatchSizeExplorer(Explorer):
     """Test accuracy and sharpness against the batch size, every trial a dot.
 
     batch_sizes: (K,), rising. accuracy: (arms, K, trials), test accuracy in percent. sharpness: (arms, K, trials),
-    Metric 2.1 at
-    `epsilon`. NaN = not measured. arms: one name for each arm, such as ("without batch norm", "with batch norm").
+    Metric 2.1 at `epsilon`. NaN = not measured. arms: one name for each arm, such as ("without batch norm", "with batch
+    norm").
     paper: the paper's own points, drawn hollow: dict(batch_sizes=(M,), accuracy=(M,) and/or sharpness=(M,)).
     Raises ValueError when a shape, a unit or an order is wrong.
     """

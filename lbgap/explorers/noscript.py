@@ -2,9 +2,8 @@
 JavaScript.
 
 A notebook output that holds a widget and a PNG shows only the widget in HTML. Here the picture goes into a <noscript>
-below the
-widget's script, where a browser with JavaScript neither shows nor loads it; its alternative text is the output's plain
-text.
+below the widget's script, where a browser with JavaScript neither shows nor loads it; its alternative text is the
+output's plain text.
 """
 
 from docutils import nodes

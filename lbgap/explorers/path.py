@@ -12,8 +12,8 @@ class PathExplorer(Explorer):
     """Cross-entropy loss and accuracy along paths through two minimisers: alpha = 0 is the small batch, 1 the large.
 
     paths: name -> dict(alpha=(P,), train_loss, test_loss, train_accuracy, test_accuracy=(trials, P)), the accuracies in
-    percent;
-    alpha rises; P and trials may differ from path to path. NaN = not measured. Names such as "linear", "curvilinear".
+    percent; alpha rises; P and trials may differ from path to path. NaN = not measured. Names such as "linear",
+    "curvilinear".
     Raises ValueError when a key, a shape, a unit or an order is wrong.
     """
 

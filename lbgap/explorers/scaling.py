@@ -13,9 +13,8 @@ class ScalingExplorer(Explorer):
     """LB's training time over SB's against I_LB / I_SB, both axes logarithmic, with the break-even of Appendix C.
 
     efficiencies: (F,), rising, SB's parallel efficiencies f(P), at most 1; LB's is 1. batch_ratios: (R,), rising, B_SB
-    / B_LB,
-    at most 1. iterations: (I,), rising, the ratios I_LB / I_SB. start: the values of these three that are shown first,
-    the nearest
+    / B_LB, at most 1. iterations: (I,), rising, the ratios I_LB / I_SB. start: the values of these three that are shown
+    first, the nearest
     ones; the paper's example and its break-even by default. Raises ValueError when a value or an order is wrong.
     """
 

@@ -12,9 +12,8 @@ class ScoreboardExplorer(Explorer):
     remedies: (R,) and networks: (N,), names; the remedy that is called as `small` says, plain SB, has a mark of its
     own.
     gain: points over plain LB; ratio: sharpness over plain LB's; left: points that plain SB is ahead of the remedy;
-    each (N, R, 3),
-    a value and both ends of its 95 % interval. trials: (N, R). NaN = not measured, or without an interval.
-    `figures.scoreboard_data` gives all of these. Raises ValueError when a shape or a unit is wrong.
+    each (N, R, 3), a value and both ends of its 95 % interval. trials: (N, R). NaN = not measured, or without an
+    interval. `figures.scoreboard_data` gives all of these. Raises ValueError when a shape or a unit is wrong.
     """
 
     _esm = source("scoreboard.js")

@@ -1,8 +1,7 @@
 """The paper's tables and figures from the stored results, beside the paper's own numbers, each with its verdict.
 
 ALL: every one of them by name, without arguments, the names of `experiments.EXPERIMENTS` among them; each gives a
-`Text`
-or a matplotlib figure of what the store holds, and says what is pending.
+`Text` or a matplotlib figure of what the store holds, and says what is pending.
 """
 
 import functools

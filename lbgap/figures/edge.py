@@ -51,8 +51,7 @@ def first_epoch(network: str) -> int:
     """The first epoch that the verdict counts, in both arms alike: by then either has taken 1 / (1 - beta1) steps.
 
     Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size:
-    a run
-    passes through them whatever the curvature.
+    a run passes through them whatever the curvature.
     """
     return max(
         math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9)

@@ -421,8 +421,7 @@ class Score:
     """A remedy on one network: its runs, their test accuracy and sharpness (T,), and what it makes of plain LB.
 
     gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small, small_ratio: the
-    same two at
-    SB against plain SB, None where it is not tried there.
+    same two at SB against plain SB, None where it is not tried there.
     """
 
     network: str

@@ -41,8 +41,7 @@ def ratio(small, large, diverged: int = 0) -> Compared:
     """The ratio of geometric means, large / small, and its interval.
 
     By seed where both have as many entries, else Welch's. NaN where a value is not above 0. diverged: how many runs
-    have
-    no value for good (`lost`).
+    have no value for good (`lost`).
     """
     return contrast(large, small, scale="ratio", seeds=_seeds(small, large), diverged=diverged)
 

@@ -17,8 +17,8 @@ class Adversarial(Remedy):
     epsilon: how far each input moves, 0.25 as there for MNIST. share: of the loss that the clean examples keep, 0.5 as
     there.
     clip: keep pixels in [0, 1]; False for inputs that are no pixels. Batch norm's running statistics see the clean
-    examples
-    twice, once to find where to move them, and the moved ones once. Raises ValueError for numbers out of range.
+    examples twice, once to find where to move them, and the moved ones once. Raises ValueError for numbers out of
+    range.
     """
 
     epsilon: float = 0.25

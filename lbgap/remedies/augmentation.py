@@ -18,8 +18,7 @@ class Augmentation(Remedy):
 
     flip: mirror every other image, on average, left to right. degrees: turn by up to so many either way.
     shift: move by up to this share of the side, along both axes. Pixels are interpolated; what comes in from outside is
-    0.
-    Drawn on the batch's device from PyTorch's generator. Raises ValueError for a negative number.
+    0. Drawn on the batch's device from PyTorch's generator. Raises ValueError for a negative number.
 
     affine_grid rather than torchvision's transforms, which draw once for a whole batch: that would be another remedy.
     """

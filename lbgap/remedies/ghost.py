@@ -17,8 +17,7 @@ class Ghost(Remedy):
     variance.
 
     In these networks nothing else joins the examples of a batch, so the forward pass is taken ghost by ghost. The
-    running
-    statistics move once a ghost. Raises ValueError for examples < 2, and for a network without batch norm.
+    running statistics move once a ghost. Raises ValueError for examples < 2, and for a network without batch norm.
     """
 
     examples: int = 256

@@ -39,9 +39,8 @@ class VarianceTest(Remedy):
     3).
 
     That says B >= B_noise / theta^2, B_noise the gradient noise scale, which is measured at the beginning of each epoch
-    by
-    `noise.noise_scale` in mini-batches of the run's batch_size (Byrd et al. test each step on its own sample, cheaper
-    and noisier).
+    by `noise.noise_scale` in mini-batches of the run's batch_size (Byrd et al. test each step on its own sample,
+    cheaper and noisier).
     The batch never shrinks. theta: 0.5, as there. most: examples, None is the whole set.
     Raises ValueError for theta <= 0 or most < 1.
     """

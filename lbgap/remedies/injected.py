@@ -16,8 +16,8 @@ class Injected(Remedy):
 
     Each example's loss is weighted by 1 + sqrt(B / examples - 1) e_j, e_j standard normal, centred over the batch: one
     backward pass gives g + noise whose covariance, given the batch, is that of its examples' gradients, in scale and
-    shape.
-    A batch no larger than `examples` is left alone. Normal noise; SB's own has the same covariance but another law.
+    shape. A batch no larger than `examples` is left alone. Normal noise; SB's own has the same covariance but another
+    law.
     Raises ValueError for examples < 1. Source: Wu et al., *On the Noisy Gradient Descent that Generalizes as SGD*,
     2020, section 3.
     """

@@ -120,8 +120,7 @@ class Remedy:
     for.
 
     Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. cost: of its training,
-    in
-    forward and backward passes over each batch. fits(run): raise ValueError where it cannot be used.
+    in forward and backward passes over each batch. fits(run): raise ValueError where it cannot be used.
     """
 
     cost = 1.0

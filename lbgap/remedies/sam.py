@@ -18,9 +18,8 @@ class SAM(Remedy):
 
     rho: the ball's radius, 0.05 as there. examples: each perturbation is that of so many examples of the batch (m of
       Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that
-      a
-      rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large). That holds here for
-      biases and batch norm's scales as for every other weight; the authors' code leaves biases out (a unit of 1).
+      a rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large). That holds here
+      for biases and batch norm's scales as for every other weight; the authors' code leaves biases out (a unit of 1).
     rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples <
     1.
     """

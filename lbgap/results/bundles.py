@@ -17,9 +17,8 @@ class Bundle:
     """Documents, one a line, in at most 8 files of at most 15.5 MB and 60 MB in all.
 
     folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on
-    with,
-    and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes at a
-    time.
+    with, and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes
+    at a time.
     """
 
     def __init__(self, folder):
@@ -70,8 +69,7 @@ def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, i
     """Put the documents of a bundle, or of another store's folder, into the store, byte for byte.
 
     Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply
-    repeated. A
-    document of a revised unit takes the place of the one before its revision.
+    repeated. A document of a revised unit takes the place of the one before its revision.
 
     Args:
         folder: with results-*.jsonl as a Bundle wrote them, or with KIND/ID.json as a Store does.
@@ -80,8 +78,7 @@ def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, i
 
     Returns:
         How many were added or replaced, how many the store had, and a line of words for each that was refused: it is
-        damaged,
-        or the store, packaged documents included, holds another version.
+        damaged, or the store, packaged documents included, holds another version.
 
     Raises:
         FileNotFoundError: if the folder has no documents.

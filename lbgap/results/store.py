@@ -112,8 +112,7 @@ class Store:
 
         Returns:
             A line for each document that was changed, and for each run of which documents measured different
-            minimisers;
-            empty when nothing is wrong.
+            minimisers; empty when nothing is wrong.
         """
         wrong = []
         for path in (p for folder in self.folders for p in sorted(folder.glob("*/*.json"))):
@@ -127,8 +126,7 @@ class Store:
         """The runs of which documents measured different minimisers: trained again elsewhere, a run ends elsewhere.
 
         Each document names the x it measured by a checksum. Older ones do not: of these, the f where sharpness was
-        measured
-        is compared with the f where the run's training document ended, and may differ by a thousandth.
+        measured is compared with the f where the run's training document ended, and may differ by a thousandth.
 
         Returns:
             A line for each such run: its id, and the documents for each x.

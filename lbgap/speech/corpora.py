@@ -23,8 +23,7 @@ def assemble(train, test, classes: int | None) -> tuple[tuple[np.ndarray, ...], 
     """The six arrays of a corpus, and how many classes it has.
 
     train, test: utterances [(frames (T, 40) int8, contexts (T, 4))], of which `states.tie` makes that many classes,
-    None for
-    as many as the training set carries. Raises ValueError as it does.
+    None for as many as the training set carries. Raises ValueError as it does.
     """
     frames, contexts = ([np.concatenate([u[i] for u in part]) for part in (train, test)] for i in (0, 1))
     classify, found = states.tie(contexts[0], frames[0], classes)
@@ -36,8 +35,8 @@ def inputs(frames: np.ndarray, labels: np.ndarray, lengths: np.ndarray, device) 
     """What F2 trains on: (N, 360) float32 and (N,) int64 on a device, in one fixed random order.
 
     Frames of 40 bands are spliced with four neighbours on either side; 360 come spliced. The order matters to f's
-    batches of
-    5000, which normalise by their own statistics: in the order of time each would be a few seconds of one speaker.
+    batches of 5000, which normalise by their own statistics: in the order of time each would be a few seconds of one
+    speaker.
     """
     x = torch.from_numpy(frames).to(device)
     if frames.shape[1] == features.BANDS:

