@@ -66,7 +66,8 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
 def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
     """`match_norms` for networks of the reader's own: f.x with each filter before a batch norm at the reference's norm.
 
-    `lbgap.sharpness(f, match_filters(f, reference), epsilon)` is then to be held against `lbgap.sharpness(reference, ...)`.
+    `lbgap.sharpness(f, match_filters(f, reference), epsilon)` is then to be held against `lbgap.sharpness(reference,
+    ...)`.
 
     Args:
         f: of a network; which layers feed a batch norm is seen in one forward pass.
@@ -76,8 +77,10 @@ def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
         x (n,), at which f is the same but for batch norm's epsilon.
 
     Raises:
-        ValueError: for two networks of other layers; no layer with a batch norm at once after it; batch_norm="frozen", whose
-            statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's output goes
+        ValueError: for two networks of other layers; no layer with a batch norm at once after it; batch_norm="frozen",
+        whose
+            statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's output
+            goes
             past its batch norm too.
     """
     if f.batch_norm == "frozen":
@@ -85,8 +88,8 @@ def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
     layers, others = _before_norms(f), _before_norms(reference)
     if not layers or {k: w.shape for k, w in layers.items()} != {k: w.shape for k, w in others.items()}:
         raise ValueError(
-            f"layers with a batch norm at once after them are {list(layers)}, and the reference's {list(others)}; expected "
-            "the same ones in both, of the same shapes, and at least one"
+            f"layers with a batch norm at once after them are {list(layers)}, and the reference's {list(others)};"
+            " expected the same ones in both, of the same shapes, and at least one"
         )
     places = dict(zip(map(id, f.parameters), unflat(x := f.x.clone(), f.parameters)))
     ours, theirs = (dict(zip(map(id, g.parameters), unflat(g.x, g.parameters))) for g in (f, reference))
@@ -99,8 +102,9 @@ def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
     before, after = f.outputs(f.x, FEW), f.outputs(x, FEW)
     if not (after - before).norm() <= 0.05 * before.norm():
         raise ValueError(
-            "with the reference's norms the network's outputs change by more than 5 %; expected the same ones, as where each "
-            "layer's output goes into its batch norm and nowhere else, and no norm is too small for batch norm's epsilon"
+            "with the reference's norms the network's outputs change by more than 5 %; expected the same ones, as where"
+            " each layer's output goes into its batch norm and nowhere else, and no norm is too small for batch norm's"
+            " epsilon"
         )
     return x
 

@@ -1,4 +1,5 @@
-"""The page for a borrowed GPU: its very cells, at tiny scale on a CPU, in two sittings; and what they carry home is taken in."""
+"""The page for a borrowed GPU: its very cells, at tiny scale on a CPU, in two sittings; and what they carry home is
+taken in."""
 
 import json
 import os

@@ -877,7 +877,8 @@ def test_a_table_is_shown_where_the_output_is_ascii():
     assert done.returncode == 0 and "F1" in done.stdout and "?" in done.stdout, done.stderr
 
 
-# ------------------------------------------------------------------------------------- norms exchanged, and two networks
+# ------------------------------------------------------------------------------------- norms exchanged, and two
+# networks
 
 
 class Residual(nn.Module):

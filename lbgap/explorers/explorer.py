@@ -3,7 +3,6 @@ JavaScript."""
 
 import base64
 import io
-import re
 from importlib.resources import files
 
 import anywidget
@@ -14,11 +13,11 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def source(name):
-    """The chart kit and the module `name` as one ES module, without indentation and comments (it travels once a
-    widget)."""
+    """The chart kit and the module `name` as one ES module, which travels once a widget: without indentation and
+    without lines that are comments."""
     text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", name))
-    lines = (re.sub(r"(^|\s)// .*", "", line).strip() for line in text.splitlines())
-    return "\n".join(filter(None, lines))
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def array(name, values, shape, *, percent=False):

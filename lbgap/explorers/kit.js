@@ -48,7 +48,8 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 // The float32 arrays of the model's `values`, by name: nested rows, in the shapes that `meta.arrays` tells.
 function arrays(model) {
   const view = model.get("values");
-  const flat = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)); // a copy: offsets may be odd
+  // a copy: offsets may be odd
+  const flat = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   const nest = (start, [n, ...rest]) => {
     if (!rest.length) return Array.from(flat.subarray(start, start + n));
     const size = rest.reduce((a, b) => a * b, 1);
@@ -119,7 +120,8 @@ class Chart {
     const floor = y.log && values.some((v) => v <= 0);
     const sx = scale(x, left + 8, right - 8), up = scale(y, bottom - (floor ? 20 : 0), top);
     const sy = (v) => (y.log && v <= 0 ? bottom : up(v));
-    const line = (row, at) => trace(row.map((v, i) => [sx(at[i]), up(v)])); // breaks where the axis has no place for v
+    // breaks where the axis has no place for v
+    const line = (row, at) => trace(row.map((v, i) => [sx(at[i]), up(v)]));
     Object.assign(this, { sx, sy, left, right, top, bottom, y, series });
     const back = s("g"), text = s("g"), marks = s("g");
     const rule = (name, x1, y1, x2, y2) => back.append(s("line", { class: name, x1, y1, x2, y2 }));
@@ -224,20 +226,30 @@ function choice(view, key, label, options, list = options.length > 3) {
 // draw(width) makes everything anew, when the width or one of `keys` changes; update() follows the slider alone.
 function run(view, keys, draw, update, xs, charts) {
   let width = 0;
-  const { model, plots } = view, whole = () => width && (draw(width), update());
+  const { model, plots } = view;
+  function whole() {
+    if (width) {
+      draw(width);
+      update();
+    }
+  }
   const observer = new ResizeObserver(([entry]) => {
     const now = Math.floor(entry.contentRect.width);
-    if (now && now !== width) (width = now), whole();
+    if (now === width) return;
+    width = now;
+    whole();
   });
   observer.observe(plots);
   const events = [["change:position", () => width && update()], ...keys.map((key) => ["change:" + key, whole])];
   for (const [name, f] of events) model.on(name, f);
   const point = (event) => {
     if (event.type === "pointermove" && !event.buttons) return;
-    const px = event.clientX - plots.getBoundingClientRect().left;
-    put(view, "position", nearest(xs().map(charts[0].sx), px));
+    put(view, "position", nearest(xs().map(charts[0].sx), event.clientX - plots.getBoundingClientRect().left));
   };
   plots.addEventListener("pointerdown", point);
   plots.addEventListener("pointermove", point);
-  return () => (observer.disconnect(), events.forEach(([name, f]) => model.off(name, f)));
+  return () => {
+    observer.disconnect();
+    for (const [name, f] of events) model.off(name, f);
+  };
 }

@@ -9,7 +9,8 @@ function render({ model, el }) {
   const show = slider(view, "Position α");
   const charts = ["Cross-entropy loss", "Accuracy in percent"].map((what) => new Chart(view.plots, what + " along the path"));
   const which = () => clamp(model.get("path"), paths.length), path = () => paths[which()];
-  const trial = () => (model.get("trial") <= path().trials ? Math.max(0, model.get("trial")) : 0); // 0: the mean of all
+  // 0: the mean of all
+  const trial = () => (model.get("trial") <= path().trials ? Math.max(0, model.get("trial")) : 0);
   const at = () => clamp(model.get("position"), path().alpha.length);
   const rows = (name) => values[`${which()}.${name}`];
   const all = (...pair) => paths.map((_, p) => pair.map((name) => values[`${p}.${name}`]));
@@ -60,6 +61,9 @@ function render({ model, el }) {
   };
   const stop = run(view, ["path", "trial", "loss_axis"], draw, update, () => path().alpha, charts);
   model.on("change:path", follow);
-  return () => (stop(), model.off("change:path", follow));
+  return () => {
+    stop();
+    model.off("change:path", follow);
+  };
 }
 export default { render };
