@@ -108,7 +108,7 @@ def held(s):
 
 def examples(s, network):
     """Training examples of the data set."""
-    return cost.examples(SETS[network] if s.scale == "full" else "tiny-mnist")[0]
+    return data.examples(SETS[network] if s.scale == "full" else "tiny-mnist")[0]
 
 
 def sizes(s, network):

@@ -2,14 +2,13 @@
 
     python benchmarks/sharpness.py           a minute: F1 over 3,000 random images; mlp-bn trained on 1,000 of MNIST
     python benchmarks/sharpness.py --full    F1 over 60,000 random images; F1 trained on 4,000 of MNIST
-    python benchmarks/sharpness.py --pair    three minutes: the packaged pair of F1 over all of MNIST, coarse to fine
+    python benchmarks/sharpness.py --pair    three minutes: the packaged pair of F1 over all of MNIST, by parts
 
 share is the CPU time of a solve outside f, one thread, over the whole, and the same with f over 60,000 examples (f
 costs in proportion; --full has the subspace of Table 4 too). quality is the value over that of two long sign-gradient
-ascents with falling steps, where the greater of the two is 1;
-literal is SciPy's ten iterations over the same. Aims: `best` has a share of at most 2 % at 60,000, and a quality of at
-least 0.99 for SB and LB alike. --pair prints the value over what the solver before coarse to fine found in 43 to 67
-passes, and the passes;
+ascents with falling steps, where the greater of the two is 1; literal is SciPy's ten iterations over the same.
+Aims: `best` has a share of at most 2 % at 60,000, and a quality of at least 0.99 for SB and LB alike. --pair prints
+the value over what the solver before it went by parts found in 43 to 67 passes, and the passes;
 aims: at least 0.97 everywhere, a median of 0.99 for SB and for LB, and at most 8 passes.
 """
 

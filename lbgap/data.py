@@ -42,6 +42,20 @@ CLASSES = {
     **speech.CLASSES,
 }
 CLASSES |= {f"{name}-val": classes for name, classes in CLASSES.items()}
+EXAMPLES = {  # to train, to test (Table 5)
+    "mnist": (60000, 10000),
+    "timit": (721329, 310621),
+    "cifar10": (50000, 10000),
+    "cifar100": (50000, 10000),
+    "speech": (721329, 310621),
+    "speech-lj": (46435, 19605),
+    "mnist-5k": (4000, 1000),
+    "mnist-1k": (1000, 4000),
+    "tiny": (256, 256),
+    "speech-val": (599045, 122284),
+    "speech-lj-val": (38840, 7595),
+    "tiny-timit-val": (224, 32),  # whole utterances
+}
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (40,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
 PARTS = (
@@ -234,6 +248,16 @@ def _validation(arrays):
     x, y = arrays[:2]
     held = np.arange(len(y)) % 6 == 5
     return x[~held], y[~held], x[held], y[held]
+
+
+def examples(dataset: str) -> tuple[int, int]:
+    """(training, test) examples of a data set that `load` names, without loading it."""
+    if dataset in EXAMPLES:
+        return EXAMPLES[dataset]
+    whole = EXAMPLES["tiny" if dataset.startswith("tiny-") else dataset.removesuffix("-val")]
+    if dataset.endswith("-val"):
+        return whole[0] - whole[0] // 6, whole[0] // 6
+    return whole
 
 
 def classes(name: str) -> int:

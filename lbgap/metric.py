@@ -14,9 +14,11 @@ import torch
 from . import machine
 
 STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
-SHARES = (1 / 36, 1 / 9)  # of the examples, on which `best` looks for its start
-LEAST = 1000  # examples: where the smaller share has fewer, `best` climbs on the whole set
-WIDER = 3  # times epsilon: the box from which the "wide" start comes
+LEAST = 36_000  # examples: where f has fewer, `best` climbs on the whole set from every start
+PART, STEPS, RUNS = 1 / 288, 144, 3  # an ascent by parts: the share that a step sees, steps, ascents that are tried
+MEMORY = 0.7  # what a step of it keeps of the directions before
+JUDGE = 1 / 9  # the share on which the starts are compared
+WIDER = 3  # times epsilon: the box in which "wide" and the ascents by parts begin
 ROUNDING = 0.01  # the share of delta that may be lost when x + delta is rounded
 COLUMNS = 8  # columns of A drawn at a time
 
@@ -82,15 +84,14 @@ def sharpness(
       ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends. warm:
       {name:
       position} of further starts, positions (n,) or (p,) as in `Sharpness`.
-      Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, all
-      that is done on 1/36 of them; the best of it goes on on 1/9, and half as many evaluations of the whole f, from
-      there ("coarse") and from its own corner ("sign"), end it. That is 8 passes at most. On F1's two minimisers it
-      found 0.94 to
-      1.11 of what 51 passes from all starts had found (benchmarks/sharpness.py --pair).
+      Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, it has
+      four starts: "wide", by two steps in a box three times as wide, and "parts 0" to "parts 2", ascents that see 1/288
+      of the examples at each of their 144 steps. The highest on 1/9 of the examples goes on with three evaluations of
+      the whole of f: 8 passes at most. On F1's two minimisers it found 0.99 to 1.18 of what 51 passes from all of the
+      starts above had found (benchmarks/sharpness.py --pair).
     offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
-    coordinate, and one
-      that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no rescaling of the coordinates
-      that leaves f as it is moves it.
+      coordinate, and one that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no
+      rescaling of the coordinates that leaves f as it is moves it.
 
     Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
     float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and
@@ -184,11 +185,10 @@ class Box:
         box.half, box.g0, box.beyond = factor * self.half, factor * self.g0, True
         return box
 
-    def on(self, share: float, seed: int) -> Box:
-        """The same box with f on a share of its examples."""
-        box, count = copy.copy(self), round(share * self.f.examples)
-        box.f, box.share = self.f.subset(count, seed), count / self.f.examples
-        box.f0, box.g0 = box(torch.zeros_like(box.half))
+    def part(self, share: float, seed: int) -> Box:
+        """The same box, its f0 and g0 too, with f on a share of its examples from here on."""
+        box, count = copy.copy(self), max(2, round(share * self.f.examples))
+        box.f, box.share, box.beyond = self.f.subset(count, seed), count / self.f.examples, True
         return box
 
     def outside(self, u):
@@ -320,7 +320,7 @@ def _literal(box: Box, scale, iterations):
 
 
 def _best(box: Box, iterations, random_starts, seed, warm):
-    """(value by start, the highest ascent): coarse to fine where f offers subsets and has enough examples."""
+    """(value by start, the highest ascent): by parts where f offers subsets and has enough examples."""
     for name, position in warm.items():
         if position.shape != box.half.shape:
             raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(box.half.shape)}")
@@ -335,20 +335,19 @@ def _best(box: Box, iterations, random_starts, seed, warm):
             "wide": _from_wider(box, half),
         }
 
-    if not (hasattr(box.f, "subset") and coarse_to_fine(box.f.examples)):
+    if not (hasattr(box.f, "subset") and by_parts(box.f.examples)):
         return _climb(box, starts(box), 1 + half, 2 * iterations)
-    coarse, middle = (box.on(share, seed) for share in SHARES)
-    _, found = _climb(coarse, starts(coarse), 1 + half, half)
-    _, found = _climb(middle, {"coarse": found.u}, half, 0)
-    # At a small batch's minimiser a few examples that are nearly wrong decide how f rises, and a subset lacks most of
-    # them: there the corner that the whole of f points to is the better start.
-    last = {"coarse": found.u, "sign": _sign(box.g0), **warm}
-    return _climb(box, last, 1, half - len(last))
+    found = {"wide": _corners(box.wider(WIDER), 2)}
+    found |= {f"parts {k}": _in_parts(box, RUNS * seed + k) for k in range(RUNS)}
+    judge = box.part(JUDGE, seed)
+    first = max(found, key=lambda name: judge(found[name])[0])
+    last = {first: found[first], **warm}
+    return _climb(box, last, 1, half - 2 - len(last))
 
 
-def coarse_to_fine(examples: int) -> bool:
-    """Whether `best` looks for its start on subsets of so many examples."""
-    return SHARES[0] * examples >= LEAST
+def by_parts(examples: int) -> bool:
+    """Whether `best` looks for its start on parts of so many examples."""
+    return examples >= LEAST
 
 
 def _climb(box, starts, each, more):
@@ -381,6 +380,34 @@ def _random(box, count, seed):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda: torch.rand(len(box.half), generator=generator, dtype=box.half.dtype, device="cpu").to(box.half)
     return {f"random {k}": 2 * draw() - 1 for k in range(count)}
+
+
+def _corners(box, steps):
+    """The corner that the slopes point to, at the centre and then at each corner found so."""
+    u = _sign(box.g0)
+    for _ in range(steps):
+        u = _corner(u, box(u)[1])
+    return u
+
+
+def _corner(u, slopes):
+    """The corner that the slopes point to; where there is none, u stays."""
+    return torch.where(slopes == 0, u, slopes.sign())
+
+
+def _in_parts(box, seed):
+    """The corner where an ascent ends that sees another small part of the examples at each step.
+
+    From corner to corner, each the sign of a running sum of gradients, in a box that shrinks from WIDER to 1 by the
+    middle of the way. As in training, the noise of small parts leads past lesser hills, where the gradient of the whole
+    of f stops.
+    """
+    u, total = WIDER * _sign(box.g0), torch.zeros_like(box.half)
+    for k in range(STEPS):
+        _, slopes = box.part(PART, STEPS * seed + k)(u)
+        total = MEMORY * total + slopes / slopes.abs().mean().clamp(min=torch.finfo(slopes.dtype).tiny)
+        u = max(1.0, WIDER ** (1 - 2 * (k + 1) / STEPS)) * _corner(u.sign(), total)
+    return u
 
 
 def _from_wider(box, steps):
@@ -433,7 +460,7 @@ class _Ascent:
         return False
 
     def _corner(self):
-        return torch.where(self.g == 0, self.u, self.g.sign())
+        return _corner(self.u, self.g)
 
     def _secant(self):
         (u, g), (v, g_v) = (self.u, self.g), self.other

@@ -55,7 +55,7 @@ def test_a_gradient_costs_three_forward_passes_less_the_first_layer_s_inputs():
 
 @pytest.mark.parametrize("network, variant", TFLOP)
 def test_an_epoch_of_training_is_near_the_measured_table(network, variant):
-    count = cost.examples("timit" if network == "F2" else "mnist" if network == "F1" else "cifar10")[0]
+    count = data.examples("timit" if network == "F2" else "mnist" if network == "F1" else "cifar10")[0]
     assert count * cost.flops(network, variant, gradient=True) / 1e12 == pytest.approx(
         TFLOP[network, variant], rel=0.02
     )
@@ -69,14 +69,14 @@ def test_every_network_is_counted(network):
 @pytest.mark.parametrize("name", [name for name in data.CLASSES if name.startswith(("tiny", "speech-lj"))])
 def test_examples_of_a_data_set_are_those_that_it_has(name):
     loaded = data.load(name)
-    assert cost.examples(name) == (len(loaded.y_train), len(loaded.y_test))
+    assert data.examples(name) == (len(loaded.y_train), len(loaded.y_test))
 
 
 def test_every_data_set_that_can_be_loaded_has_a_size():
     for name in data.CLASSES:
-        train, test = cost.examples(name)
+        train, test = data.examples(name)
         assert train >= test > 0 or name == "mnist-1k"
-    assert cost.examples("mnist-val") == (50000, 10000)
+    assert data.examples("mnist-val") == (50000, 10000)
 
 
 # ---------------------------------------------------------------------------------------------------------------- work
@@ -111,7 +111,7 @@ def test_sharpness_costs_by_epsilon_solver_and_precision():
         == best
         < cost.work(units.sharpness(SB, solver="literal"), there)
     )
-    gradients = 2 * 8 * 60000 * cost.flops("F1", gradient=True)  # coarse to fine
+    gradients = 2 * 8 * 60000 * cost.flops("F1", gradient=True)  # by parts
     assert gradients < best < 1.4 * gradients
     small = dataclasses.replace(SB, dataset="mnist-1k")
     literal, subspace, best = (
@@ -122,18 +122,18 @@ def test_sharpness_costs_by_epsilon_solver_and_precision():
 
 
 def test_passes_assumed_are_near_the_stored_ones():
-    found = {solver: [] for solver in ("coarse", *cost.PASSES)}
+    found = {solver: [] for solver in ("by parts", *cost.PASSES)}
     for path in results.Store("/nonexistent").paths():
         if path.parent.name == "sharpness":
             document = results.read(path)
             unit = document["spec"]
             solver = "subspace" if "subspace" in unit else unit.get("solver", "best")
             for v in document["result"].get("values", ()):
-                if "passes" in v:  # not told before `best` went from coarse to fine
-                    found["coarse" if v["passes"] < v["evaluations"] else solver].append(v["passes"])
+                if "passes" in v:  # not told before `best` went by parts
+                    found["by parts" if v["passes"] < v["evaluations"] else solver].append(v["passes"])
     for solver, counts in found.items():
         if counts:
-            assert {"coarse": cost.COARSE_TO_FINE, **cost.PASSES}[solver] == pytest.approx(
+            assert {"by parts": cost.BY_PARTS, **cost.PASSES}[solver] == pytest.approx(
                 sum(counts) / len(counts), rel=0.3
             ), solver
 

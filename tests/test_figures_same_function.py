@@ -55,7 +55,7 @@ def test_the_wanted_twins():
     assert {u.get("twin") for u in lab} == {None, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0}
     there = {of.id for of in units.runs_of(lab[0])}
     plain = units.sharpness(experiments.ends("mlp", 0)[0], (1e-3,))
-    passes = 2 * cost.examples("mnist-1k")[0] * cost.flops("mlp")  # f before and after
+    passes = 2 * data.examples("mnist-1k")[0] * cost.flops("mlp")  # f before and after
     assert cost.work({**plain, "twin": 2.0}, there) == pytest.approx(cost.work(plain, there) + passes)
 
 

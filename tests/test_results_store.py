@@ -267,7 +267,8 @@ def test_a_revised_unit_has_an_id_of_its_own_and_its_document_replaces_the_forme
     store = Store(tmp_path, packaged=None)
     spec = {"kind": "sharpness", "run": {"network": "mlp"}}
     revised = {**spec, "revision": 2}
-    assert results.former(revised) == spec and results.former(spec) is None
+    assert results.former(revised) == [spec] and results.former(spec) == []
+    assert results.former({**spec, "revision": 3}) == [revised, spec]
     old = store.put(spec, {"values": []}, {})
     assert spec in store and revised not in store
     elsewhere = Store(tmp_path / "elsewhere", packaged=None)

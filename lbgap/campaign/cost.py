@@ -13,25 +13,10 @@ from .. import data, metric, networks, performance_model, training
 from .scales import EPSILONS
 from .units import runs_of, subjects
 
-EXAMPLES = {  # to train, to test (Table 5)
-    "mnist": (60000, 10000),
-    "timit": (721329, 310621),
-    "cifar10": (50000, 10000),
-    "cifar100": (50000, 10000),
-    "speech": (721329, 310621),
-    "speech-lj": (46435, 19605),
-    "mnist-5k": (4000, 1000),
-    "mnist-1k": (1000, 4000),
-    "tiny": (256, 256),
-    "speech-val": (599045, 122284),
-    "speech-lj-val": (38840, 7595),
-    "tiny-timit-val": (224, 32),  # whole utterances
-}
-# Passes over the set, f and its gradient, for one epsilon where `best` does not go from coarse to fine, means over
-# `mlp` and `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. Coarse to fine it
-# is 7.8 at most.
+# Passes over the set, f and its gradient, for one epsilon where `best` does not go by parts, means over `mlp` and
+# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. By parts it is 7.95 at most.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
-COARSE_TO_FINE = 8
+BY_PARTS = 8
 PRODUCT = (
     3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
 )
@@ -67,16 +52,6 @@ def flops(
 def _flops(of, **settings) -> float:
     """`flops` of a run's network, with the classes of its data set."""
     return flops(of.network, of.variant, of.shrink, data.classes(of.dataset), **settings)
-
-
-def examples(dataset: str) -> tuple[int, int]:
-    """(training, test) examples of a data set that `data.load` names, without loading it."""
-    if dataset in EXAMPLES:
-        return EXAMPLES[dataset]
-    whole = EXAMPLES["tiny" if dataset.startswith("tiny-") else dataset.removesuffix("-val")]
-    if dataset.endswith("-val"):
-        return whole[0] - whole[0] // 6, whole[0] // 6
-    return whole
 
 
 def work(unit: dict, there=frozenset()) -> float:
@@ -175,23 +150,25 @@ def _epochs(runs, there):
 
 def _passes(of, train: float, test: float) -> float:
     """Operations of so many forward passes over the training and the test set."""
-    sizes = examples(of.dataset)
+    sizes = data.examples(of.dataset)
     return (train * sizes[0] + test * sizes[1]) * _flops(of)
 
 
 def _gradient(of, split="train") -> float:
     """Operations of f and its gradient once."""
-    return examples(of.dataset)[split == "test"] * _flops(of, gradient=True)
+    return data.examples(of.dataset)[split == "test"] * _flops(of, gradient=True)
 
 
 def _solve(solver, of, split="train") -> float:
     """Operations of one epsilon."""
-    quick = solver != "literal" and metric.coarse_to_fine(examples(of.dataset)[split == "test"])
-    return (COARSE_TO_FINE if quick else PASSES[solver]) * _gradient(of, split)
+    quick = solver != "literal" and metric.by_parts(data.examples(of.dataset)[split == "test"])
+    return (BY_PARTS if quick else PASSES[solver]) * _gradient(of, split)
 
 
 def _epoch(of) -> float:
-    looks = 1 if of.looks(3, examples(of.dataset)[0]) else 1 / 5  # every fifth, the few more of the beginning left out
+    looks = (
+        1 if of.looks(3, data.examples(of.dataset)[0]) else 1 / 5
+    )  # every fifth, the few more of the beginning left out
     return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + looks * _passes(of, *EPOCH)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+from .. import data
 from ..remedies import (
     SAM,
     Adversarial,
@@ -22,7 +23,6 @@ from ..remedies import (
 )
 from ..run import Run
 from . import scales
-from .cost import examples
 from .scales import PAPER, pair, run, sizes
 
 CHEAP = ("F1-5k", "mlp")  # benches on which everything is affordable in five trials
@@ -82,7 +82,7 @@ def tuned(name: str, network: str, arm: str):
 def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
     """{(remedy, arm, number): the run on the validation split that says how good the number is}."""
     validation = f"{scales.scale().datasets[network]}-val"
-    batches = {arm: min(batch, examples(validation)[0]) for arm, batch in zip(("SB", "LB"), sizes(network))}
+    batches = {arm: min(batch, data.examples(validation)[0]) for arm, batch in zip(("SB", "LB"), sizes(network))}
     return {
         (name, arm, value): run(network, batch, trial, dataset=validation, remedies=TUNABLE[name](value))
         for name, values in CANDIDATES.items()

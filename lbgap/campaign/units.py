@@ -6,12 +6,12 @@ left out, as in `Run.spec`, so that a setting added later leaves every id as it 
 
 from __future__ import annotations
 
+from .. import data, metric
 from ..run import Run
 from .scales import EPSILONS, scale
 
-SOLVER = (
-    2  # the revision of `best`: a changed solver measures something else under one name, so its units say which it is
-)
+# The revision of `best`: a changed solver measures something else under one name, so its units say which it is.
+SOLVER = {"whole": 2, "by parts": 3}
 
 
 def _unit(kind: str, /, **content) -> dict:
@@ -32,7 +32,10 @@ def sharpness(of: Run, epsilons=EPSILONS, *, to: Run | None = None, **settings) 
     measures the same function at other weights; see `same_function`. offset=0.0 takes the adaptive box in place of the
     paper's.
     """
-    revision = {"revision": SOLVER} if settings.get("solver", "best") == "best" else {}
+    revision = {}
+    if settings.get("solver", "best") == "best":
+        count = data.examples(of.dataset)[settings.get("split") == "test"]
+        revision = {"revision": SOLVER["by parts" if metric.by_parts(count) else "whole"]}
     return _unit(
         "sharpness", run=of.spec, epsilons=list(epsilons), **({"to": to.spec} if to else {}), **{**settings, **revision}
     )

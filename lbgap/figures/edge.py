@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from ..campaign import cost, scales, units
+from .. import data
+from ..campaign import scales, units
 from ..objective import spans
 from ..results import arrays
 from .controls import networks_of
@@ -30,7 +31,7 @@ def along(of) -> dict[str, np.ndarray]:
     An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
     preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
     """
-    batches, end = len(spans(cost.examples(of.dataset)[0], of.batch_size)), arrays.epochs([of])[0]
+    batches, end = len(spans(data.examples(of.dataset)[0], of.batch_size)), arrays.epochs([of])[0]
     found = {}
     for k in scales.scale().iterates:
         r = arrays.result(units.edge(scales.iterate(of, k)))
@@ -54,7 +55,7 @@ def first_epoch(network: str) -> int:
     a run passes through them whatever the curvature.
     """
     return max(
-        math.ceil(1 / (1 - of.beta1) / len(spans(cost.examples(of.dataset)[0], of.batch_size)) - 1e-9)
+        math.ceil(1 / (1 - of.beta1) / len(spans(data.examples(of.dataset)[0], of.batch_size)) - 1e-9)
         for of in scales.pair(network, 0)
     )
 

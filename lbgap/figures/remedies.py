@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from .. import paper
-from ..campaign import cost, scales, treatments
+from .. import data, paper
+from ..campaign import scales, treatments
 from ..campaign.experiments import EXPERIMENTS
 from ..campaign.scales import PAPER
 from ..campaign.treatments import CHEAP, TREATMENTS
@@ -72,7 +72,7 @@ def bench_gaps(networks=BOARD) -> Text:
         if np.isnan(lead.value):
             return None
         small, large = scales.sizes(network)
-        count = cost.examples(runs["LB"][0].dataset)[0]
+        count = data.examples(runs["LB"][0].dataset)[0]
         share = (
             "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
         )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import performance_model
-from ..campaign import cost
+from .. import data, performance_model
 from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
 from ..results import arrays
@@ -171,5 +170,5 @@ def iterations(runs, level: float) -> np.ndarray:
     for of in runs:
         found = arrays.curves_of([of], "test_accuracy")
         epochs = min([*found[0][0][found[0][1] >= level], np.inf]) if found else np.nan
-        out.append(epochs * len(spans(cost.examples(of.dataset)[0], of.batch_size)))
+        out.append(epochs * len(spans(data.examples(of.dataset)[0], of.batch_size)))
     return np.array(out, float)

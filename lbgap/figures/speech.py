@@ -8,7 +8,6 @@ import pathlib
 import numpy as np
 
 from .. import data, speech
-from ..campaign.cost import examples
 from ..results import arrays
 from ..speech import features, lj
 from .plots import _axes
@@ -26,7 +25,7 @@ def corpora() -> Text:
     """The corpora that F2 can be trained on: their sizes, voices and classes."""
     rows = []
     for name, (voices, source) in WHAT.items():
-        train, test = examples(name)
+        train, test = data.examples(name)
         classes = speech.CLASSES[name]
         rows.append(
             [f"`{name}`", voices, f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0), source]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import results
-from ..campaign import cost, experiments, scales, units
+from .. import data, results
+from ..campaign import experiments, scales, units
 from ..objective import spans
 
 
 def document(unit: dict) -> dict | None:
-    """The stored document of a unit, that of its former revision until it is measured anew, or None.
+    """The stored document of a unit, that of a former revision until it is measured anew, or None.
 
     Args:
         unit: see `units`.
     """
-    store, before = results.Store(), results.former(unit)
-    return store.get(unit) or (before and store.get(before))
+    store = results.Store()
+    return next((held for spec in [unit, *results.former(unit)] if (held := store.get(spec))), None)
 
 
 def result(unit: dict) -> dict | None:
@@ -105,7 +105,7 @@ def updates(runs) -> np.ndarray:
 
 def _batches(of) -> int:
     """The batches of a run's epoch."""
-    return len(spans(cost.examples(of.dataset)[0], of.batch_size))
+    return len(spans(data.examples(of.dataset)[0], of.batch_size))
 
 
 def distance(runs) -> np.ndarray:

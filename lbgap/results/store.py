@@ -65,7 +65,7 @@ class Store:
         return self._write(document)
 
     def accept(self, document: dict, replace: bool = False) -> pathlib.Path:
-        """Take in a document that was computed elsewhere; one of a former revision (see `former`) leaves the folder.
+        """Take in a document that was computed elsewhere; those of former revisions (see `former`) leave the folder.
 
         Args:
             document: whole, as `read` returns it.
@@ -80,8 +80,7 @@ class Store:
         """
         check(_bytes(document), f"the document {document.get('id')}")
         path = (None if replace else self._found(document["spec"])) or self._write(document)
-        before = former(document["spec"])
-        if before:
+        for before in former(document["spec"]):
             self.path(before).unlink(missing_ok=True)
         return path
 
@@ -159,15 +158,16 @@ def _name(spec: dict) -> str:
     return f"{spec['kind']}/{content_id(spec)}.json"
 
 
-def former(spec: dict) -> dict | None:
-    """The specification that a unit had before its revision, or None.
+def former(spec: dict) -> list[dict]:
+    """The specifications that a unit had before its revision, the last one first; none without a revision.
 
     A `revision` says that what measures the unit has changed, so that an old value is not taken for a new one.
 
     Args:
         spec: of the unit.
     """
-    return {k: v for k, v in spec.items() if k != "revision"} if "revision" in spec else None
+    before = [{**spec, "revision": k} for k in range(spec.get("revision", 1) - 1, 1, -1)]
+    return before + [{k: v for k, v in spec.items() if k != "revision"}] * ("revision" in spec)
 
 
 def content_id(spec: dict) -> str:
