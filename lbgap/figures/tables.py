@@ -359,7 +359,7 @@ STARTS = {
 
 
 def solver_starts(network="mlp", epsilon=1e-3) -> Text:
-    """How high five evaluations lead from each start of `best`, and how far the highest climbs; mean over the trials."""
+    """How high a few evaluations lead from each start of `best`, and the end of the highest; mean over the trials."""
     runs, rows = arrays.pairs(network), []
     found = {arm: [e["by_start"] for of in runs[arm] if (e := arrays.entry(of, epsilon))] for arm in ARMS}
     for name, words in STARTS.items():
