@@ -95,6 +95,19 @@ def open_browser(*, width=1200, height=900, dark=False, javascript=True):
             driver.quit()
 
 
+def in_the_page(driver, module, body, *given):
+    """What `body` returns, an async function's, in the page: with all of an explorer's `module` in scope and `given` as arguments."""
+    code = module.replace("export default { render };", "")
+    found = driver.execute_async_script(
+        f"const done = arguments[arguments.length - 1], all = (async function () {{ {code}\n{body} }});"
+        "all.apply(null, arguments).then((value) => done({ value }), (error) => done({ error: String(error.stack) }))",
+        *given,
+    )
+    if "error" in found:
+        raise RuntimeError(found["error"])
+    return found["value"]
+
+
 def complaints(driver):
     """The console's warnings and errors since the last call, without the missing favicon."""
     return [

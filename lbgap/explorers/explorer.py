@@ -12,10 +12,10 @@ import traitlets
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def source(name):
-    """The chart kit and the module `name` as one ES module, which travels once a widget: without indentation and
+def source(*names):
+    """The chart kit and the modules `names` as one ES module, which travels once a widget: without indentation and
     without lines that are comments."""
-    text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", name))
+    text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", *names))
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
