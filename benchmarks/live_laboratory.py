@@ -17,9 +17,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 import numpy as np
-from scipy import stats
-
 from browser import in_the_page, open_browser, serve
+from scipy import stats
 
 from lbgap import results
 from lbgap.explorers import oracle
