@@ -1,9 +1,10 @@
-"""The live laboratory's ten pairs, seeds 100 to 109: how long they take in this machine's Chromium, gap, contrast, and PyTorch's.
+"""The live laboratory's ten pairs, seeds 100 to 109: seconds in this machine's Chromium, gap, contrast, and PyTorch's.
 
-    python benchmarks/live_laboratory.py            # trains them in the page, and compares with the stored ones
-    python benchmarks/live_laboratory.py --store    # trains them with lbgap, and writes lbgap/explorers/live.json (minutes)
+    python benchmarks/live_laboratory.py            trains them in the page, and compares with the stored ones
+    python benchmarks/live_laboratory.py --store    trains them with lbgap and writes lbgap/explorers/live.json: minutes
 
-Seconds are those from the start to the goal, both arms side by side, as a reader has them. Intervals are 95 %, paired, of Student's t.
+Seconds are those from the start to the goal, both arms side by side, as a reader has them. Intervals are 95 %, paired,
+of Student's t.
 """
 
 import argparse
@@ -99,7 +100,8 @@ def main():
         driver.set_script_timeout(600)
         found = []
         print(
-            f"Chromium {driver.capabilities['browserVersion']}; batch {oracle.SETTING['small']} | {oracle.SETTING['large']}"
+            f"Chromium {driver.capabilities['browserVersion']}; "
+            f"batch {oracle.SETTING['small']} | {oracle.SETTING['large']}"
         )
         print("seed   test accuracy, %   sharpness at 1e-3    at 3e-3          epochs      f at the end        seconds")
         for seed in seeds:
@@ -107,7 +109,8 @@ def main():
             found.append(pair)
             a, b = pair
             print(
-                f"{seed:4}   {a['accuracy']:6.2f} | {b['accuracy']:6.2f}   {a['sharpness']['0.001']:6.3f} | {b['sharpness']['0.001']:6.3f}   "
+                f"{seed:4}   {a['accuracy']:6.2f} | {b['accuracy']:6.2f}   "
+                f"{a['sharpness']['0.001']:6.3f} | {b['sharpness']['0.001']:6.3f}   "
                 f"{a['sharpness']['0.003']:6.2f} | {b['sharpness']['0.003']:6.2f}   {a['epochs']:3} | {b['epochs']:3}   "
                 f"{a['f']:.5f} | {b['f']:.5f}   {a['seconds']:5.2f} | {b['seconds']:5.2f}",
                 flush=True,

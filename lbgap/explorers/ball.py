@@ -76,7 +76,7 @@ class BallExplorer(Explorer):
             "seed": seed,
         }
         told = "; ".join(f"batch {b}: {100 * s:.0f}" for b, s in zip(BATCHES, shares))
-        said = f"A hundred balls start in the narrow valley. So many of them end in the wide one after {STEPS:,} steps: {told}."
+        said = f"A hundred balls start in the narrow valley. After {STEPS:,} steps so many are in the wide one: {told}."
         super().__init__({"shares": shares}, meta, said, position=BATCHES.index(8))
 
     def _draw(self, figure):

@@ -28,7 +28,7 @@ def module() -> str:
 
 
 def stored() -> dict:
-    """The stored pairs of `live.json`: seeds, accuracy in percent and sharpness of either side, and where they come from."""
+    """The stored pairs of `live.json`: seeds, accuracy in percent and sharpness of both sides, and provenance."""
     return json.loads((files(__package__) / "live.json").read_text(encoding="utf-8"))
 
 
@@ -44,14 +44,15 @@ def told() -> str:
     f = {side: max(pairs[side]["f"]) / min(pairs[side]["f"]) for side in ("small", "large")}
     least = min(pairs["small"]["f"])
     return (
-        f"This set-up (rate {SETTING['rate']:g}, f below {SETTING['goal']:g}, both batches) was chosen on seeds 0 to 9 because it shows the "
-        f"effect clearly; other rates and goals show less of it. Then {len(gap)} other pairs were trained, by PyTorch: the small batch "
-        f"leads by {mean:.1f} points (95 % interval {ends[0]:.1f} to {ends[1]:.1f}), and the large batch's end is "
+        f"This set-up (rate {SETTING['rate']:g}, f below {SETTING['goal']:g}, both batches) was chosen on seeds 0 to 9 "
+        "because it shows the effect clearly; other rates and goals show less of it. "
+        f"Then {len(gap)} other pairs were trained, by PyTorch: the small batch leads by "
+        f" {mean:.1f} points (95 % interval {ends[0]:.1f} to {ends[1]:.1f}), and the large batch's end is "
         f"{np.exp(ratio.mean()):.0f} times as sharp at ε = {EPSILONS[FIRST]:g} ({low:.0f} to {high:.0f}). "
         f"{(gap < 0).sum()} of the {len(gap)} pairs went the other way. Look at where f ends: the small batch takes "
         f"{1000 // SETTING['small']} steps between two looks at it and overshoots the goal, down to {least:.4f} "
-        f"(its ends differ {human(f['small'])} times, the large batch's {human(f['large'])} times); part of a contrast at a small ε "
-        "is the slope that is left over."
+        f"(its ends differ {human(f['small'])} times, the large batch's {human(f['large'])} times); "
+        "part of a contrast at a small ε is the slope that is left over."
     )
 
 
@@ -79,8 +80,8 @@ class LiveLaboratory(Explorer):
         }
         gap = arrays["small"] - arrays["large"]
         said = (
-            f"A laboratory that trains two networks in the page. In {len(gap)} stored pairs batch {SETTING['small']} reads "
-            f"{human(arrays['small'].mean())} % of 4,000 new digits right on average, batch {SETTING['large']:,} "
+            f"A laboratory that trains two networks in the page. In {len(gap)} stored pairs "
+            f"batch {SETTING['small']} reads {human(arrays['small'].mean())} % of 4,000 new digits right on average, batch {SETTING['large']:,} "
             f"{human(arrays['large'].mean())} %, and the larger one's end is "
             f"{human((arrays['large_sharpness'] / arrays['small_sharpness'])[:, FIRST].mean())} times as sharp at "
             f"epsilon {EPSILONS[FIRST]:g}."

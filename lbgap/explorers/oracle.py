@@ -1,4 +1,4 @@
-"""The live laboratory in PyTorch: the same images, the same start and the same batches as `trainer.js`, so that each checks the other."""
+"""The live laboratory in PyTorch: images, start and batches as in `trainer.js`, so that each checks the other."""
 
 import functools
 import math
