@@ -111,7 +111,8 @@ def main():
             print(
                 f"{seed:4}   {a['accuracy']:6.2f} | {b['accuracy']:6.2f}   "
                 f"{a['sharpness']['0.001']:6.3f} | {b['sharpness']['0.001']:6.3f}   "
-                f"{a['sharpness']['0.003']:6.2f} | {b['sharpness']['0.003']:6.2f}   {a['epochs']:3} | {b['epochs']:3}   "
+                f"{a['sharpness']['0.003']:6.2f} | {b['sharpness']['0.003']:6.2f}   "
+                f"{a['epochs']:3} | {b['epochs']:3}   "
                 f"{a['f']:.5f} | {b['f']:.5f}   {a['seconds']:5.2f} | {b['seconds']:5.2f}",
                 flush=True,
             )

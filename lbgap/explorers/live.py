@@ -81,8 +81,8 @@ class LiveLaboratory(Explorer):
         gap = arrays["small"] - arrays["large"]
         said = (
             f"A laboratory that trains two networks in the page. In {len(gap)} stored pairs "
-            f"batch {SETTING['small']} reads {human(arrays['small'].mean())} % of 4,000 new digits right on average, batch {SETTING['large']:,} "
-            f"{human(arrays['large'].mean())} %, and the larger one's end is "
+            f"batch {SETTING['small']} reads {human(arrays['small'].mean())} % of 4,000 new digits right on average, "
+            f"batch {SETTING['large']:,} {human(arrays['large'].mean())} %, and the larger one's end is "
             f"{human((arrays['large_sharpness'] / arrays['small_sharpness'])[:, FIRST].mean())} times as sharp at "
             f"epsilon {EPSILONS[FIRST]:g}."
         )
