@@ -102,7 +102,7 @@ def execute_side_by_side(app, env, docnames):
     """
     cache = get_cache(app.config.nb_execution_cache_path)
     for path in (str(env.doc2path(name)) for name in docnames):
-        if path.endswith(".ipynb"):
+        if path.endswith(".ipynb") and '"execution_mode": "off"' not in Path(path).read_text(encoding="utf-8"):
             cache.add_nb_to_project(path)
     executor = load_executor("local-parallel", cache, plain_logging.getLogger("lbgap.execute"))
     for path in executor.run_and_cache(timeout=app.config.nb_execution_timeout).succeeded:
