@@ -75,8 +75,7 @@ class Data:
     x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on
     the same device.
     checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance. A
-    reader's own
-      data (`own`) have any shape, no checksum, and None for what is not there.
+      reader's own data (`own`) have any shape, no checksum, and None for what is not there.
     """
 
     name: str
@@ -149,14 +148,14 @@ def own(data, test=None) -> Data:
 
     Args:
         data: (inputs, labels) as tensors, arrays or lists, N of each; a torch Dataset of such pairs, read once; a
-        DataLoader,
-            whose data set and `collate_fn` are taken, without shuffling and without dropping the last batch; or `Data`.
+            DataLoader, whose data set and `collate_fn` are taken, without shuffling and without dropping the last
+            batch; or `Data`.
         test: the same for a test set; None for none.
 
     Raises:
         ValueError: for anything else; unequal lengths; no example; inputs with NaN; a data set that draws random
-        numbers as
-            it is read (augmentation), or has no length; and a loader that draws its examples in a way of its own.
+            numbers as it is read (augmentation), or has no length; and a loader that draws its examples in a way of its
+            own.
     """
     if isinstance(data, Data):
         test = (data.x_test, data.y_test) if test is None and data.x_test is not None else test

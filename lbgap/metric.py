@@ -73,22 +73,19 @@ def sharpness(
     subspace: p, the number of columns of a standard normal A drawn from `seed`; None is the full space.
       A larger than a gigabyte is not stored but drawn again when needed. matrix: an explicit A (n, p) instead.
     solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to it
-    for
-      monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
+      for monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
       "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper names the
       method and the ten iterations, neither the program nor where it starts.
     scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
     iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to
-    twice
-      as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
-      ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends. warm:
-      {name:
-      position} of further starts, positions (n,) or (p,) as in `Sharpness`.
+      twice as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
+      ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends.
       Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, it has
       four starts: "wide", by two steps in a box three times as wide, and "parts 0" to "parts 2", ascents that see 1/288
       of the examples at each of their 144 steps. The highest on 1/9 of the examples goes on with three evaluations of
       the whole of f: 8 passes at most. On F1's two minimisers it found 0.99 to 1.18 of what 51 passes from all of the
       starts above had found (benchmarks/sharpness.py --pair).
+    warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
     offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
       coordinate, and one that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no
       rescaling of the coordinates that leaves f as it is moves it.

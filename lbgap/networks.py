@@ -128,8 +128,7 @@ def build(
     """Build a network of Table 1 with seeded weights and zero biases (Appendix B).
 
     name: F1, F2, C1, C2, C3, C4, or mlp, mlp-bn (784-128-128-10 without and with batch norm), wide (784-256-256-10
-    with),
-      or conv (two convolutions with batch norm, on MNIST).
+      with), or conv (two convolutions with batch norm, on MNIST).
     variant: "code" as in the authors' code, "text" as printed; they differ for C1-C4 only.
     init: "glorot" (uniform, the default), "he" (uniform) or "orthogonal". The global random state is left as it was.
     activation: "relu" (default) or "tanh", in every hidden layer. dropout: False lets every dropout layer pass all.

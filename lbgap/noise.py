@@ -35,8 +35,8 @@ def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = Non
     """The simple noise scale tr(Sigma) / |G|^2 at x, in examples, from the mini-batches of two shuffled passes.
 
     f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`; its
-    seeds
-      are 2 seed and 2 seed + 1. x: flat tensor (n,). Two float64 vectors (n,) are kept beside the gradient at hand.
+      seeds are 2 seed and 2 seed + 1. x: flat tensor (n,). Two float64 vectors (n,) are kept beside the gradient at
+      hand.
     count: how many mini-batches of each pass are used; None is all. tr(Sigma) and |G|^2 are unbiased in both cases, and
       |G|^2 is exact with all of them when an example's gradient does not depend on its mini-batch.
 

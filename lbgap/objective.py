@@ -46,13 +46,11 @@ class Objective:
     loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B,
     classes).
     dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own. The sum over
-    examples
-      is float64.
+      examples is float64.
     device: where to measure; by default where the network is.
     progress: show how many passes over the data have been made.
     x: flat float tensor (n,) of all parameters that train (requires_grad), in the network's order, tied ones once.
-    Gradients
-      have x's dtype and device. `f.x` is the x that the network came with.
+      Gradients have x's dtype and device. `f.x` is the x that the network came with.
 
     Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network,
     data or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.

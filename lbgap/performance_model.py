@@ -36,8 +36,7 @@ def break_even(f_small: float, batch_ratio: float, f_large: float = 1.0) -> floa
 
     f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB. batch_ratio: B_SB / B_LB, at
     most 1. Only the quotient of the efficiencies counts, so the examples a second that one device trains at either
-    batch size serve
-    as well. Raises ValueError for a value that is not positive, and for batches exchanged.
+    batch size serve as well. Raises ValueError for a value that is not positive, and for batches exchanged.
 
     >>> break_even(0.2, 0.1)  # the paper's example: LB may take half as many iterations, and no more
     0.5

@@ -78,10 +78,8 @@ def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
 
     Raises:
         ValueError: for two networks of other layers; no layer with a batch norm at once after it; batch_norm="frozen",
-        whose
-            statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's output
-            goes
-            past its batch norm too.
+            whose statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's
+            output goes past its batch norm too.
     """
     if f.batch_norm == "frozen":
         raise ValueError("batch_norm is 'frozen', and the running statistics belong to f.x; expected 'batch'")
@@ -141,9 +139,8 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
 
     Without batch norm f is the same to rounding, and for a power of two bit for bit, unless an entry leaves float32's
     range. With it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in
-    `match_norms`; in a network
-    whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure f at both before a
-    comparison.
+    `match_norms`; in a network whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure
+    f at both before a comparison.
     Raises ValueError for a factor that is not finite and greater than 0, and for a network without batch norm that has
     another activation than ReLU; the message names it.
     Not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale transformation

@@ -46,16 +46,15 @@ def spectrum(
 
     f: anything with f.hvp(x, v) -> (n,), as `Objective`. x: flat float32 or float64 tensor (n,), on any device.
     probes: Lanczos runs, each from a random start drawn from `seed` on x's device. The density is their mean; top is
-    that
-      of the run whose sum is greatest, bottom the smallest of all runs.
+      that of the run whose sum is greatest, bottom the smallest of all runs.
     steps: Hessian-vector products in a run, at most n. It stores `steps` vectors of n numbers: in float32 32 steps are
       0.2 GB for F1's 1.5 million parameters, 2 GB for C2's 15 million; with keep_vectors top / steps of that twice
       again.
 
     How many steps: look at the residuals. On a trained "mlp-bn" (1000 images) 20 give the first three eigenvalues to
     1e-6 and 32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too,
-    to 1e-3. In
-    float32 products are rounded at about 1e-6 of the largest eigenvalue: a smaller residual means no more than that.
+    to 1e-3. In float32 products are rounded at about 1e-6 of the largest eigenvalue: a smaller residual means no more
+    than that.
 
     Raises ValueError when f has no hvp or it returns another shape or NaN, when x is not flat, finite and floating, and
     for probes or steps < 1, or top outside [1, min(steps, n)].

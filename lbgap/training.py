@@ -37,8 +37,7 @@ class Minimizer:
       remedies also "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they
       minimise. diverged: the loss became infinite or NaN, and training stopped there.
     preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected
-    for its
-      bias; None for other optimisers and for a minimiser from a file.
+      for its bias; None for other optimisers and for a minimiser from a file.
     """
 
     run: Run

@@ -70,8 +70,7 @@ def projected(wanted, rate, store) -> float:
     rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a
     measurement. Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from.
     A stored run whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint
-    that is there
-    counts as finished.
+    that is there counts as finished.
     """
     missing = [unit for unit in wanted if unit not in store]
     there = {path.stem for path in (store.folder / "work").glob("*.pt")}

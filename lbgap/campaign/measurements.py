@@ -91,8 +91,7 @@ def train(unit, on: Subject) -> dict:
     """History, distance, and loss and accuracy on both splits in all three batch-norm modes.
 
     hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by
-    image; not of
-      speech, whose neighbouring frames are no independent examples. memorised: share of the changed
+      image; not of speech, whose neighbouring frames are no independent examples. memorised: share of the changed
       training labels that the network gives, in percent.
     """
     (m,) = on.minimizers

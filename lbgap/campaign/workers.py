@@ -44,9 +44,8 @@ def run(
       that the next campaign goes on from the checkpoint. Training checkpoints lie in the store's folder, in work/;
       keep_weights=False deletes those that no unit of this list needs any more.
     executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its
-    workers
-      see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit at a
-      time.
+      workers see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit
+      at a time.
     at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the
     order.
     threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new

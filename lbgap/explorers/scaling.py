@@ -14,8 +14,8 @@ class ScalingExplorer(Explorer):
 
     efficiencies: (F,), rising, SB's parallel efficiencies f(P), at most 1; LB's is 1. batch_ratios: (R,), rising, B_SB
     / B_LB, at most 1. iterations: (I,), rising, the ratios I_LB / I_SB. start: the values of these three that are shown
-    first, the nearest
-    ones; the paper's example and its break-even by default. Raises ValueError when a value or an order is wrong.
+    first, the nearest ones; the paper's example and its break-even by default. Raises ValueError when a value or an
+    order is wrong.
     """
 
     _esm = source("scaling.js")

@@ -88,8 +88,7 @@ def pays(networks="F1", device="cpu"):
 
     The point of comparable test accuracy is LB's final one, its mean over the trials; a trial in which LB never comes
     there is lost. A trial is undecided where its iterations lie within the timing's spread of the break-even: between
-    what it is with the quartiles
-    of the two speeds one way and the other.
+    what it is with the quartiles of the two speeds one way and the other.
     """
 
     def sentence(network):

@@ -14,8 +14,7 @@ class Conservative(Remedy):
 
     steps: of the run's own optimiser, 3 as in the paper. strength: lambda, 1e-3 as in the paper.
     moments: "kept" (default), the optimiser's state goes on from sub-problem to sub-problem, so that with strength 0
-    and
-      one step this is the optimiser itself; "reset", each sub-problem begins anew. The paper does not say.
+      and one step this is the optimiser itself; "reset", each sub-problem begins anew. The paper does not say.
     Raises ValueError for steps < 1, a negative strength, or another word.
     """
 

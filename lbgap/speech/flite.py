@@ -1,9 +1,8 @@
 """speech: a free stand-in for TIMIT of the paper's shape, spoken by flite's voices, which tell when each phone ends.
 
 It is not TIMIT: four synthetic voices and random words in place of 630 people and English sentences. What it shares
-with it is the
-task: 40 log-mel bands in nine frames, states of phones in context as classes, other speakers and other sentences in the
-test set.
+with it is the task: 40 log-mel bands in nine frames, states of phones in context as classes, other speakers and other
+sentences in the test set.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ def read(folder) -> tuple[np.ndarray, ...]:
 
     x: float32 features (T, D), D 40 or, already spliced, 360; y: int64 pdf-ids (T,); lengths: int64 frames of each
     utterance (U,). The utterances follow one another in the order of their names, however Kaldi's jobs split them. The
-    folder holds num_pdfs
-    (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed or text; in place of NAME.ark
-    also NAME.scp, whose paths start at its own folder unless absolute, or all of NAME.1.ark, NAME.2.ark, ...
+    folder holds num_pdfs (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed or
+    text; in place of NAME.ark also NAME.scp, whose paths start at its own folder unless absolute, or all of NAME.1.ark,
+    NAME.2.ark, ...
 
     Warns where a count is not the paper's (Table 5, Appendix B.2) and where an utterance lacks features or alignment:
     it is left out.
