@@ -9,7 +9,7 @@ import pytest
 from browser import complaints, open_browser, serve, size
 from conftest import ROOT, build_book
 
-TRANSFER_LIMIT = 1_300_000  # bytes of a page with everything that it loads, sent uncompressed here
+TRANSFER_LIMIT = 1_200_000  # bytes of a page with everything that it loads
 
 
 # ---------------------------------------------------------------------------------------------- the build itself

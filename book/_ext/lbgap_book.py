@@ -12,6 +12,7 @@
 
 import hashlib
 import html
+import json
 import logging as plain_logging
 import os
 import re
@@ -95,6 +96,12 @@ def key_the_cache(app, config):
             shutil.rmtree(stale, ignore_errors=True)
 
 
+def is_executed(path):
+    """Whether a notebook is to be executed: MyST-NB's own setting, in the notebook's metadata, may say otherwise."""
+    metadata = json.loads(Path(path).read_text(encoding="utf-8"))["metadata"]
+    return metadata.get("mystnb", {}).get("execution_mode") != "off"
+
+
 def execute_side_by_side(app, env, docnames):
     """Execute the notebooks that have no stored outputs, as many at a time as there are processors.
 
@@ -102,7 +109,7 @@ def execute_side_by_side(app, env, docnames):
     """
     cache = get_cache(app.config.nb_execution_cache_path)
     for path in (str(env.doc2path(name)) for name in docnames):
-        if path.endswith(".ipynb") and '"execution_mode": "off"' not in Path(path).read_text(encoding="utf-8"):
+        if path.endswith(".ipynb") and is_executed(path):
             cache.add_nb_to_project(path)
     executor = load_executor("local-parallel", cache, plain_logging.getLogger("lbgap.execute"))
     for path in executor.run_and_cache(timeout=app.config.nb_execution_timeout).succeeded:
@@ -150,12 +157,14 @@ def without_unused_design(app, pagename, templatename, context, doctree):
             context[kind] = [f for f in context[kind] if "design" not in str(getattr(f, "filename", f))]
 
 
-def without_fontawesome_script(app, exception):
-    # The theme's template names it in the middle of a generated macro: taking it out of the pages outlives a new theme.
+def without_idle_scripts(app, exception):
+    # Font Awesome's, and the index of the search, which only the search page needs where nothing is searched as you
+    # type. The theme's template names them in the middle: taking them out of the pages outlives a new theme.
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            lighter = re.sub(r'<script[^>]*/fontawesome\.js[^>]*></script>\n?', "", text)
+            idle = "fontawesome" if page.name == "search.html" else "fontawesome|searchtools|language_data|searchindex"
+            lighter = re.sub(rf'<script[^>]*["/](?:{idle})\.js[^>]*></script>\n?', "", text)
             if lighter != text:
                 page.write_text(lighter, encoding="utf-8")
 
@@ -171,5 +180,5 @@ def setup(app):
     app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", without_unused_design, priority=900)
-    app.connect("build-finished", without_fontawesome_script)
+    app.connect("build-finished", without_idle_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
