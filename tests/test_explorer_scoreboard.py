@@ -52,7 +52,7 @@ def test_wrong_input_is_named_with_expectation_and_remedy(change, message):
 
 def test_it_travels_light_with_a_picture_and_its_words():
     explorer = board()
-    assert len(explorer._esm.encode()) < 15_500 and 10_000 < len(explorer.png()) < 150_000
+    assert len(explorer._esm.encode()) < 15_000 and 10_000 < len(explorer.png()) < 150_000
     json.dumps(explorer.meta, allow_nan=False)
     np.testing.assert_array_equal(explorer.arrays()["gain"], np.float32(GIVEN["gain"]))
     assert "mlp: plain SB 2 points at 0.5 times the sharpness, SAM 3 points at 0.1" in repr(

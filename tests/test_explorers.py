@@ -128,7 +128,7 @@ def test_arrays_travel_as_float32_with_nan():
 @pytest.mark.parametrize("make", [batch_sizes, paths, epsilons])
 def test_travels_light_and_brings_a_picture(make):
     explorer = make()
-    assert len(explorer._esm.encode()) < 15_500
+    assert len(explorer._esm.encode()) < 15_000
     assert "</script" not in explorer._esm + explorer._css
     assert explorer._png is None, "the picture is drawn only when it is asked for"
     data, _ = explorer._repr_mimebundle_()

@@ -4,6 +4,7 @@ import numpy as np
 import traitlets
 
 from lbgap.explorers.explorer import Explorer, source
+from lbgap.explorers.live import styles
 from lbgap.explorers.oracle import draw
 
 VALLEYS = ((-1.0, 0.7), (1.0, 0.1))  # (where, width): wide, narrow; equally deep
@@ -58,6 +59,7 @@ class BallExplorer(Explorer):
     """
 
     _esm = source("random.js", "ball.js")
+    _css = styles()
     balls = traitlets.Int(0, min=0, max=1, help="0 for a hundred balls, 1 for one").tag(sync=True)
     start = traitlets.Int(0, min=0, max=1, help="0: all in the narrow valley, 1: anywhere").tag(sync=True)
 

@@ -20,7 +20,7 @@ function render({ model, el }) {
     now().forEach((values, c) => {
       const theirs = [paper_accuracy, paper_sharpness][c];
       const series = [{ style: 0, x: sizes, dots: rows(values), line: values.map(mean) }];
-      if (theirs) series.push({ style: 2, x: paper, dots: [theirs], hollow: true });
+      if (theirs) series.push({ style: 2, x: paper, dots: [theirs], kind: "hollow" });
       charts[c].draw(width, c ? 210 : 180, { x: { ...x, label: c ? "Batch size" : "" }, y: y[c], series });
     });
   }

@@ -108,7 +108,7 @@ function trace(points) {
 }
 
 // One chart. draw() makes axes and series; mark() moves the hand to the slider's position and writes the values there.
-// x, y: {label, log, domain, unit}; series: [{style, name, x, line, dots: [trial][i], faint: [trial][i], hollow, pale, size}]; guides: [{x, text}]
+// x, y: {label, log, domain, unit}; series: [{style, name, x, line, dots: [trial][i], faint: [trial][i], kind: of its dots, size}]; guides: [{x, text}]
 class Chart {
   constructor(parent, label) {
     this.svg = s("svg", { role: "img", "aria-label": label });
@@ -143,11 +143,11 @@ class Chart {
       if (guide.text) write(guide.text, sx(guide.x), top - 5, guide.anchor);
     }
     for (const one of series) {
-      const add = (name, d) => marks.append(s("path", { class: `${name} s${one.style}${one.pale ? " pale" : ""}`, d }));
+      const add = (name, d) => marks.append(s("path", { class: `${name} s${one.style}`, d }));
       for (const row of one.faint ?? []) add("faint", line(row, one.x));
       const n = one.dots?.length, step = Math.min(3.5, 14 / n);
       const dot = (v, i, t) => (isNumber(v) ? shape(one.style, sx(one.x[i]) + (t - (n - 1) / 2) * step, sy(v), one.size ?? 2.6) : "");
-      if (n) add(one.hollow ? "hollow" : "dots", one.dots.map((row, t) => row.map((v, i) => dot(v, i, t)).join("")).join(""));
+      if (n) add(one.kind ?? "dots", one.dots.map((row, t) => row.map((v, i) => dot(v, i, t)).join("")).join(""));
       if (one.line) add("line", line(one.line, one.x));
     }
     this.hand = s("line", { class: "hand", y1: top, y2: bottom });

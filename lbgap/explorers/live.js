@@ -227,7 +227,7 @@ function render({ model, el }) {
   function cloud() {
     const e = Math.max(1, at()) - 1, mine = pairs(), old = plain() ? stored : { small: [], large: [], small_sharpness: [], large_sharpness: [] };
     const series = SIDES.flatMap((side, style) => [
-      { style, x: column(old[side + "_sharpness"], e), dots: [old[side]], hollow: true, pale: true },
+      { style, x: column(old[side + "_sharpness"], e), dots: [old[side]], kind: "hollow pale" },
       { style, x: mine.map((pair) => pair[style].sharp[epsilons[e]]), dots: [mine.map((pair) => pair[style].accuracy)], size: 4.5 },
     ]).filter((one) => one.x.length);
     dots.box.hidden = !mine.length; // the stored pairs would give the answer away

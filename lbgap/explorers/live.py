@@ -27,6 +27,11 @@ def module() -> str:
     )
 
 
+def styles() -> str:
+    """The kit's style sheet, and what the explorers with buttons have beside it."""
+    return Explorer._css + (files(__package__) / "live.css").read_text(encoding="utf-8")
+
+
 def stored() -> dict:
     """The stored pairs of `live.json`: seeds, accuracy in percent and sharpness of both sides, and provenance."""
     return json.loads((files(__package__) / "live.json").read_text(encoding="utf-8"))
@@ -63,6 +68,7 @@ class LiveLaboratory(Explorer):
     """
 
     _esm = module()
+    _css = styles()
 
     def __init__(self, *, title="The live laboratory"):
         pairs = stored()

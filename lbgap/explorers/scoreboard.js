@@ -22,8 +22,8 @@ function render({ model, el }) {
     const only = (keep) => g.map(([v], k) => (there(k) && keep(k) ? v : NaN)), xs = r.map(([v]) => (v > 0 ? v : 1));
     const series = [
       { style: 0, x: xs, dots: [only((k) => k === i)] },
-      { style: 1, x: xs, dots: [only((k) => k !== i && remedies[k] !== meta.small)], hollow: true },
-      { style: 2, x: xs, dots: [only((k) => k !== i && remedies[k] === meta.small)], hollow: true },
+      { style: 1, x: xs, dots: [only((k) => k !== i && remedies[k] !== meta.small)], kind: "hollow" },
+      { style: 2, x: xs, dots: [only((k) => k !== i && remedies[k] === meta.small)], kind: "hollow" },
       { style: 2, x: x.domain, line: [0, 0] },
     ];
     if (seen && isNumber(g[i][1])) series.push({ style: 0, x: [r[i][0], r[i][0]], line: g[i].slice(1) });
