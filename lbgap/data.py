@@ -58,14 +58,8 @@ EXAMPLES = {  # to train, to test (Table 5)
 }
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (40,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
 DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
-PARTS = (
-    "x_train",
-    "y_train",
-    "x_test",
-    "y_test",
-    "lengths_train",
-    "lengths_test",
-)  # of a packed file; images have no lengths
+# of a packed file; images have no lengths
+PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_test")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,6 +99,19 @@ def on_cpu():
     return contextlib.nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
 
 
+def bar(**settings):
+    """A progress bar, or None on a bare machine with torch, numpy and scipy only.
+
+    Args:
+        settings: those of `tqdm.tqdm`.
+    """
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(mininterval=1, **settings)
+
+
 @functools.cache
 def keep_memory() -> bool:
     """Have glibc keep freed memory for the next step, in place of giving it back and faulting it in again.

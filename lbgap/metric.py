@@ -323,17 +323,9 @@ def _best(box: Box, iterations, random_starts, seed, warm):
             raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(box.half.shape)}")
     warm, half = {name: position.to(box.half) for name, position in warm.items()}, iterations // 2
 
-    def starts(box):
-        return {
-            "zero": _stretched(box.g0),
-            "sign": _sign(box.g0),
-            **_random(box, random_starts, seed),
-            **warm,
-            "wide": _from_wider(box, half),
-        }
-
     if not (hasattr(box.f, "subset") and by_parts(box.f.examples)):
-        return _climb(box, starts(box), 1 + half, 2 * iterations)
+        starts = {"zero": _stretched(box.g0), "sign": _sign(box.g0), **_random(box, random_starts, seed), **warm}
+        return _climb(box, {**starts, "wide": _from_wider(box, half)}, 1 + half, 2 * iterations)
     found = {"wide": _corners(box.wider(WIDER), 2)}
     found |= {f"parts {k}": _in_parts(box, RUNS * seed + k) for k in range(RUNS)}
     judge = box.part(JUDGE, seed)

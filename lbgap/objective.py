@@ -121,7 +121,9 @@ class Objective:
                 m.train().dropout = 0.0
             if getattr(m, "sparse", False) is True:  # sparse gradients have no second derivative
                 m.sparse = False
-        self.evaluations, self._counts, self._bar = 0, True, bar() if progress else None
+        self.evaluations, self._counts = 0, True
+        told = "{n:.1f} passes over the data in {elapsed}"
+        self._bar = machine.bar(bar_format=told) if progress else None
         if not checked:
             self._try()
         machine.keep_memory()
@@ -451,15 +453,6 @@ def check_mean(loss, output: torch.Tensor, labels: torch.Tensor) -> None:
 def _classes(labels):
     """The class of each example, of soft labels (N, classes) the likeliest."""
     return labels.argmax(1) if labels.ndim > 1 else labels
-
-
-def bar():
-    """A bar that counts passes over the data, or None where tqdm is missing."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return None
-    return tqdm(bar_format="{n:.1f} passes over the data in {elapsed}", mininterval=1)
 
 
 def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,14 +17,8 @@ from .objective import FEW, Objective, typed, unflat
 from .training import Minimizer
 
 FACTORS = (1e-2, 1e2)  # between which `match_loss` looks
-HOMOGENEOUS = (
-    nn.Flatten,
-    nn.Linear,
-    nn.Conv2d,
-    nn.ReLU,
-    nn.MaxPool2d,
-    nn.Dropout,
-)  # these pass a factor on, beside their biases
+# these pass a factor on, beside their biases
+HOMOGENEOUS = (nn.Flatten, nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Dropout)
 
 
 def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:

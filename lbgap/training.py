@@ -489,23 +489,9 @@ def _precision(precision: str, device):
         yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
-def float32(device):
-    """A context in which nothing on the device is rounded more coarsely than float32."""
-    return _precision("float32", device)
-
-
 def _bar(run: Run, epoch: int):
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:  # a bare machine with torch, numpy and scipy only trains without a bar
-        return None
-    return tqdm(
-        total=run.epochs,
-        initial=epoch,
-        desc=f"{run.network} batch {run.batch_size} seed {run.init_seed}",
-        unit="epoch",
-        mininterval=1,
-    )
+    told = f"{run.network} batch {run.batch_size} seed {run.init_seed}"
+    return machine.bar(total=run.epochs, initial=epoch, desc=told, unit="epoch")
 
 
 def _save(path, state) -> None:

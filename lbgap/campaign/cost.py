@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from .. import data, metric, networks, performance_model, training
+from .. import data, machine, metric, networks, performance_model
 from .scales import EPSILONS
 from .units import runs_of, subjects
 
@@ -18,9 +18,8 @@ from .units import runs_of, subjects
 # 7.95 at most.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 BY_PARTS = 8
-PRODUCT = (
-    3  # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
-)
+# a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
+PRODUCT = 3
 EFFICIENCY = 0.75  # of a matrix product's speed, what training F1 and C1 at 256 reaches at least, beside other load
 EPOCH = (1, 1)  # forward passes over the training and the test set whenever training looks where it is (`Run.looks`)
 FINAL = (6, 4)  # by a unit that trains: three batch-norm modes, two of them passes more, and the hits
@@ -88,7 +87,7 @@ def rate(device="cpu", seconds: float = 0.3) -> float:
     """
     cuda = torch.device(device).type == "cuda"
     wait = (lambda: torch.cuda.synchronize(device)) if cuda else lambda: None
-    with training.float32(device), torch.no_grad():
+    with machine.plain(), torch.no_grad():
         inputs, weights = torch.randn(5000, 512, device=device), torch.randn(512, 512, device=device)
         inputs @ weights  # the first warms up
         wait()

@@ -14,7 +14,7 @@ from .. import noise as gradient_noise
 from .. import spectrum as hessian
 from ..objective import Objective
 from ..remedies import Augmentation
-from ..training import Minimizer, OutOfTime, float32, packaged
+from ..training import Minimizer, OutOfTime, packaged
 from .scales import EPSILONS
 from .units import runs_of, subjects
 
@@ -78,7 +78,7 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
             result["history"] = looked_at(minimizers[0], len(dataset.y_train))
     else:
         # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
-        with float32(device), machine.sparing(n):
+        with machine.plain(), machine.sparing(n):
             result = {"diverged": False, **measure(unit, Subject(minimizers, dataset, device, deadline))}
     return result, {
         "data": dataset.checksum,

@@ -6,14 +6,8 @@ from . import experiments
 from .scales import LABS, run, scale
 from .treatments import TREATMENTS
 
-CORE = (
-    "laboratory",
-    "table2",
-    "table3",
-    "fig3",
-    "fig7",
-    "literal",
-)  # one whole trial of these is worth more than five of the first
+# one whole trial of these is worth more than five of the first
+CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")
 CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
 _WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4", "solvers", "settled")
 # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)

@@ -14,14 +14,8 @@ from ..training import OutOfTime
 from .measurements import compute
 from .units import describe, runs_of, train
 
-WRONG = (
-    ArithmeticError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    MemoryError,
-)  # a unit's own fault; OSError is the machine's
+# a unit's own fault; OSError is the machine's
+WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, MemoryError)
 
 
 def run(

@@ -14,10 +14,11 @@ import pathlib
 import numpy as np
 import torch
 
+from ..campaign.scales import USUAL
 from ..metric import sharpness
 from ..objective import Objective
 from ..training import Minimizer, Run, train
-from .checking import Unanswered, Wrong, exercise, function
+from .checking import Unanswered, Wrong, answered, exercise, function
 
 SMALL, LARGE = 32, 1000  # the batches of the blind pair, of the laboratory
 ZOO = {"batch_size": (64, 250, 1000), "lr": (1e-3, 3e-3), "shrink": (1, 4)}
@@ -57,7 +58,7 @@ def blind_pair(student: str) -> Pair:
 
 @functools.lru_cache(maxsize=32)  # a grader asks for a student's again
 def _trained(batch_size, seed, **settings) -> Minimizer:
-    return train(Run("mlp", "mnist-1k", batch_size, seed, stop_f=5e-3, epochs=600, **settings), progress=False)
+    return train(Run("mlp", "mnist-1k", batch_size, seed, **USUAL["mlp"], **settings), progress=False)
 
 
 def valleys(seed: int) -> list[tuple]:
@@ -85,8 +86,7 @@ def verify_sharpness(answer, seed: int) -> None:
     for f, x, epsilon, known in valleys(seed):
         given = x.clone()
         value = answer(f, given, epsilon)
-        if value is None or value is ...:
-            raise Unanswered
+        answered(value)
         if not torch.equal(given, x):
             raise Wrong("The function changes the x that it is given. Work on a copy.")
         found.append((float(value), known))
@@ -175,8 +175,7 @@ BY_HAND = {"batch_size": 1 / 3, "lr": 1.0}
 def by_factor(answer):
     function(answer)
     found = [answer(TABLE, VALUES, ERRORS, name) for name in BY_HAND]
-    if found[0] is None or found[0] is ...:
-        raise Unanswered
+    answered(found[0])
     right = list(BY_HAND.values())
     if np.allclose(found, 0.6):
         raise Wrong(
@@ -201,8 +200,7 @@ def verify_measure(measure, student: str, animals: list[Animal] | None = None) -
     for animal in animals or zoo(student, batch_size=(1000,), lr=(3e-3,)):
         x = animal.x.clone()
         value, again = (measure(animal.f, x) for _ in range(2))
-        if value is None or value is ...:
-            raise Unanswered
+        answered(value)
         if not torch.equal(x, animal.x):
             raise Wrong("The measure changes the x that it is given. Work on a copy.")
         if not np.isfinite(float(value)):
@@ -220,7 +218,7 @@ def verify_measure(measure, student: str, animals: list[Animal] | None = None) -
 
 def plain(seed: int) -> Run:
     """LB of the `mlp` bench: what a remedy is to beat."""
-    return Run("mlp", "mnist-1k", LARGE, seed, stop_f=5e-3, epochs=600)
+    return Run("mlp", "mnist-1k", LARGE, seed, **USUAL["mlp"])
 
 
 def verify_remedy(remedied) -> None:
@@ -228,8 +226,7 @@ def verify_remedy(remedied) -> None:
     function(remedied)
     for seed in SEEDS[:2]:
         run = remedied(seed)
-        if run is None or run is ...:
-            raise Unanswered
+        answered(run)
         if not isinstance(run, Run):
             raise Wrong(f"It gives {type(run).__name__}; expected a `lbgap.Run`, from a seed.")
         rules = {

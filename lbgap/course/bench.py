@@ -11,6 +11,7 @@ import html
 import io
 import threading
 
+from ..campaign.scales import SETTLED, USUAL
 from ..data import load
 from ..landscape import linear
 from ..metric import sharpness
@@ -18,7 +19,7 @@ from ..objective import Objective, flat
 from ..remedies import SAM, Conservative, Ghost, Injected
 from ..training import Minimizer, Run, train
 
-GOAL, EPOCHS = 5e-3, 300  # f at which a run ends, and the most epochs that it may take
+GOAL, EPOCHS = USUAL["mlp"]["stop_f"], 300  # f at which a run ends, and the most epochs that it may take
 NETWORKS = {
     "mlp": "784-128-128-10",
     "mlp-bn": "784-128-128-10, batch norm",
@@ -61,7 +62,7 @@ class Choice:
             raise ValueError(
                 f"the small batch is {self.small} and the large one {self.large}; expected the smaller first"
             )
-        settings = {"stop_f": GOAL, "epochs": EPOCHS, "stop_epochs": 1 if self.network == "mlp" else 3}
+        settings = {"stop_f": GOAL, "epochs": EPOCHS, **({} if self.network == "mlp" else SETTLED)}
         settings |= {"lr": self.lr, "shrink": SHRINK.get(self.network, 1)}
         run = lambda size, remedies=(): Run(self.network, "mnist-1k", size, self.seed, remedies=remedies, **settings)
         return {"SB": run(self.small), "LB": run(self.large, REMEDIES[self.remedy](self))}

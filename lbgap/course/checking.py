@@ -23,6 +23,13 @@ class Unanswered(Exception):
         return EMPTY
 
 
+def answered(value):
+    """The value, unless it is still the dots of the exercise, or nothing: then Unanswered is raised."""
+    if value is None or value is ...:
+        raise Unanswered
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class Exercise:
     """name, as in `check(name, answer)`; chapter, the page it stands in; kind, of KINDS; level, of LEVELS; minutes it
@@ -94,9 +101,7 @@ def check(name: str, answer) -> Verdict:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            if answer is None or answer is ...:
-                raise Unanswered
-            return Verdict(True, EXERCISES[name].verify(answer) or "")
+            return Verdict(True, EXERCISES[name].verify(answered(answer)) or "")
         except (Unanswered, Wrong) as wrong:
             return Verdict(False, str(wrong))
         except Exception as error:  # the learner's own code may raise anything
@@ -139,9 +144,7 @@ def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: f
     given, expected = [], [solution(*copy.deepcopy(case)) for case in cases]
     for case in cases:
         passed = copy.deepcopy(case)
-        given.append(answer(*passed))
-        if given[-1] is None or given[-1] is ...:
-            raise Unanswered
+        given.append(answered(answer(*passed)))
         if not all(same(a, b, 0.0) for a, b in zip(passed, case) if not callable(a)):
             raise Wrong("The function changes what it is given. Work on a copy, so that the caller's values stay.")
     if all(same(a, b, tolerance) for a, b in zip(given, expected)):

@@ -1,5 +1,6 @@
 """The live laboratory in PyTorch: images, start and batches as in `trainer.js`, so that each checks the other."""
 
+import dataclasses
 import functools
 import math
 import zlib
@@ -13,8 +14,7 @@ from torch import nn
 from lbgap import machine
 from lbgap.data import Data
 from lbgap.metric import sharpness
-from lbgap.networks import batch_norms
-from lbgap.objective import Objective, recalibrate
+from lbgap.objective import Objective, flat
 
 TRAIN, SIDE, LEVELS = 1000, 14, 15
 START, LABELS, ORDER = 1, 2, 3  # streams of random numbers
@@ -126,7 +126,7 @@ def train(
     adam, history, below, taken = torch.optim.Adam(network.parameters(), lr=rate), [], 0, 0
     with machine.sparing(f.n):
         for epoch in range(epochs + 1):
-            history.append(f.evaluate(nn.utils.parameters_to_vector(network.parameters()).detach())[0])
+            history.append(f.evaluate(flat(network.parameters()))[0])
             below = below + 1 if history[-1] < goal else 0
             if below == (3 if norm else 1) or epoch == epochs:
                 break
@@ -145,13 +145,7 @@ def train(
 
 def measure(network: nn.Sequential, epsilons=EPSILONS, labels: torch.Tensor | None = None) -> tuple[float, list[float]]:
     """(test accuracy in percent, Metric 2.1 at each epsilon) of a trained network, by lbgap's own means."""
-    data = digits()
-    f = Objective(network, data=(data.x_train, data.y_train if labels is None else labels))
-    x = nn.utils.parameters_to_vector(network.parameters()).detach()
-    if batch_norms(network):
-        recalibrate(network, data.x_train)
-    network.eval()
-    with torch.no_grad():
-        accuracy = 100 * (network(data.x_test).argmax(1) == data.y_test).double().mean().item()
-    network.train()
+    data = digits() if labels is None else dataclasses.replace(digits(), y_train=labels)
+    f, x = Objective(network, data=data), flat(network.parameters())
+    accuracy = Objective(network, "test", "recalibrated", data=data).accuracy(x)
     return accuracy, [sharpness(f, x, epsilon).value for epsilon in epsilons]

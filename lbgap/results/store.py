@@ -166,8 +166,10 @@ def former(spec: dict) -> list[dict]:
     Args:
         spec: of the unit.
     """
-    before = [{**spec, "revision": k} for k in range(spec.get("revision", 1) - 1, 1, -1)]
-    return before + [{k: v for k, v in spec.items() if k != "revision"}] * ("revision" in spec)
+    if "revision" not in spec:
+        return []
+    first = {k: v for k, v in spec.items() if k != "revision"}
+    return [{**first, "revision": k} for k in range(spec["revision"] - 1, 1, -1)] + [first]
 
 
 def content_id(spec: dict) -> str:

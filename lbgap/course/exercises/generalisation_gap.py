@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 from torch import nn
 
-from ..checking import Unanswered, Wrong, compare, exercise
+from ..checking import Wrong, answered, compare, exercise
 
 
 def _interval(spread, quantile):
@@ -63,8 +63,7 @@ def evaluate(answer):
     )  # all right in the first two batches of 64, none in the last
     used.train()
     value = answer(used, inputs, labels, 64)
-    if value is None or value is ...:
-        raise Unanswered
+    answered(value)
     after = used.state_dict()
     if any(not torch.equal(before[k], after[k]) for k in before):
         raise Wrong(

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from ..checking import Unanswered, Wrong, compare, exercise
+from ..checking import Wrong, answered, compare, exercise
 
 
 @exercise("box", "The box", "implement", "easy", 5)
@@ -63,8 +63,7 @@ def every_corner(answer):
 def ascent(answer):
     for f, x in valleys():
         value, start, highest = answer(f, x.clone(), 1e-3), f(x)[0], max(corners(f, x, 1e-3))
-        if value is None or value is ...:
-            raise Unanswered
+        answered(value)
         rise = (value - start) / (highest - start)
         if rise < -1e-9:
             raise Wrong(

@@ -2,15 +2,14 @@
 
 import torch
 
-from ..checking import Unanswered, Wrong, compare, exercise
+from ..checking import Wrong, answered, compare, exercise
 
 
 @exercise("split", "A split that leaks", "find the bug", "medium", 15)
 def split(answer):
     utterance = torch.repeat_interleave(torch.arange(40), torch.randint(20, 200, (40,)))
     masks = [answer(utterance.clone(), 0.25, seed) for seed in (0, 0, 1)]
-    if masks[0] is None or masks[0] is ...:
-        raise Unanswered
+    answered(masks[0])
     masks = [torch.as_tensor(mask) for mask in masks]
     if any(mask.shape != utterance.shape or mask.dtype != torch.bool for mask in masks):
         raise Wrong(f"Expected True or False for each of the {len(utterance)} frames: true where it is a test frame.")
