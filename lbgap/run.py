@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
-import numpy as np
 from torch import nn
 
-from . import data, networks, remedies
+from . import data, fields, networks, remedies
 from .results import content_id
 
 DEAR = 10_000  # training examples: with more, f is not measured after every epoch where no rule needs it
+_KNOWN = {
+    "network": networks.NETWORKS,
+    "dataset": data.CLASSES,
+    "variant": ("code", "text"),
+    "init": networks.INITS,
+    "optimizer": ("adam", "sgd", "adagrad"),
+    "precision": ("float32", "tf32", "bf16"),
+    "activation": networks.ACTIVATIONS,
+    "shrink": (1, 2, 4, 8),
+    "carry": (True, False),
+    "dropout": (True, False),
+}
+_above, _share = partial(fields.number, above=True), partial(fields.number, high=1, below=True)
+CHECKS = {  # of each field but start and remedies
+    **{name: partial(fields.choice, known=known) for name, known in _KNOWN.items()},
+    **dict.fromkeys(("batch_size", "epochs", "patience", "stop_epochs"), partial(fields.count, low=1)),
+    **dict.fromkeys(("init_seed", "order_seed", "noise_seed"), fields.count),
+    **dict.fromkeys(("lr", "stop_loss", "stop_f"), _above),
+    **dict.fromkeys(("adam_epsilon", "weight_decay", "lr_end"), fields.number),
+    **dict.fromkeys(("beta1", "beta2", "momentum", "label_noise"), _share),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +95,7 @@ class Run:
     order_seed: int | None = None
 
     def __post_init__(self, seed):
+        seed = fields.count("seed", seed)
         if seed and seed not in (self.init_seed, self.order_seed) and None not in (self.init_seed, self.order_seed):
             raise ValueError(
                 f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
@@ -81,46 +103,27 @@ class Run:
             )
         for name in ("init_seed", "order_seed"):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, seed)
-        for field in dataclasses.fields(self):  # numbers out of an array become Python's own, which a spec can hold
-            if isinstance(getattr(self, field.name), np.generic):
-                object.__setattr__(self, field.name, getattr(self, field.name).item())
-        known = {
-            "network": networks.NETWORKS,
-            "dataset": data.CLASSES,
-            "variant": ("code", "text"),
-            "init": networks.INITS,
-            "optimizer": ("adam", "sgd", "adagrad"),
-            "precision": ("float32", "tf32", "bf16"),
-            "activation": networks.ACTIVATIONS,
-            "shrink": (1, 2, 4, 8),
-        }
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(map(str, values))}"
-                )
-        for name, low in (
-            ("batch_size", 1),
-            ("epochs", 1),
-            ("lr", 0),
-            ("patience", 1),
-            ("stop_loss", 0),
-            ("stop_f", 0),
-            ("stop_epochs", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and not (value >= low and value > 0):
-                raise ValueError(f"{name} is {value}; expected a number greater than 0")
-        if not 0 <= self.label_noise < 1:
-            raise ValueError(f"label_noise is {self.label_noise}; expected a share in [0, 1)")
-        if self.lr_end is not None and not 0 <= self.lr_end:
-            raise ValueError(f"lr_end is {self.lr_end}; expected 0 or more")
-        object.__setattr__(self, "remedies", remedies.make(self.remedies))
+                self._set(name, seed)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in CHECKS and not (value is None and field.default is None):
+                self._set(field.name, CHECKS[field.name](field.name, value))
+        if (wanted := networks.input_shape(self.network)) != data.shape(self.dataset):
+            fitting = [name for name in data.CLASSES if data.shape(name) == wanted]
+            raise ValueError(
+                f"dataset {self.dataset!r} has examples of shape {data.shape(self.dataset)}, but network "
+                f"{self.network!r} takes {wanted}; expected one of {', '.join(fitting)}"
+            )
+        self._set("remedies", remedies.make(self.remedies))
         for remedy in self.remedies:
             remedy.fits(self)
         if isinstance(self.start, dict):
-            object.__setattr__(self, "start", Run(**self.start))
+            try:
+                self._set("start", Run(**self.start))
+            except TypeError as error:  # a field that there is not, or one that is missing
+                raise ValueError(f"start is {self.start} ({error}); expected a Run or its spec") from error
+        if self.start is not None and not isinstance(self.start, Run):
+            raise ValueError(f"start is {self.start!r}; expected a Run or its spec")
         for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
             if getattr(self, name) != getattr(self.start, name) and (name != "optimizer" or self.carry):
                 raise ValueError(
@@ -131,6 +134,9 @@ class Run:
             raise ValueError(
                 "carry is True, but there is no start; expected start=, the run whose optimiser state to take over"
             )
+
+    def _set(self, name: str, value):
+        object.__setattr__(self, name, value)
 
     @property
     def spec(self) -> dict:

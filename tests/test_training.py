@@ -111,7 +111,7 @@ def test_every_field_changes_the_id():
     base = Run("F1", "mnist", 256)
     other = dict(
         network="mlp",
-        dataset="cifar10",
+        dataset="mnist-5k",
         batch_size=5,
         variant="text",
         init="he",

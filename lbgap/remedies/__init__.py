@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from collections.abc import Iterable
 
 import torch.nn.functional as F
 
+from .. import fields
 from .adversarial import Adversarial
 from .augmentation import Augmentation
 from .conservative import Conservative
@@ -81,14 +83,14 @@ def make(remedies) -> tuple[Remedy, ...]:
     Raises ValueError for an unknown name or number, and for two that would stand in for one layer of a step.
     """
     out = []
-    for given in [remedies] if isinstance(remedies, Remedy | dict) else remedies:
+    several = isinstance(remedies, Iterable) and not isinstance(remedies, dict | str)
+    for given in remedies if several else [remedies]:
         if isinstance(given, dict):
             name, numbers = given.get("name"), {k: v for k, v in given.items() if k != "name"}
-            if name not in REMEDIES:
-                raise ValueError(f"remedy {name!r} is unknown; expected one of {', '.join(REMEDIES)}")
-            fields = [f.name for f in dataclasses.fields(REMEDIES[name])]
-            if unknown := set(numbers) - set(fields):
-                raise ValueError(f"remedy {name} has no {', '.join(sorted(unknown))}; expected {', '.join(fields)}")
+            known = [f.name for f in dataclasses.fields(REMEDIES[fields.choice("remedy", name, REMEDIES)])]
+            if unknown := set(numbers) - set(known):
+                told = ", ".join(sorted(map(str, unknown)))
+                raise ValueError(f"remedy {name} has no {told}; expected {', '.join(known)}")
             given = REMEDIES[name](**numbers)
         if type(given) not in _NAMES:
             raise ValueError(f"remedies has {given!r}; expected remedies such as lbgap.remedies.Conservative()")

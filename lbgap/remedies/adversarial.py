@@ -30,6 +30,7 @@ class Adversarial(Remedy):
     def __post_init__(self):
         self._number("epsilon", 0)
         self._number("share", 0, 1)
+        self._choice("clip")
 
     def loss(self, step, batch):
         against = fgsm(lambda inputs: Step.loss(step, batch._replace(inputs=inputs)), batch.inputs, self.epsilon)

@@ -30,6 +30,7 @@ class Augmentation(Remedy):
     def __post_init__(self):
         self._number("degrees", 0, 180)
         self._number("shift", 0, 1)
+        self._choice("flip")
 
     def fits(self, run):
         if len(input_shape(run.network)) != 3:

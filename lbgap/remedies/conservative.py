@@ -25,8 +25,7 @@ class Conservative(Remedy):
     def __post_init__(self):
         self._count("steps")
         self._number("strength", 0)
-        if self.moments not in ("kept", "reset"):
-            raise ValueError(f'moments is {self.moments!r}; expected "kept" or "reset"')
+        self._choice("moments", ("kept", "reset"))
 
     @property
     def cost(self):

@@ -7,10 +7,10 @@ import functools
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .. import fields
 from ..objective import spans
 
 
@@ -128,28 +128,20 @@ class Remedy:
     def fits(self, run) -> None:
         pass
 
-    def _plain(self, name: str):
-        """A field; one out of an array becomes Python's own number, which is what a spec can hold."""
-        if isinstance(getattr(self, name), np.generic):
-            object.__setattr__(self, name, getattr(self, name).item())
-        return getattr(self, name)
-
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
-        """Raise ValueError unless a field lies in [low, high], or above low."""
-        value = self._plain(name)
-        if not (low <= value <= high and math.isfinite(value) and (value > low or not above)):
-            wanted = f"a number above {low:g}" if above else f"a number of at least {low:g}"
-            raise ValueError(
-                f"{name} is {value}; expected {wanted}" + (f", at most {high:g}" if high < math.inf else "")
-            )
+        """Raise ValueError unless a field lies in [low, high], or above low; a whole number is held as an int."""
+        value = fields.number(name, getattr(self, name), low, high, above=above)
+        object.__setattr__(self, name, int(value) if value.is_integer() else value)
 
     def _count(self, name: str, low: int = 1):
         """Raise ValueError unless a field is a whole number of at least `low`, or None where that is its default."""
-        value = self._plain(name)
-        if value is None and getattr(type(self), name, 0) is None:
-            return
-        if not isinstance(value, int) or value < low:
-            raise ValueError(f"{name} is {value}; expected a whole number of at least {low}")
+        value = getattr(self, name)
+        if value is not None or getattr(type(self), name, 0) is not None:
+            object.__setattr__(self, name, fields.count(name, value, low))
+
+    def _choice(self, name: str, known: tuple = (True, False)):
+        """Raise ValueError unless a field is one of those that are known."""
+        object.__setattr__(self, name, fields.choice(name, getattr(self, name), known))
 
 
 def layers(remedy: Remedy) -> list[str]:

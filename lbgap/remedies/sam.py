@@ -33,6 +33,7 @@ class SAM(Remedy):
     def __post_init__(self):
         self._number("rho", 0)
         self._count("examples")
+        self._choice("adaptive")
 
     def gradient(self, step, batch):
         parts, total, losses = batch.split(self.examples), None, 0.0
