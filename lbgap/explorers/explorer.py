@@ -5,9 +5,12 @@ import base64
 import io
 from importlib.resources import files
 
-import anywidget
 import numpy as np
-import traitlets
+
+from .. import machine
+
+anywidget = machine.needs("anywidget", "plots")
+traitlets = machine.needs("traitlets", "plots")
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -125,9 +128,9 @@ class Explorer(anywidget.AnyWidget):
         """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked
         for."""
         if self._png is None:
-            from matplotlib.figure import Figure
-
-            figure = Figure(figsize=(6.6, 4.6), dpi=100, facecolor="white", layout="constrained")
+            figure = machine.needs("matplotlib.figure", "plots").Figure(
+                figsize=(6.6, 4.6), dpi=100, facecolor="white", layout="constrained"
+            )
             self._draw(figure)
             if self.meta["title"]:
                 figure.suptitle(self.meta["title"], fontsize="large")

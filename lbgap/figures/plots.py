@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 
+from .. import machine
 from ..campaign import experiments, order, scales, units
 from ..campaign.scales import LABS, PAPER
 from ..results import arrays
@@ -26,8 +27,7 @@ STYLE = {1e-3: "-", 5e-4: "--"}
 
 def _axes(count, columns=2, height=2.7):
     """A figure and its `count` panels, in rows of so many."""
-    import matplotlib.pyplot as plt
-
+    plt = machine.needs("matplotlib.pyplot", "plots")
     rows = math.ceil(count / columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(6.0, height * rows + 0.4), facecolor="white", layout="constrained", squeeze=False

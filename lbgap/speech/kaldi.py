@@ -9,6 +9,8 @@ import warnings
 
 import numpy as np
 
+from .. import machine
+
 FRAMES = {"train": 721_329, "test": 310_621}  # Table 5
 CLASSES = 1973  # Appendix B.2
 DIMENSIONS = 40, 360  # of a frame, and of nine frames side by side
@@ -230,7 +232,7 @@ def _name(file, path) -> str:
 def _value(file, where) -> np.ndarray:
     """The array that begins here. kaldiio.load_ark would take a cut text alignment for whole, or read its end for
     ever."""
-    matio = _kaldiio().matio
+    matio = machine.needs("kaldiio", "speech").matio
     try:
         start = file.read(3)
         file.seek(-len(start), 1)
@@ -255,11 +257,3 @@ def _text(file) -> np.ndarray:
     if "\n" in content:
         return np.array([row.split() for row in content.split("\n") if row.strip()], dtype=np.float32)
     return np.array(content.split(), dtype=np.float64)  # single precision would round great integers
-
-
-def _kaldiio():
-    try:
-        import kaldiio
-    except ImportError as error:
-        raise ImportError('Kaldi\'s files need kaldiio, which is not installed; pip install "lbgap[speech]"') from error
-    return kaldiio
