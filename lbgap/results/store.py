@@ -33,8 +33,7 @@ class Store:
     """
 
     def __init__(self, folder=None, packaged=PACKAGED):
-        default = pathlib.Path.home() / ".cache/lbgap/results"
-        self.folder = pathlib.Path(folder or machine.folder("LBGAP_RESULTS") or default).expanduser()
+        self.folder = machine.path(folder or machine.folder("LBGAP_RESULTS") or machine.cache() / "results")
         self.folders = [self.folder] + (
             [pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else []
         )
@@ -267,13 +266,17 @@ def _cpu() -> str:
 
 @functools.cache
 def commit() -> str:
-    """The commit of this checkout, with "-dirty" if lbgap/ differs from it; else LBGAP_COMMIT; else the release."""
+    """The commit of this package's own checkout, with "-dirty" if lbgap/ differs from it; else LBGAP_COMMIT; else the
+    release, also where it lies inside a repository that is not its own."""
     here = pathlib.Path(__file__).parent.parent
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook names another's
     git = lambda *words: subprocess.run(
-        ["git", "-C", here, *words], capture_output=True, text=True, check=True
+        ["git", "-C", here, *words], capture_output=True, text=True, check=True, env=own
     ).stdout.strip()
     try:
-        changed = git("status", "--porcelain", "--", "*.py")
-        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+        git("ls-files", "--error-unmatch", "__init__.py")
+        if os.path.samefile(git("rev-parse", "--show-toplevel"), here.parent):
+            return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", "*.py") else "")
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("LBGAP_COMMIT") or f"release {sys.modules['lbgap'].__version__}"
+        pass  # no git, or no checkout
+    return os.environ.get("LBGAP_COMMIT") or f"release {sys.modules['lbgap'].__version__}"
