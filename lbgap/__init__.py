@@ -23,21 +23,10 @@ _SHOWN = {  # what a room shows here: the room
     "sharpness": "metric",
     "train": "training",
 }
-__all__ = [
-    *_SHOWN,
-    "data",
-    "landscape",
-    "metric",
-    "networks",
-    "noise",
-    "objective",
-    "performance_model",
-    "remedies",
-    "results",
-    "same_function",
-    "spectrum",
-    "training",
-]
+_ROOMS = (
+    "data landscape metric networks noise objective performance_model remedies results same_function spectrum training"
+)
+__all__ = [*_SHOWN, *_ROOMS.split()]
 
 
 def __getattr__(name):

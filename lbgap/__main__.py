@@ -5,17 +5,60 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import math
 import os
 import pathlib
 import sys
 
+import lbgap
+
 
 def main(arguments=None) -> int:
-    """Run `lbgap status | run | merge | show | verify | data | course`; returns the exit code."""
+    """Run `lbgap status | run | merge | show | verify | data | course`.
+
+    Args:
+        arguments: the words after `lbgap`, sys.argv's by default.
+
+    Returns:
+        The exit code: 0; 1 where something failed, is damaged or was refused; 2 where what is asked makes no sense or
+        cannot be done, after one line that says why; 130 after an interrupt; 141 where nobody reads on.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # where the output is ASCII, ? stands for what it lacks
             stream.reconfigure(errors="replace")
-    parser = argparse.ArgumentParser(prog="lbgap", description=__doc__)
+    options = _parser().parse_args(arguments)
+    try:
+        for name, value in vars(options).items():
+            _expect("" not in (value if isinstance(value, list) else [value]), name, "''", "a word")
+        if getattr(options, "scale", None):
+            os.environ["LBGAP_SCALE"] = options.scale
+        code = globals()[f"_{options.command}"](options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `lbgap status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"lbgap: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lbgap: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"lbgap: {' '.join(message.split())}; `{self.prog} --help` says what is expected\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lbgap",
+        description=__doc__,
+        epilog="exit code: 0; 1 where something failed, is damaged or was refused; 2 where a call makes no sense or "
+        "cannot be carried out",
+    )
+    parser.add_argument("--version", action="version", version=f"lbgap {lbgap.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     status = commands.add_parser("status", help="which experiments are done, what is missing, and what that costs here")
@@ -26,25 +69,15 @@ def main(arguments=None) -> int:
     _selection(run)
     run.add_argument("--budget", type=_seconds, help="stop inside this time: 90s, 9m or 2h")
     run.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    run.add_argument(
-        "--threads", type=int, help="PyTorch threads of a process; two processes of one thread are best on two cores"
-    )
-    run.add_argument(
-        "--workers", type=int, help="so many processes on this machine, of one thread each unless --threads is given"
-    )
-    run.add_argument(
-        "--dask", metavar="ADDRESS", help="the workers of a Dask cluster, tcp://host:8786; needs lbgap[cluster]"
-    )
-    run.add_argument(
-        "--out", metavar="DIR", help="beside the results folder, write them as at most 8 files, to be merged elsewhere"
-    )
+    run.add_argument("--threads", type=int, help="PyTorch threads of a process; one is best for several processes")
+    run.add_argument("--workers", type=int, help="processes on this machine, of one thread each without --threads")
+    run.add_argument("--dask", metavar="ADDRESS", help="of a Dask cluster, tcp://host:8786; needs lbgap[cluster]")
+    run.add_argument("--out", metavar="DIR", help="also write at most 8 files there, to be merged elsewhere")
     run.add_argument("--retry", action="store_true", help="try again what failed before")
     run.add_argument("--forget-weights", action="store_true", help="delete checkpoints that nothing needs any more")
     run.add_argument("--quiet", action="store_true", help="no progress bars")
 
-    merge = commands.add_parser(
-        "merge", help="bring in what `lbgap run --out` wrote on another machine, or another results folder"
-    )
+    merge = commands.add_parser("merge", help="bring in what `lbgap run --out` wrote, or another results folder")
     merge.add_argument("folder")
     merge.add_argument("--replace", action="store_true", help="take the newcomer where the store holds another version")
 
@@ -52,10 +85,7 @@ def main(arguments=None) -> int:
     show.add_argument(
         "what",
         nargs="?",
-        help=(
-            "table2, fig4, ... as in `lbgap status`, or the beginning of a document's id; "
-            "without it, a line for each document"
-        ),
+        help="table2, fig4, ..., or the beginning of a document's id; without it, a line for each document",
     )
     show.add_argument("--networks", nargs="+", help="F1, F2-timit, ...; those of the table or figure by default")
     show.add_argument("--to", metavar="FILE", help="where a figure is drawn, NAME.png by default")
@@ -63,10 +93,7 @@ def main(arguments=None) -> int:
 
     commands.add_parser("verify", help="check every stored document against its checksum")
 
-    pack = commands.add_parser(
-        "data",
-        help="write a data set as one file that needs no torchvision; `data make speech`: speak TIMIT's stand-in",
-    )
+    pack = commands.add_parser("data", help="write a data set as one file that needs no torchvision, or make speech")
     pack.add_argument(
         "name",
         nargs="+",
@@ -75,10 +102,7 @@ def main(arguments=None) -> int:
     )
     pack.add_argument(
         "--out",
-        help=(
-            "the folder, which LBGAP_DATA names on the other machine: the present one, or for `make` where "
-            "`lbgap.load` looks, LBGAP_DATA's or ~/.cache/lbgap"
-        ),
+        help="the folder: the present one, or for `make` where `lbgap.load` looks, LBGAP_DATA or ~/.cache/lbgap",
     )
 
     course = commands.add_parser("course", help="for teachers: make an assignment, or grade a folder of notebooks")
@@ -88,24 +112,12 @@ def main(arguments=None) -> int:
     course.add_argument("--limit", type=_seconds, help="of `grade`: the time of one submission, 10m by default")
     course.add_argument("--out", help="the folder of what is made, . by default; or the table, grades.csv by default")
 
-    options = parser.parse_args(arguments)
-    if getattr(options, "scale", None):
-        os.environ["LBGAP_SCALE"] = options.scale
-    try:
-        return globals()[f"_{options.command}"](options)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"lbgap: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("lbgap: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return parser
 
 
 def _selection(parser):
     parser.add_argument("experiments", nargs="*", help="table2, table3, fig3, ...; all by default")
-    parser.add_argument(
-        "--networks", nargs="+", help="F1, C1, ...; for `run` on a CPU what two cores can do by default"
-    )
+    parser.add_argument("--networks", nargs="+", help="F1, C1, ...; on a CPU what two cores can do by default")
     parser.add_argument("--trials", nargs="+", type=int, help="0 1 2 3 4 by default")
     _scale(parser)
 
@@ -113,6 +125,7 @@ def _selection(parser):
 def _scale(parser):
     parser.add_argument(
         "--scale",
+        choices=["full", "tiny"],
         help="full (default), or tiny: everything in seconds, on synthetic examples, with numbers that mean nothing",
     )
 
@@ -124,16 +137,55 @@ def _seconds(text: str) -> float:
         seconds = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
     except ValueError:
         seconds = 0
-    if not seconds > 0:
+    if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time; expected for example 90s, 9m or 2h")
     return seconds
 
 
+def _expect(fine, what: str, value, expected: str) -> None:
+    """Raise ValueError, which names the value and what was expected, unless it is fine."""
+    if not fine:
+        raise ValueError(f"{what} is {value}; expected {expected}")
+
+
+def _folder(what: str, folder, write: bool = True) -> pathlib.Path:
+    """A folder that is there or can be made. ValueError where it is a file or in one, or may not be written."""
+    from . import machine
+
+    path = machine.path(folder)
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.exists(place))
+    _expect(there.is_dir(), what, folder, f"a folder, but {there} is a file")
+    may = os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+    _expect(may or not write, what, folder, f"a folder of yours, but {there} may not be written")
+    return path
+
+
+def _file(what: str, file) -> pathlib.Path:
+    """A file that can be written. ValueError where it is a folder, has no ending, or lies in no folder."""
+    from . import machine
+
+    path = machine.path(file)
+    _expect(path.suffix and not path.is_dir(), what, file, "a file with an ending, such as NAME.png")
+    _expect(path.parent.is_dir(), what, file, f"a file in a folder that is there, but {path.parent} is not")
+    return _folder(what, path.parent) / path.name
+
+
+def _store(write: bool = False):
+    from . import results
+
+    store = results.Store()
+    _folder("the results folder (LBGAP_RESULTS)", store.folder, write)
+    return store
+
+
 def _status(options) -> int:
-    from . import campaign, results
+    from . import campaign, machine
     from .campaign import cost, experiments, order
 
-    store, rate, kind = results.Store(), cost.rate(options.device), options.device.split(":")[0]
+    order.check(options.experiments, options.networks, options.trials)
+    known = machine.devices()
+    _expect(options.device in known, "--device", options.device, f"what is here, {', '.join(known)}")
+    store, rate, kind = _store(), cost.rate(options.device), options.device.split(":")[0]
     here = lambda units: [
         unit for unit in units if unit.get("device", kind) == kind
     ]  # a step of another device is not timed on this one
@@ -168,14 +220,18 @@ def _status(options) -> int:
 def _run(options) -> int:
     import torch
 
-    from . import campaign, results
+    from . import campaign, machine
     from .campaign import order, scales
     from .results import bundles
 
-    if options.workers is not None and options.workers < 1:
-        raise ValueError(f"--workers is {options.workers}; expected at least 1")
-    if options.workers and options.dask:
-        raise ValueError("--workers and --dask are both given; expected one of them")
+    order.check(options.experiments, options.networks, options.trials)
+    _expect(not (options.workers and options.dask), "--dask", options.dask, "no --workers beside it")
+    known = ["cpu", "cuda"] if options.dask else machine.devices()  # a cluster may have what is not here
+    _expect(options.device in known, "--device", options.device, f"what is here, {', '.join(known)}")
+    most = 1024 if options.dask else 4 * (os.cpu_count() or 1)
+    for name in ("threads", "workers"):
+        value = getattr(options, name)
+        _expect(value is None or 1 <= value <= most, f"--{name}", value, f"1 to {most}, four for each core")
     threads = options.threads or (1 if options.workers or options.dask else None)
     if threads:
         torch.set_num_threads(threads)
@@ -186,11 +242,12 @@ def _run(options) -> int:
         if not by_hand
         else order.wanted(options.experiments, options.networks or (None if everywhere else order.CPU), options.trials)
     )
-    store, bundle = results.Store(), options.out and bundles.Bundle(options.out)
+    _expect(wanted, "--trials", options.trials, "trials that these experiments have of these networks")
+    store, executor, at_once = _store(write=True), *_executor(options, threads)
+    bundle = options.out and bundles.Bundle(_folder("--out", options.out))
     if bundle:  # what an earlier call computed may not have come home
         for path in filter(pathlib.Path.exists, map(store.path, wanted)):
             bundle.add(path)
-    executor, at_once = _executor(options, threads)
     with executor as executor:
         count = campaign.run(
             wanted,
@@ -219,20 +276,21 @@ def _executor(options, threads):
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before a worker imports torch
         return ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")), options.workers
     if options.dask:
+        from . import machine
+
         try:
-            from distributed import Client
-        except ImportError:
-            raise ImportError('--dask needs Dask, which is not installed; pip install "lbgap[cluster]"') from None
-        client = Client(options.dask)
+            client = machine.needs("distributed", "cluster").Client(options.dask)
+        except (OSError, ValueError, TypeError) as error:
+            _expect(False, "--dask", options.dask, f"a scheduler, tcp://host:8786, that answers ({error})")
         return client.get_executor(), max(1, sum(client.nthreads().values()))
     return contextlib.nullcontext(), 1
 
 
 def _merge(options) -> int:
-    from . import results
     from .results import bundles
 
-    store = results.Store()
+    store = _store(write=True)
+    _expect(_folder("the folder", options.folder, False).is_dir(), "the folder", options.folder, "one that is there")
     added, already, refused = bundles.merge(options.folder, store, options.replace)
     print(
         "\n".join(
@@ -244,32 +302,32 @@ def _merge(options) -> int:
 
 def _show(options) -> int:
     from . import results
-    from .campaign import experiments, scales, units
+    from .campaign import experiments, order, scales, units
 
+    store = _store()
     if options.what in experiments.EXPERIMENTS:
         from . import figures
 
+        order.check([options.what], options.networks)
+        draw = figures.ALL[options.what]
+        own = options.networks and "networks" not in inspect.signature(draw).parameters
+        _expect(not own, "--networks", options.networks, f"none, since {options.what} has networks of its own")
+        path = _file("--to", options.to or f"{options.what}.png")
         if scales.scale() is scales.SCALES["tiny"]:
             print("tiny scale: synthetic examples, and numbers that mean nothing", file=sys.stderr)
-        draw = figures.ALL[options.what]
-        if options.networks and "networks" not in inspect.signature(draw).parameters:
-            raise ValueError(f"{options.what} has networks of its own; expected no --networks")
-        for network in options.networks or ():
-            scales.run(network, 1, 0)  # says which there are, if it is not there
         drawn = draw(tuple(options.networks)) if options.networks else draw()
         if isinstance(drawn, figures.Text):
+            _expect(not options.to, "--to", options.to, f"none, since {options.what} is text")
             print(drawn)
         else:
-            path = options.to or f"{options.what}.png"
             drawn.savefig(path, dpi=150)
             print(path)
         return 0
-    found = [path for path in results.Store().paths() if path.stem.startswith(options.what or "")]
-    if options.what and not found:
-        raise ValueError(
-            f"{options.what!r} is no experiment, and no document's id begins with it; `lbgap status` lists the "
-            "experiments, `lbgap show` the documents"
-        )
+    for name, value in (("--networks", options.networks), ("--to", options.to)):
+        _expect(not value, name, value, f"none, since {options.what} is no table or figure of `lbgap status`")
+    found = [path for path in store.paths() if path.stem.startswith(options.what or "")]
+    known = "an experiment of `lbgap status`, or the beginning of a document's id"
+    _expect(found or not options.what, "what to show", repr(options.what), known)
     for document in map(results.read, found):
         if options.what:
             print(json.dumps(document, indent=1))
@@ -279,9 +337,7 @@ def _show(options) -> int:
 
 
 def _verify(options) -> int:
-    from . import results
-
-    store = results.Store()
+    store = _store()
     wrong = store.verify()
     print("\n".join(wrong) if wrong else f"{len(store.paths())} documents, every byte as it was written")
     return 1 if wrong else 0
@@ -291,16 +347,17 @@ def _data(options) -> int:
     from . import data, machine, speech
 
     *make, name = options.name
-    if make not in ([], ["make"]):
-        raise ValueError(f"{' '.join(options.name)!r} is not understood; expected NAME or make NAME")
+    _expect(make in ([], ["make"]), "the data set", " ".join(options.name), "NAME or make NAME")
     folder = machine.folder("LBGAP_DATA")
+    out = _folder("--out", options.out or (folder or machine.cache() if make else "."))
     if make:
         arrays, classes = speech.make(name, folder)
-        out = options.out or folder or data.DOWNLOADS
-        os.makedirs(out, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     else:
+        _expect(not name.endswith("-val"), "the data set", name, f"{name.removesuffix('-val')}, of which it is a part")
+        _expect(out.is_dir(), "--out", options.out, "a folder that is there")
         data.load(name)  # checks the name and the checksum
-        arrays, classes, out = data.raw(name, folder), data.classes(name), options.out or "."
+        arrays, classes = data.raw(name, folder), data.classes(name)
     print(data.pack(name, arrays, classes, out))
     if make:
         ours, known = data.digest(arrays)[:16], data.CHECKSUMS[name][:16]
@@ -321,8 +378,13 @@ def _data(options) -> int:
 def _course(options) -> int:
     from .course import grading
 
-    if options.what == "grade" and not options.autograder:
-        raise ValueError("--autograder is missing; expected the zip that `lbgap course assign` made")
+    if options.what == "grade":
+        _expect(options.autograder, "--autograder", "missing", "the zip that `lbgap course assign` made")
+        _file("--out", options.out or "grades.csv")
+    else:
+        for name, value in (("--autograder", options.autograder), ("--limit", options.limit)):
+            _expect(not value, name, value, "none, since `assign` grades nothing")
+        _folder("--out", options.out or ".")
     return grading.command(options)
 
 

@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 import torch
 
-from . import machine, speech
+from . import fields, machine, speech
 
 # sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader
 # must arrive at.
@@ -107,11 +107,9 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
     Raises ValueError (unknown name, noise outside [0, 1), checksum) and FileNotFoundError (data not to be had).
     """
-    if name not in CLASSES:
-        raise ValueError(f"data set {name!r} is unknown; expected one of {', '.join(CLASSES)}")
-    if not 0 <= label_noise < 1:
-        raise ValueError(f"label_noise is {label_noise}; expected a share in [0, 1), for example 0.2")
-    return _load(name, str(torch.device(device)), float(label_noise), int(noise_seed), machine.folder("LBGAP_DATA"))
+    fields.choice("data set", name, CLASSES)
+    noise = fields.number("label_noise", label_noise, high=1, below=True), fields.count("noise_seed", noise_seed)
+    return _load(name, str(torch.device(device)), *noise, machine.folder("LBGAP_DATA"))
 
 
 @functools.lru_cache(maxsize=4)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from . import machine
+from . import fields, machine
 
 INPUT = {
     "F1": (1, 28, 28),
@@ -144,8 +144,7 @@ def build(
         ("activation", activation, ACTIVATIONS),
         ("shrink", shrink, (1, 2, 4, 8)),
     ):
-        if value not in known:
-            raise ValueError(f"{what} {value!r} is unknown; expected one of {', '.join(map(str, known))}")
+        fields.choice(what, value, known)
     with machine.float32(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(operator.index(seed))  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)

@@ -51,7 +51,7 @@ def test_every_field_of_a_run_is_here():
     assert sorted([*sum(KINDS.values(), []), "remedies", "start"]) == sorted(f.name for f in dataclasses.fields(Run))
 
 
-@pytest.mark.parametrize("name, value", cases(), ids=lambda v: repr(v)[:20])
+@pytest.mark.parametrize("name, value", list(cases()), ids=lambda v: repr(v)[:20])
 def test_a_run_refuses_what_makes_no_sense_by_the_fields_name(name, value):
     settings = dict(network="F1", dataset="mnist", batch_size=256)
     with pytest.raises(ValueError, match=f"(?s)({name}|remedy|rho).*expected"):
@@ -72,7 +72,7 @@ def of_remedies():
                 yield name, field.name, value
 
 
-@pytest.mark.parametrize("remedy, name, value", of_remedies(), ids=lambda v: repr(v)[:20])
+@pytest.mark.parametrize("remedy, name, value", list(of_remedies()), ids=lambda v: repr(v)[:20])
 def test_a_remedy_refuses_what_makes_no_sense_by_the_fields_name(remedy, name, value):
     with pytest.raises(ValueError, match=f"(?s){name}.*expected"):
         REMEDIES[remedy](**{name: value})

@@ -50,14 +50,14 @@ def test_no_solution_and_no_hidden_test_is_in_a_students_copy(path):
 
 
 def test_grading_says_what_is_missing(tmp_path, monkeypatch, capsys):
-    assert main(["course", "grade", str(tmp_path)]) == 1
+    assert main(["course", "grade", str(tmp_path)]) == 2
     assert "--autograder is missing" in capsys.readouterr().err
-    assert main(["course", "grade", str(tmp_path), "--autograder", str(tmp_path / "no.zip")]) == 1
+    assert main(["course", "grade", str(tmp_path), "--autograder", str(tmp_path / "no.zip")]) == 2
     assert "lbgap course assign MASTER" in capsys.readouterr().err
-    assert main(["course", "assign", str(tmp_path / "no.ipynb")]) == 1
+    assert main(["course", "assign", str(tmp_path / "no.ipynb")]) == 2
     assert "is missing" in capsys.readouterr().err
     monkeypatch.setattr(grading.importlib.util, "find_spec", lambda name: None)
-    assert main(["course", "assign", str(MASTERS[0]), "--out", str(tmp_path)]) == 1
+    assert main(["course", "assign", str(MASTERS[0]), "--out", str(tmp_path)]) == 2
     assert 'pip install "lbgap[teach]"' in capsys.readouterr().err
 
 
@@ -176,7 +176,7 @@ def test_a_master_that_fails_its_own_tests_is_refused(assigned, tmp_path, capsys
     assigned("measure_sharpness")
     text = (ROOT / "assignments/measure_sharpness.ipynb").read_text()
     (tmp_path / "broken.ipynb").write_text(text.replace("predicted_ratio = 4.0", "predicted_ratio = -4.0"))
-    assert main(["course", "assign", str(tmp_path / "broken.ipynb"), "--out", str(tmp_path)]) == 1
+    assert main(["course", "assign", str(tmp_path / "broken.ipynb"), "--out", str(tmp_path)]) == 2
     assert "above 0" in capsys.readouterr().err
 
 

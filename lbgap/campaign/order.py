@@ -38,22 +38,50 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
     others where an experiment has fewer.
     Raises ValueError for an unknown experiment or network.
     """
-    for name in names or ():
-        if name not in experiments.EXPERIMENTS:
-            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(experiments.EXPERIMENTS)}")
+    names = _names(names)
     for network in networks or ():
         if network not in scale().datasets:
             run(network, 1, 0)  # says which there are, and why this one is not
     networks, found = networks or [network for network in scale().datasets if network != "F2-timit"], {}
-    names = list(names or experiments.EXPERIMENTS)
     for stage in [[name for name in names if name in CORE], *([name] for name in names if name not in CORE)]:
         chosen = {name: experiments.trials_of(name, trials) for name in stage}
         for trial in sorted(set().union(*chosen.values())):
             for name in stage:
                 for network in networks if trial in chosen[name] else ():
-                    if {"F2-timit": "F2"}.get(network, network) in experiments.EXPERIMENTS[name].networks:
+                    if has(name, network):
                         found.update({repr(unit): unit for unit in experiments.EXPERIMENTS[name].units(network, trial)})
     return list(found.values())
+
+
+def has(name: str, network: str) -> bool:
+    """Whether an experiment is for a network."""
+    return {"F2-timit": "F2"}.get(network, network) in experiments.EXPERIMENTS[name].networks
+
+
+def check(names=None, networks=None, trials=None) -> None:
+    """Raise ValueError for an experiment, network or trial that there is not, or that none of the experiments has.
+
+    Args:
+        names, networks, trials: as in `wanted`.
+    """
+    names = _names(names)
+    for network in networks or ():
+        run(network, 1, 0)  # says which there are, if it is not there
+        if not any(has(name, network) for name in names):
+            known = dict.fromkeys(n for name in names for n in experiments.EXPERIMENTS[name].networks)
+            raise ValueError(f"network {network!r} has no {' or '.join(names)}; expected one of {', '.join(known)}")
+    known = set().union(*map(experiments.trials_of, names))
+    for trial in trials or ():
+        if trial not in known:
+            told = ", ".join(map(str, sorted(known)))
+            raise ValueError(f"trial {trial} is not one of these experiments'; expected one of {told}")
+
+
+def _names(names) -> list[str]:
+    for name in names or ():
+        if name not in experiments.EXPERIMENTS:
+            raise ValueError(f"experiment {name!r} is unknown; expected one of {', '.join(experiments.EXPERIMENTS)}")
+    return list(names or experiments.EXPERIMENTS)
 
 
 def rows() -> list[tuple[str, list[dict]]]:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 LIMIT = 600.0  # seconds a submission may take
 
@@ -35,6 +36,10 @@ def assign(master, out) -> tuple[pathlib.Path, pathlib.Path]:
         raise FileNotFoundError(
             f"{master} is missing; expected a master notebook, such as assignments/measure_sharpness.ipynb"
         )
+    try:
+        json.loads(master.read_bytes())["cells"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{master} is damaged ({type(error).__name__}: {error}); expected a notebook") from error
     with tempfile.TemporaryDirectory() as folder:
         made = pathlib.Path(folder)
         copy = shutil.copy(master, made)
@@ -67,6 +72,8 @@ def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=p
     notebooks = sorted(pathlib.Path(folder).glob("*.ipynb"))
     if not autograder.is_file():
         raise FileNotFoundError(f"{autograder} is missing; `lbgap course assign MASTER` makes it")
+    if not zipfile.is_zipfile(autograder):
+        raise ValueError(f"{autograder} is no zip; expected what `lbgap course assign MASTER` made")
     if not notebooks:
         raise FileNotFoundError(f"{folder} has no notebooks; expected submissions, NAME.ipynb")
     rows = []
