@@ -9,10 +9,12 @@ import pytest
 from lbgap import results
 from lbgap.results import Store, bundles
 from lbgap.results.bundles import Bundle, merge
+from lbgap.run import Run
 
 
 def spec(i, kind="train"):
-    return {"kind": kind, "run": {"network": "F1", "init_seed": i}}
+    run = Run("F1", "mnist", 8, seed=i).spec
+    return {"kind": kind, **({"runs": [run, run]} if kind == "path" else {"run": run})}
 
 
 def put(store, i, kind="train", **result):
@@ -78,7 +80,7 @@ def test_a_folder_without_a_bundle_is_refused_by_name(tmp_path, home):
 @pytest.fixture
 def small(monkeypatch):
     """Files for two documents each, and three files."""
-    size = 430
+    size = 480
     monkeypatch.setattr(bundles, "FILES", 3)
     monkeypatch.setattr(bundles, "LIMIT", 2 * size)
     monkeypatch.setattr(bundles, "TOTAL", 6 * size)
@@ -109,7 +111,7 @@ def test_a_full_file_is_followed_by_the_next_and_a_full_bundle_says_what_to_do(t
 def test_each_limit_holds_by_itself(tmp_path, there, small, monkeypatch, limit, value):
     monkeypatch.setattr(bundles, limit, value if limit == "FILES" else int(value * small))
     bundle, room = Bundle(tmp_path / "bundle"), {"TOTAL": 3, "LIMIT": 3, "FILES": 2}[limit]
-    paths = [put(there, i, f="x" * (380 - len(put(there, i, f="").read_bytes()))) for i in range(4)]
+    paths = [put(there, i, f="x" * (430 - len(put(there, i, f="").read_bytes()))) for i in range(4)]
     for path in paths[:room]:
         bundle.add(path)
     with pytest.raises(OSError, match="full"):
@@ -143,9 +145,37 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_stands(carried, there, home):
         for path in there.paths():
             bundle.add(path)
         assert sorted(file.read_bytes().splitlines()) == sorted(whole.splitlines())
-    file.write_bytes(b'{"torn')  # not even one line
+    file.write_bytes(whole[:20])  # not even one line
     Bundle(carried).add(there.paths()[0])
     assert file.read_bytes() == there.paths()[0].read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"my own\n", b"my own", None, b"{ 1"])
+def test_a_file_that_is_no_bundle_is_left_as_it_is(carried, content):
+    mine = carried / "results-1.jsonl"
+    mine.write_bytes(content or (carried / "results-0.jsonl").read_bytes() + b"my own\n" + b'{"id":"0')
+    (carried / "results-2.jsonl").write_bytes(b'{"id":"0')
+    before = files(carried)
+    with pytest.raises(ValueError, match=f"{mine} is no file of a bundle.*another folder"):
+        Bundle(carried)
+    assert files(carried) == before
+
+
+@pytest.mark.parametrize("content", [b"my own", None])
+def test_a_bundle_follows_no_link(tmp_path, carried, there, content):
+    file, mine = carried / "results-0.jsonl", tmp_path / "mine"
+    mine.write_bytes(content or file.read_bytes() + b'{"id":"0')
+    before = mine.read_bytes()
+    file.unlink()
+    file.symlink_to(mine)
+    with pytest.raises(ValueError, match=f"{file} is no file of a bundle .it is a link"):
+        Bundle(carried)
+    file.unlink()
+    bundle = Bundle(carried)
+    file.symlink_to(mine)  # behind its back
+    with pytest.raises(OSError):
+        bundle.add(there.paths()[0])
+    assert mine.read_bytes() == before
 
 
 def test_a_write_that_fails_leaves_the_bundle_as_it_was(carried, there, monkeypatch):
@@ -211,7 +241,8 @@ DAMAGE = {
 
 
 def test_what_the_damages_start_from_is_whole(tmp_path, home):
-    (tmp_path / "results-0.jsonl").write_bytes(consistent() + of_kind("path"))
+    path = spec(7, "path")
+    (tmp_path / "results-0.jsonl").write_bytes(consistent() + consistent(spec=path, id=results.content_id(path)))
     assert merge(tmp_path, home) == (2, 0, []) and home.verify() == []
 
 
@@ -245,6 +276,40 @@ def test_a_damaged_document_is_not_taken_along(tmp_path, there):
     assert files(bundle.folder) == {}
 
 
+UNKNOWN = {
+    "a kind": {**spec(7), "kind": "laboratory"},
+    "no run": {"kind": "train"},
+    "a network": {"kind": "train", "run": {**spec(7)["run"], "network": "F9"}},
+    "a field": {"kind": "train", "run": {**spec(7)["run"], "colour": 1}},
+    "a list": {"kind": "train", "run": [1]},
+    "no runs": {"kind": "path", "runs": []},
+    "a text": {"kind": "path", "runs": "ab"},
+}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN.values(), ids=UNKNOWN)
+def test_what_is_no_unit_of_this_version_is_refused_in_one_line_and_the_others_are_merged(
+    carried, there, home, unknown
+):
+    file = carried / "results-0.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    line = consistent(spec=unknown, id=results.content_id(unknown))
+    file.write_bytes(b"".join([lines[0], line, *lines[1:]]))
+    added, already, refused = merge(carried, home)
+    assert (added, already, len(refused)) == (4, 0, 1) and files(home.folder) == files(there.folder)
+    assert refused[0].startswith(f"{file} line 2 is no unit that this version of lbgap knows")
+    assert "\n" not in refused[0]
+    Store(home.folders[1], packaged=None).accept(json.loads(line))  # packaged, it is there as any other
+    assert merge(carried, home) == (0, 5, [])
+
+
+def test_a_damaged_document_of_the_store_gives_way_to_a_whole_one(carried, there, home):
+    merge(carried, home)
+    path = home.paths()[0]
+    path.write_bytes(b"")
+    assert merge(carried, home) == (1, 3, []) and files(there.folder).items() <= files(home.folder).items()
+
+
 # ------------------------------------------------------------------------------------------------------ nothing
 # overwritten
 
@@ -271,6 +336,13 @@ def test_with_replace_the_newcomer_is_taken(carried, home):
 
 def test_another_stores_folder_is_merged_as_it_is(there, home, carried):
     assert merge(there.folder, home) == (4, 0, []) and files(home.folder) == files(there.folder)
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_others_are_merged(there, home, carried):
+    path = there.folder / "train" / "0.json"
+    path.mkdir()
+    added, already, refused = merge(there.folder, home)
+    assert (added, already, len(refused)) == (4, 0, 1) and str(path) in refused[0]
 
 
 def test_of_two_versions_in_a_bundle_the_first_is_taken(tmp_path, there, home):

@@ -124,6 +124,91 @@ def test_a_file_that_is_no_document_is_damaged(store, damage):
     assert len(store.verify()) == 1 and str(path) in store.verify()[0]
 
 
+UNREADABLE = {
+    "a folder": lambda path: path.mkdir(),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "not UTF-8": lambda path: path.write_bytes(b'{"id":"\xe9"}\n'),
+    "deep": lambda path: path.write_bytes(b"[" * 100_000),
+    "empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_is_named_by_verify_counts_as_missing_and_is_set_aside(store, capsys, make):
+    path = put(store)
+    path.unlink()
+    make(path)
+    (wrong,) = store.verify()
+    assert wrong.startswith(f"{path} is damaged") and "\n" not in wrong
+    assert SPEC not in store
+    link = path.is_symlink()
+    assert put(store, f=0.5) == path and store.get(SPEC)["result"] == {"f": 0.5} and store.verify() == []
+    if not link:  # which holds nothing
+        assert path.with_name(f"{path.name}.damaged").exists()
+        (said,) = capsys.readouterr().out.splitlines()
+        assert str(path) in said and f"{path.name}.damaged" in said
+    put(store, f=0.75)  # what is whole is replaced, and nothing said
+    assert not capsys.readouterr().out
+
+
+def test_a_second_damage_does_not_cover_the_first(store):
+    path = put(store)
+    for damage in (b"one", b"two"):
+        path.write_bytes(damage)
+        put(store)
+    assert [p.read_bytes() for p in sorted(path.parent.glob("*.damaged*"))] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ({"kind": "train"}, {"final": {"batch": {"train": {"loss": 1.0}}}}, {}),
+        ({"kind": "train", "run": {}}, {"final": []}, {}),
+        ({"kind": "train", "run": {}}, [], []),
+        ({"kind": "sharpness", "run": {}}, {"values": [1]}, {}),
+        ({"kind": "sharpness", "run": {}}, {"values": [{"f0": "low"}]}, {}),
+        ({"kind": "sharpness", "run": {}}, {}, {"x": {"run": {}}}),
+    ],
+    ids=repr,
+)
+def test_a_whole_document_that_is_no_result_is_named_by_verify(store, content):
+    path = store.put(*content)
+    (wrong,) = store.verify()
+    assert f"{path.parent.name}/{path.stem}" in wrong and "\n" not in wrong
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named_by_verify(store, monkeypatch):
+    path, look = put(store), os.listdir
+
+    def listdir(folder):  # as for another user: root may look everywhere
+        if folder == path.parent:
+            raise PermissionError(13, "Permission denied")
+        return look(folder)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    (wrong,) = store.verify()
+    assert str(path.parent) in wrong and "Permission denied" in wrong
+
+
+@pytest.mark.parametrize("kind", ["../train", "..", "a/b", "/tmp/train", "", "a\n", None, 1])
+def test_no_kind_leads_out_of_the_store(tmp_path, store, kind):
+    with pytest.raises(ValueError, match="kind is "):
+        put(store, {**SPEC, "kind": kind})
+    assert not list(tmp_path.rglob("*.json*"))
+
+
+def test_no_link_leads_out_of_the_store(tmp_path, store):
+    (tmp_path / "elsewhere").mkdir()
+    store.folder.mkdir()
+    (store.folder / "train").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="train is a link that leads out of"):
+        put(store)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    linked = Store(tmp_path / "linked", packaged=None)  # the store itself may lie where the user likes
+    linked.folder.symlink_to(tmp_path / "elsewhere")
+    assert put(linked).exists()
+
+
 def test_added_and_missing_ends_are_found(store):
     path = put(store)
     content = path.read_bytes()
@@ -179,11 +264,9 @@ def test_a_write_that_fails_leaves_the_old_document_whole(store, monkeypatch):
 def test_a_process_killed_while_it_writes_leaves_nothing_that_is_read(store):
     """The kill comes when half of the bytes are in the file."""
     put(store, f=1.0)
-    whole = results.store._bytes
     child = os.fork()
     if child == 0:
-        results.store._bytes = lambda document: whole(document)[: 40 if "sha256" in document else None]
-        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+        os.fsync = lambda file: (os.ftruncate(file, 40), os.kill(os.getpid(), signal.SIGKILL))
         put(store, f=2.0)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pathlib
 
+from ..campaign import measurements, units
 from . import store as documents
 
 FILES = 8  # at most, results-0.jsonl to results-7.jsonl
 LIMIT = 15_500_000  # bytes a file
 TOTAL = 60_000_000  # bytes in all
+BEGINS = b'{"id":"'  # each document
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 class Bundle:
@@ -18,18 +22,20 @@ class Bundle:
 
     folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on
     with, and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes
-    at a time.
+    at a time. Raises ValueError, and touches nothing, where a file of such a name is a link or holds anything else.
     """
 
     def __init__(self, folder):
         self.folder, self.left, self._held = pathlib.Path(folder).expanduser(), 0, set()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = [self.folder / f"results-{i}.jsonl" for i in range(FILES)]
-        for path in filter(pathlib.Path.exists, self._files):
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            os.truncate(path, whole)
-            self._held.update(content[:whole].splitlines(keepends=True))
+        contents = {path: _own(path) for path in self._files if os.path.lexists(path)}
+        for path, content in contents.items():
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole != content:
+                with documents.replacing(path) as fresh:
+                    fresh.write_bytes(whole)
+            self._held.update(whole.splitlines(keepends=True))
 
     def add(self, path) -> None:
         """Append the document in a file, and have it on the disk; nothing is done for one that is in the bundle
@@ -53,16 +59,32 @@ class Bundle:
                 str(self.folder),
             )
         target, size = self._files[room[0]], sizes[room[0]]
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINK, 0o666)
         try:
-            with open(target, "ab") as file:
+            with open(descriptor, "ab") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
-            if target.exists():
-                os.truncate(target, size)
+            os.truncate(target, size)
             raise
         self._held.add(content)
+
+
+def _own(path: pathlib.Path) -> bytes:
+    """What a file of a bundle holds. ValueError if it is none."""
+    try:
+        if path.is_symlink():
+            raise ValueError("it is a link")
+        content = path.read_bytes()
+        *lines, torn = content.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            documents.check(line + b"\n", f"line {number}")
+        if not torn.startswith(BEGINS[: len(torn)]):
+            raise ValueError("its last line begins as no document does")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no file of a bundle ({error}); delete it, or name another folder") from error
+    return content
 
 
 def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, int, list[str]]:
@@ -78,7 +100,8 @@ def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, i
 
     Returns:
         How many were added or replaced, how many the store had, and a line of words for each that was refused: it is
-        damaged, or the store, packaged documents included, holds another version.
+        damaged or cannot be read, no unit that this version can compute, or the store, packaged documents included,
+        holds another version.
 
     Raises:
         FileNotFoundError: if the folder has no documents.
@@ -92,20 +115,27 @@ def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, i
         )
     added, already, refused = 0, 0, []
     for path in files:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    new = _merge(line, f"{path} line {number}", store, replace)
-                    added, already = added + new, already + (not new)
-                except ValueError as error:
-                    refused.append(str(error))
+        try:
+            lines = io.BytesIO(path.read_bytes())
+        except OSError as error:
+            refused.append(f"{path} cannot be read ({error})")
+            continue
+        for number, line in enumerate(lines, 1):
+            try:
+                new = _merge(line, f"{path} line {number}", store, replace)
+                added, already = added + new, already + (not new)
+            except ValueError as error:
+                refused.append(str(error))
     return added, already, refused
 
 
 def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bool:
-    """Whether the document was written (not so if the store has it). ValueError if it is damaged or would overwrite."""
+    """Whether the document was written (not so if the store has it). ValueError if it is damaged, unknown or would
+    overwrite."""
     document = documents.check(line, where)
     there = document["spec"] in store
+    if not there:
+        _known(document["spec"], where)
     path = store.accept(document)
     if there and path.read_bytes() != line:
         if not replace:
@@ -116,3 +146,16 @@ def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bo
         store.accept(document, replace=True)
         return True
     return not there
+
+
+def _known(spec: dict, where: str) -> None:
+    """ValueError for what is no unit that this version can compute."""
+    try:
+        if spec["kind"] not in measurements.KINDS:
+            raise ValueError(f"kind is {spec['kind']!r}; expected one of {', '.join(measurements.KINDS)}")
+        units.describe(spec)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where} is no unit that this version of lbgap knows ({type(error).__name__}: {error}); "
+            "merge it with the version that computed it"
+        ) from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import math
 import os
@@ -22,6 +24,7 @@ from .. import machine
 ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent.parent / "store"
 MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # with which f is not the run's at its end
+KIND = "[a-z][a-z0-9_-]*"  # the name of a folder, and nothing that leads out of the store
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
 
@@ -47,7 +50,11 @@ class Store:
         return path and _read(path, path.stat().st_mtime_ns, path.stat().st_size)
 
     def __contains__(self, spec: dict) -> bool:
-        return self._found(spec) is not None
+        """Whether the document of a specification is there, and whole."""
+        try:
+            return self.get(spec) is not None
+        except ValueError:
+            return False
 
     def _found(self, spec: dict) -> pathlib.Path | None:
         name = _name(spec)
@@ -78,7 +85,8 @@ class Store:
             OSError: if it cannot be written.
         """
         check(_bytes(document), f"the document {document.get('id')}")
-        path = (None if replace else self._found(document["spec"])) or self._write(document)
+        there = not replace and document["spec"] in self
+        path = self._found(document["spec"]) if there else self._write(document)
         for before in former(document["spec"]):
             self.path(before).unlink(missing_ok=True)
         return path
@@ -86,16 +94,21 @@ class Store:
     def _write(self, document) -> pathlib.Path:
         path = self.path(document["spec"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(fresh, "wb") as file:
-                file.write(_bytes(document))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        if path.parent.resolve() != self.folder.resolve() / path.parent.name:
+            raise OSError(f"{path.parent} is a link that leads out of {self.folder}; expected a folder in it")
+        self.make_room(document["spec"])
+        with replacing(path) as fresh:
+            fresh.write_bytes(_bytes(document))
         return path
+
+    def make_room(self, spec: dict) -> None:
+        """Set aside what lies in the folder in place of a specification's document, but is damaged."""
+        path = self.path(spec)
+        if path.exists():
+            try:
+                read(path)
+            except ValueError as error:
+                set_aside(path, error)
 
     def paths(self) -> list[pathlib.Path]:
         """Every document's file, the folder's in place of the packaged ones that it covers."""
@@ -109,15 +122,21 @@ class Store:
         """What is wrong with any document in any folder.
 
         Returns:
-            A line for each document that was changed, and for each run of which documents measured different
-            minimisers; empty when nothing is wrong.
+            A line for each document that was changed or cannot be read, and for each run of which documents measured
+            different minimisers; empty when nothing is wrong.
         """
         wrong = []
-        for path in (p for folder in self.folders for p in sorted(folder.glob("*/*.json"))):
-            try:
-                read(path)
-            except ValueError as error:
-                wrong.append(str(error))
+        for folder in filter(pathlib.Path.exists, self.folders):
+            for place in (folder, *sorted(folder.glob("*/"))):
+                try:
+                    os.listdir(place)  # a glob passes over what it may not look into
+                except OSError as error:
+                    wrong.append(f"{place} cannot be read ({error}); give yourself the right to")
+            for path in sorted(folder.glob("*/*.json")):
+                try:
+                    read(path)
+                except ValueError as error:
+                    wrong.append(str(error))
         return wrong or self.disagreements()
 
     def disagreements(self) -> list[str]:
@@ -127,24 +146,29 @@ class Store:
         measured is compared with the f where the run's training document ended, and may differ by a thousandth.
 
         Returns:
-            A line for each such run: its id, and the documents for each x.
+            A line for each such run: its id, and the documents for each x; and for each document that has no such
+            content, whole as it is.
         """
         held, ends, starts = {}, {}, []  # {run: {x: documents}}, {run: (f, document)}, [(run, f, document)]
+        number, odd = lambda f: math.nan if f is None else float(f), []
         for document in map(read, self.paths()):
             spec, result, told = (document[key] for key in ("spec", "result", "provenance"))
             name = f"{spec['kind']}/{document['id']}"
-            for run, x in told.get("x", {}).items():
-                held.setdefault(run, {}).setdefault(x, []).append(name)
-            if "final" in result:
-                ends[content_id(spec["run"])] = result["final"]["batch"]["train"]["loss"], name
-            elif result.get("values") and "x" not in told and not MOVED & set(spec):
-                starts.append((content_id(spec["run"]), result["values"][0]["f0"], name))
+            try:
+                for run, x in told.get("x", {}).items():
+                    held.setdefault(run, {}).setdefault(x, []).append(name)
+                if "final" in result:
+                    ends[content_id(spec["run"])] = number(result["final"]["batch"]["train"]["loss"]), name
+                elif result.get("values") and "x" not in told and not MOVED & set(spec):
+                    starts.append((content_id(spec["run"]), number(result["values"][0]["f0"]), name))
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                odd.append(f"{name} is no result of its kind ({type(error).__name__}: {error}); {REMEDY}")
         for run, f, name in starts:
             if run in ends and abs(f - ends[run][0]) > 1e-3 * ends[run][0]:
                 both = held.setdefault(run, {})
                 both.setdefault(f"f = {f:.4g}", []).append(name)
                 both[f"f = {ends[run][0]:.4g}"] = [ends[run][1]]
-        return [
+        return odd + [
             f"run {run} has documents of different minimisers, delete all but one's and measure these again: "
             + "; ".join(f"{x}: {', '.join(names)}" for x, names in found.items())
             for run, found in held.items()
@@ -153,8 +177,46 @@ class Store:
 
 
 def _name(spec: dict) -> str:
-    """The file of a specification's document inside a folder."""
+    """The file of a specification's document inside a folder. ValueError for a kind that leads elsewhere."""
+    if not (isinstance(spec["kind"], str) and re.fullmatch(KIND, spec["kind"])):
+        raise ValueError(f"kind is {spec['kind']!r}; expected a word in small letters, which names a folder")
     return f"{spec['kind']}/{content_id(spec)}.json"
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Write a file whole or not at all: the block writes another path, which is put on the disk and then in its place.
+
+    Args:
+        path: of the file that is written or replaced; its folder is made.
+
+    Returns:
+        The path to write, beside it.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield fresh
+        with open(fresh, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def set_aside(path: pathlib.Path, why) -> None:
+    """Rename a damaged file, so that what it held is computed again, and say so in a line.
+
+    Args:
+        path: of the file.
+        why: what is wrong with it; it names the file.
+    """
+    names = (path.with_name(f"{path.name}.damaged{k or ''}") for k in itertools.count())
+    aside = next(name for name in names if not name.exists())
+    with contextlib.suppress(FileNotFoundError):  # another campaign was quicker
+        os.replace(path, aside)
+    print(f"{why}. It is set aside as {aside.name}, and computed again", flush=True)
 
 
 def former(spec: dict) -> list[dict]:
@@ -178,9 +240,16 @@ def content_id(spec: dict) -> str:
 
 
 def read(path) -> dict:
-    """The document in a file. Raises ValueError if a byte of it was changed, or if it lies under another's name."""
+    """The document in a file.
+
+    Raises ValueError if it cannot be read, a byte of it was changed, or it lies under another's name.
+    """
     path = pathlib.Path(path)
-    document = check(path.read_bytes(), path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} is damaged ({error}); {REMEDY}") from error
+    document = check(content, path)
     if document["id"] != path.stem or document["spec"]["kind"] != path.parent.name:
         raise ValueError(f"{path} is damaged: its name does not match its content; {REMEDY}")
     return document
@@ -198,10 +267,7 @@ def check(content: bytes, where) -> dict:
         document = json.loads(content)
         rest = {k: v for k, v in document.items() if k != "sha256"}
         whole = document["sha256"] == _digest(rest) and content == _bytes(document) and document.keys() == ENTRIES
-        # a kind is the name of a folder, and nothing that leads out of the store
-        named = document["id"] == content_id(document["spec"]) and re.fullmatch(
-            "[a-z][a-z0-9_-]*", document["spec"]["kind"]
-        )
+        named = document["id"] == content_id(document["spec"]) and re.fullmatch(KIND, document["spec"]["kind"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
     if not (whole and named):
