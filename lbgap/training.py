@@ -9,11 +9,10 @@ import gc
 import hashlib
 import json
 import math
-import os
 import pathlib
-import pickle
 import time
 import warnings
+import zipfile
 
 import torch
 from torch import nn
@@ -21,9 +20,11 @@ from torch import nn
 from . import data, machine
 from .objective import flat, recalibrate, spans, tally, unflat
 from .remedies import Step
+from .results import replacing, set_aside
 from .run import Run
 
 EVALUATION_BATCH = 5000  # as in the authors' code
+CHECKPOINT = {"run", "order", "network", "optimizer", "cpu_rng", "cuda_rng", "history", "epoch", "diverged", "seconds"}
 
 
 @dataclasses.dataclass
@@ -70,12 +71,14 @@ class Minimizer:
         return network.eval()
 
     def save(self, path) -> None:
-        """Write x, buffers, history and run as one safetensors file."""
+        """Write x, buffers, history and run, with their checksum, as one safetensors file."""
         from safetensors.torch import save_file
 
         meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
         meta = {k: json.dumps(v) for k, v in meta.items()}
-        save_file({"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}, str(path), meta)
+        tensors = {"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}
+        with replacing(path) as fresh:
+            save_file(tensors, str(fresh), meta | {"sha256": _digest(tensors, meta)})
 
     @classmethod
     def open(cls, path) -> Minimizer:
@@ -86,16 +89,28 @@ class Minimizer:
             raise FileNotFoundError(f"{path} does not exist; expected a minimiser saved as safetensors")
         try:
             with safe_open(str(path), "pt") as f:
-                meta = {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
+                meta, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+                told = meta.pop("sha256", None)  # older files have none
+                if told and told != _digest(tensors, meta):
+                    raise ValueError("its content does not match its checksum")
+                meta = {k: json.loads(v) for k, v in meta.items()}
                 meta["run"] = Run(**meta["run"])
                 meta["history"].setdefault("epoch", list(range(1, len(meta["history"]["train_loss"]) + 1)))
-                buffers = {k[7:]: f.get_tensor(k) for k in f.keys() if k.startswith("buffer.")}
-                return cls(x=f.get_tensor("x"), buffers=buffers, **meta)
+                buffers = {k[7:]: v for k, v in tensors.items() if k.startswith("buffer.")}
+                return cls(x=tensors["x"], buffers=buffers, **meta)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is damaged or no minimiser ({type(error).__name__}: {error}); expected a file that"
                 " Minimizer.save wrote. Of a network of your own: lbgap.Objective(network, data=...)"
             ) from error
+
+
+def _digest(tensors, meta) -> str:
+    """The checksum of a minimiser's file: of its tensors and its words, by name."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.detach().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def minimizer(name: str) -> Minimizer:
@@ -145,7 +160,7 @@ def train(
     checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
       writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
       files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from
-      there.
+      there. A damaged file that is named by its run's id is renamed, and said in a line; of any other name, refused.
     deadline: a time.time() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
     keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
@@ -253,7 +268,7 @@ class _Training:
         return Minimizer(self.run, x, buffers, self.history, self.diverged, self.seconds, divisor)
 
 
-def _checkpoint(run: Run, path: pathlib.Path | None, device) -> dict | None:
+def _checkpoint(run: Run, path: pathlib.Path | None) -> dict | None:
     """What the checkpoint of a run holds, or that of the same run at the latest earlier epoch, or None."""
     if path is None:
         return None
@@ -262,17 +277,30 @@ def _checkpoint(run: Run, path: pathlib.Path | None, device) -> dict | None:
         file = path if of is run else path.with_name(f"{of.id}.pt")
         if file.exists():
             try:
-                state = torch.load(file, map_location=device, weights_only=True)
-            except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-                raise ValueError(
-                    f"{file} is damaged ({type(error).__name__}); delete it, and training begins anew"
-                ) from error
-            if not (isinstance(state, dict) and {"run", "network", "optimizer", "order", "history"} <= set(state)):
-                raise ValueError(f"{file} is no checkpoint of a run; delete it or name another file")
-            if state["run"] != of.spec:
-                raise ValueError(f"{file} belongs to another run ({state['run']}); delete it or name another file")
-            return state
+                return _read(file, of)
+            except ValueError as error:
+                if file.stem != of.id:  # a file that the caller named is the caller's
+                    raise ValueError(f"{error}; delete it or name another file, and training begins anew") from error
+                set_aside(file, error)
     return None
+
+
+def _read(file: pathlib.Path, run: Run) -> dict:
+    """What the checkpoint of a run holds, on the CPU. ValueError if it is damaged or another's."""
+    try:
+        with zipfile.ZipFile(file) as whole:  # torch.load looks at no checksum
+            if bad := whole.testzip():
+                raise ValueError(bad)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged pickle can raise has no end
+        raise ValueError(f"{file} is damaged ({type(error).__name__})") from error
+    if not (isinstance(state, dict) and CHECKPOINT <= set(state)):
+        raise ValueError(f"{file} is no checkpoint of a run")
+    if state["run"] != run.spec:
+        raise ValueError(f"{file} belongs to another run ({state['run']})")
+    return state
 
 
 def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch=None, keep=()) -> _Training:
@@ -284,7 +312,7 @@ def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epo
             f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
             f"expected at most {len(inputs)}"
         )
-    training, state = _Training.fresh(run, device), _checkpoint(run, checkpoint, device)
+    training, state = _Training.fresh(run, device), _checkpoint(run, checkpoint)
     if any(isinstance(m, nn.Conv2d) for m in training.network):
         inputs = inputs.to(memory_format=torch.channels_last)
     if run.start and (state is None or state["epoch"] < run.epochs):
@@ -496,13 +524,8 @@ def _bar(run: Run, epoch: int):
 
 def _save(path, state) -> None:
     """Write a checkpoint beside the old one, then put it in its place, so that a kill leaves one of the two whole."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        torch.save(state, fresh)
-        os.replace(fresh, path)
+        with replacing(path) as fresh:
+            torch.save(state, fresh)
     except RuntimeError as error:  # what PyTorch makes of a full disk
         raise OSError(f"{path} could not be written ({error}); is the disk full?") from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -399,7 +400,7 @@ def test_a_run_whose_process_was_killed_goes_on_as_if_it_had_not(tmp_path):
 
 
 def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
-    file, replace, count = tmp_path / "run.pt", training.os.replace, []
+    file, replace, count = tmp_path / "run.pt", os.replace, []
 
     def killed(*paths):
         count.append(paths)
@@ -407,7 +408,7 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(tmp_path, 
             raise Stopped
         replace(*paths)
 
-    monkeypatch.setattr(training.os, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(Stopped):
         go(MLP, checkpoint=file, checkpoint_every=0)
     monkeypatch.undo()
@@ -423,6 +424,62 @@ def test_a_checkpoint_is_written_as_often_as_asked_and_at_the_end(tmp_path, monk
     assert written == [4]
     go(MLP, checkpoint=tmp_path / "b", checkpoint_every=0)
     assert written == [4, 1, 2, 3, 4]
+
+
+def test_checkpoints_and_minimisers_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatch):
+    """In the order of the calls: a power cut between the two would else leave an empty file under the name."""
+    calls, replace, sync = [], os.replace, os.fsync
+    inode = lambda at: os.stat(at).st_ino
+    monkeypatch.setattr(os, "fsync", lambda file: calls.append(("on the disk", inode(file))) or sync(file))
+    monkeypatch.setattr(os, "replace", lambda a, b: calls.append((b.name, inode(a))) or replace(a, b))
+    go(SHORT, checkpoint=tmp_path / "run.pt").save(tmp_path / "m.safetensors")
+    assert [what for what, _ in calls] == ["on the disk", "run.pt", "on the disk", "m.safetensors"]
+    assert calls[0][1] == calls[1][1] and calls[2][1] == calls[3][1]
+
+
+def test_a_minimiser_of_which_a_byte_was_changed_is_refused_and_an_older_one_is_read(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    path, m = tmp_path / "m.safetensors", go(dataclasses.replace(SHORT, network="mlp-bn"))
+    m.save(path)
+    content = path.read_bytes()
+    told = int.from_bytes(content[:8], "little")
+    for at in (content.index(b"mnist-1k"), content.index(b"train_loss") + 17, 8 + told + 5, len(content) - 3):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(ValueError, match="m.safetensors is damaged"):
+            Minimizer.open(path)
+    path.write_bytes(content)
+    words = json.loads(content[8 : 8 + told])["__metadata__"]
+    save_file(load_file(path), path, {k: v for k, v in words.items() if k != "sha256"})  # as files were before
+    assert same(Minimizer.open(path), m)
+
+
+def flipped(content):
+    """One bit of a weight, which torch.load would not notice."""
+    at = len(content) // 2
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: b"", lambda c: c[: len(c) // 2], lambda c: b"<html>", flipped, None, "another's"],
+    ids=["empty", "cut", "a page", "a bit", "a folder", "another's"],
+)
+def test_a_damaged_checkpoint_under_a_runs_own_name_is_set_aside_and_the_one_before_goes_on(tmp_path, capsys, damage):
+    file, epochs = tmp_path / f"{MLP.id}.pt", []
+    go(SHORT, checkpoint=tmp_path / f"{SHORT.id}.pt")
+    other = dataclasses.replace(MLP, lr=0.1) if damage == "another's" else MLP
+    go(other, checkpoint=tmp_path / "other.pt")
+    content = (tmp_path / "other.pt").read_bytes()
+    if damage is None:
+        file.mkdir()
+    else:
+        file.write_bytes(damage(content) if callable(damage) else content)
+    m = go(MLP, checkpoint=file, on_epoch=lambda epoch, network: epochs.append(epoch))
+    assert same(m, go(MLP)) and epochs == [3, 4]
+    (said,) = capsys.readouterr().out.splitlines()
+    assert str(file) in said and f"{file.name}.damaged" in said and (tmp_path / f"{file.name}.damaged").exists()
+    assert same(m, go(MLP, checkpoint=file, on_epoch=stop_at(0)))  # written anew, and read
 
 
 def test_another_runs_checkpoint_is_refused(tmp_path):
