@@ -272,9 +272,12 @@ def _executor(options, threads):
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    from . import campaign
+
     if options.workers:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before a worker imports torch
-        return ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")), options.workers
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(options.workers, spawn, campaign.end_with_parent), options.workers
     if options.dask:
         from . import machine
 

@@ -5,10 +5,13 @@ import errno
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+from conftest import ROOT
 
 from lbgap import campaign, results, training
 from lbgap.campaign import measurements, units, workers
@@ -125,6 +128,45 @@ def test_a_dask_cluster_that_loses_a_worker_loses_nothing(store, alone, tmp_path
     assert killed
     assert [store.get(unit)["result"] for unit in TODO] == alone and store.verify() == []
     assert store.get(todo[0])["result"]["history"] == training.train(run, progress=False).history
+
+
+PARENT = """
+import os, signal, sys, time
+from types import SimpleNamespace
+from lbgap.__main__ import _executor
+
+if __name__ == "__main__":
+    with _executor(SimpleNamespace(workers=2, dask=None), 1)[0] as pool:
+        print(*sorted({*pool.map(work, range(2))}), flush=True)
+        [pool.submit(time.sleep, 600) for _ in range(2)]
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+WORK = """
+def work(_):
+    import os, time
+    time.sleep(1)  # so that each worker takes one
+    return os.getpid()
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    """The workers hold the pipe that the parent wrote into: its end is theirs."""
+    (tmp_path / "parent.py").write_text(WORK + PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, "parent.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    pids = parent.stdout.readline().split()
+    assert pids and parent.wait(60) == -signal.SIGKILL
+    try:
+        assert parent.communicate(timeout=60)[0] == ""
+    except subprocess.TimeoutExpired:
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+        pytest.fail(f"the workers {pids} are still there")
 
 
 # ------------------------------------------------------------------------------------------------------------ failures

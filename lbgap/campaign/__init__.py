@@ -6,4 +6,4 @@
 """
 
 from .order import wanted
-from .workers import failure, run
+from .workers import end_with_parent, failure, run

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
+import multiprocessing
+import os
 import pathlib
+import threading
 import time
 
 import torch
@@ -121,6 +124,12 @@ def run(
             if path.stem not in needed:
                 path.unlink()
     return count
+
+
+def end_with_parent() -> None:
+    """Of a worker process: end it when the process that started it has ended, however that was, also killed."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _alone(unit) -> bool:
