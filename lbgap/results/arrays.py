@@ -234,15 +234,10 @@ def laboratory(what, networks=scales.LABS) -> np.ndarray:
 def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray]:
     """Fig. 4's batch sizes that are measured, ascending (K,), and what(runs) there (K, T)."""
     s = scales.scale()
-    sizes = (
-        []
-        if waiting(network)
-        else sorted({*s.sweep.get(network, ()), *s.whole.get(network, ()), s.small, s.large[network]})
-    )
-    values = np.array([what([scales.run(network, b, trial) for trial in trials]) for b in sizes]).reshape(
-        len(sizes), len(trials)
-    )
-    return there(sizes, values)
+    given = (*s.sweep.get(network, ()), *s.whole.get(network, ()))
+    sizes = [] if waiting(network) else sorted({*given, s.small, s.large[network]})
+    found = [what([scales.run(network, b, trial) for trial in trials]) for b in sizes]
+    return there(sizes, np.array(found).reshape(len(sizes), len(trials)))
 
 
 def there(sizes, values) -> tuple[list[int], np.ndarray]:

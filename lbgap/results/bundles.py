@@ -134,8 +134,14 @@ def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bo
     overwrite."""
     document = documents.check(line, where)
     there = document["spec"] in store
-    if not there:
-        _known(document["spec"], where)
+    try:
+        if not there:  # these raise for what is none
+            measurements.KINDS[document["spec"]["kind"]], units.describe(document["spec"])
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where} is no unit that this version of lbgap knows ({type(error).__name__}: {error}); "
+            "merge it with the version that computed it"
+        ) from error
     path = store.accept(document)
     if there and path.read_bytes() != line:
         if not replace:
@@ -146,16 +152,3 @@ def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bo
         store.accept(document, replace=True)
         return True
     return not there
-
-
-def _known(spec: dict, where: str) -> None:
-    """ValueError for what is no unit that this version can compute."""
-    try:
-        if spec["kind"] not in measurements.KINDS:
-            raise ValueError(f"kind is {spec['kind']!r}; expected one of {', '.join(measurements.KINDS)}")
-        units.describe(spec)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where} is no unit that this version of lbgap knows ({type(error).__name__}: {error}); "
-            "merge it with the version that computed it"
-        ) from error
