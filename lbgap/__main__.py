@@ -246,8 +246,9 @@ def _run(options) -> int:
     store, executor, at_once = _store(write=True), *_executor(options, threads)
     bundle = options.out and bundles.Bundle(_folder("--out", options.out))
     if bundle:  # what an earlier call computed may not have come home
-        for path in filter(pathlib.Path.exists, map(store.path, wanted)):
-            bundle.add(path)
+        for unit in wanted:
+            if unit in store and (path := store.path(unit)).exists():
+                bundle.add(path)
     with executor as executor:
         count = campaign.run(
             wanted,

@@ -161,7 +161,7 @@ def train(
       writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
       files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from
       there. A damaged file that is named by its run's id is renamed, and said in a line; of any other name, refused.
-    deadline: a time.time() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
+    deadline: a time.monotonic() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
     progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
     keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
 
@@ -327,21 +327,12 @@ def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epo
         torch.manual_seed(run.order_seed)  # dropout
         if state:
             training.load(state)
-        if not training.finished:
-            kept = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
-            _go_on(
-                training,
-                dataset,
-                inputs,
-                x0,
-                autocast,
-                checkpoint,
-                checkpoint_every,
-                deadline,
-                progress,
-                on_epoch,
-                kept,
-            )
+        if training.finished:
+            return training
+        kept = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
+        _go_on(
+            training, dataset, inputs, x0, autocast, checkpoint, checkpoint_every, deadline, progress, on_epoch, kept
+        )
     return training
 
 
@@ -375,7 +366,7 @@ def _go_on(
             bar.update()
         now = time.monotonic()
         training.seconds, last = training.seconds + now - last, now
-        late, done = deadline is not None and time.time() > deadline, training.finished
+        late, done = deadline is not None and now > deadline, training.finished
         if checkpoint and training.epoch in keep:
             until = keep[training.epoch]
             training.save(checkpoint.with_name(f"{until.id}.pt"), until)

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, 
     go(todo, whole)
     counts = []
     with monkeypatch.context() as m:
-        m.setattr(workers.time, "time", itertools.count().__next__)
+        m.setattr(workers.time, "monotonic", itertools.count().__next__)
         for budget in itertools.chain([1, 5, 5, 5, 8, 20], itertools.count(40, 20)):
             counts.append(go(todo, pieces, budget=budget))
             if not counts[-1]["left"]:
@@ -127,6 +128,98 @@ def test_a_budget_stops_it_and_the_next_call_goes_on_to_the_same_bits(tmp_path, 
     assert sum(c["done"] for c in counts) == 3 and all(c["failed"] == 0 for c in counts)
     for unit in todo:
         assert result(pieces, unit) == result(whole, unit)
+
+
+def test_a_budget_counts_seconds_and_not_the_clock_on_the_wall(store, monkeypatch):
+    """Somebody sets the clock on by a million seconds each time that it is read."""
+    monkeypatch.setattr(time, "time", itertools.count(0, 1_000_000).__next__)
+    todo = [units.train(SB), units.sharpness(SB, [1e-3], iterations=1), units.path(SB, LB, "linear", points=3)]
+    assert go(todo, store, budget=1000) == {"done": 3, "failed": 0, "left": 0}
+
+
+@pytest.mark.parametrize("offset", [-1e9, 1e9])
+@pytest.mark.parametrize("budget, expected", [(1000, "done"), (1e-9, "left")])
+def test_a_worker_on_another_machine_counts_by_its_own_clock(store, monkeypatch, offset, budget, expected):
+    """Another machine began to count at another moment, and has another boot id."""
+
+    class Elsewhere(workers._Here):
+        def submit(self, function, /, *arguments, **settings):
+            now = time.monotonic
+            with monkeypatch.context() as m:
+                m.setattr(time, "monotonic", lambda: now() + offset)
+                m.setattr(workers, "_clock", lambda: "another")
+                return super().submit(function, *arguments, **settings)
+
+    assert go([units.train(SB)], store, budget=budget, executor=Elsewhere())[expected] == 1
+
+
+def test_units_that_wait_for_a_worker_of_this_machine_get_no_time_of_their_own(store, monkeypatch):
+    """The second unit is handed over before the budget ends, and begins after it."""
+    tasks = []
+
+    class Slow(workers._Here):
+        def submit(self, *arguments):
+            task = workers.futures.Future()
+            tasks.append((task, arguments))
+            if len(tasks) == 2:
+                for k, (waiting, (function, *rest)) in enumerate(tasks):
+                    monkeypatch.setattr(time, "monotonic", lambda k=k: 50 + 100 * k)
+                    waiting.set_result(function(*rest))
+            return task
+
+    monkeypatch.setattr(time, "monotonic", lambda: 0)
+    done = go([units.train(SB), units.train(LB)], store, budget=100, executor=Slow())
+    assert done == {"done": 1, "failed": 0, "left": 1}
+
+
+def test_a_budget_in_which_no_unit_is_done_says_what_the_next_one_takes(store, monkeypatch, capsys):
+    monkeypatch.setattr(workers.cost, "rate", lambda device: workers.cost.work(units.train(SB)) / 200)
+    go([units.train(SB), units.train(LB)], store, budget=1e-6)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert "no unit was done in the budget of 1e-06 s" in said
+    assert f"{units.describe(units.train(SB))} takes about 3 min on cpu" in said
+    go([units.train(SB)], store, budget=1000)
+    assert "no unit" not in capsys.readouterr().out
+    other = units.throughput(SB, "cuda")  # left for another reason
+    go([other], store, budget=1000)
+    assert "no unit" not in capsys.readouterr().out
+
+
+DAMAGES = {
+    "empty": lambda path, content: path.write_bytes(b""),
+    "cut": lambda path, content: path.write_bytes(content[: len(content) // 2]),
+    "foreign": lambda path, content: path.write_bytes(b"\x89PNG\r\n\x1a\n\xff"),
+    "a folder": lambda path, content: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("which", ["document", "checkpoint", "error"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_costs_its_own_unit_alone(store, capsys, which, damage):
+    todo = [units.train(SB), units.train(LB)]
+    broken = units.sharpness(LB, solver="guess")
+    go([*todo, broken], store)
+    first = [store.get(unit)["result"] for unit in todo]
+    path = {
+        "document": store.path(todo[0]),
+        "checkpoint": store.folder / "work" / f"{SB.id}.pt",
+        "error": store.folder / "work" / f"{results.content_id(broken)}.error",
+    }[which]
+    if which == "checkpoint":
+        store.path(todo[0]).unlink()
+    content = path.read_bytes()
+    path.unlink()
+    damage(path, content)
+    store.path(todo[1]).unlink()
+    capsys.readouterr()
+    count = go([broken, *todo], store)
+    said = capsys.readouterr().out
+    assert count == {"done": 1 if which == "error" else 2, "failed": 1, "left": 0}
+    told = [line for line in said.splitlines() if str(path) in line]
+    assert len(told) == 1 and f"{path.name}.damaged" in told[0] and path.with_name(f"{path.name}.damaged").exists()
+    assert ("failed before" in said) == (which != "error")  # else it is tried again
+    assert path.is_file() and [store.get(unit)["result"] for unit in todo] == first and store.verify() == []
+    assert workers.failure(broken, store).startswith(f"{units.describe(broken)}: ValueError(")
 
 
 def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
@@ -176,13 +269,13 @@ def test_two_campaigns_on_one_store_neither_double_nor_tear(store):
 def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monkeypatch):
     todo = [units.train(SB), units.train(LB)]
     (store.folder / "work").mkdir()
-    other = workers._Claims(store.folder / "work", [SB.trajectory])
+    other = workers._claims(store.folder / "work", [SB.trajectory])
     assert other.__enter__()
     done = []
 
     def wait(_):
         done.append([unit in store for unit in todo])
-        other.__exit__()
+        other.__exit__(None, None, None)
 
     monkeypatch.setattr(workers.time, "sleep", wait)
     assert go(todo, store) == {"done": 2, "failed": 0, "left": 0}
@@ -190,11 +283,11 @@ def test_a_run_that_another_campaign_holds_is_left_until_it_is_free(store, monke
 
 
 def test_the_locks_are_all_or_none(tmp_path):
-    with workers._Claims(tmp_path, {"a"}) as first, workers._Claims(tmp_path, {"a", "b"}) as second:
+    with workers._claims(tmp_path, {"a"}) as first, workers._claims(tmp_path, {"a", "b"}) as second:
         assert first and not second
-        with workers._Claims(tmp_path, {"b"}) as third:
+        with workers._claims(tmp_path, {"b"}) as third:
             assert third
-    with workers._Claims(tmp_path, {"b", "a"}) as free:
+    with workers._claims(tmp_path, {"b", "a"}) as free:
         assert free
 
 

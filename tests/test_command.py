@@ -163,6 +163,19 @@ def test_verify_names_the_damaged_file(lbgap, tmp_path):
     assert code == 2 and str(path) in err
 
 
+def test_verify_and_run_name_what_cannot_be_read(lbgap, tmp_path):
+    lbgap("run", "--quiet", *SELECTION)
+    path = sorted((tmp_path / "results").glob("*/*.json"))[2]
+    path.unlink()
+    path.mkdir()
+    code, out, _ = lbgap("verify")
+    assert code == 1 and str(path) in out and len(out.splitlines()) == 1
+    code, out, err = lbgap("run", "--quiet", "--out", str(tmp_path / "out"), *SELECTION)
+    assert code == 0 and str(path) in out and "1 done, 0 failed, 0 left" in out
+    assert sum(len(f.read_bytes().splitlines()) for f in (tmp_path / "out").iterdir()) == 4
+    assert lbgap("verify")[0] == 0
+
+
 @pytest.mark.parametrize("text, expected", [("90s", 90), ("9m", 540), ("2h", 7200), ("1.5m", 90), ("30", 30)])
 def test_a_time(text, expected):
     assert __main__._seconds(text) == expected

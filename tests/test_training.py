@@ -492,7 +492,7 @@ def test_after_the_deadline_the_checkpoint_is_written_and_the_next_call_goes_on(
     file, sittings = tmp_path / "run.pt", 0
     while True:
         try:
-            m = go(MLP, checkpoint=file, checkpoint_every=1e9, deadline=time.time() - 1)
+            m = go(MLP, checkpoint=file, checkpoint_every=1e9, deadline=time.monotonic() - 1)
             break
         except OutOfTime as error:
             sittings += 1

@@ -30,7 +30,7 @@ class Subject:
         minimizers: of the unit's runs, in the order of `runs_of`; none where a step is timed.
         dataset: of the first run, or None.
         device: where, as PyTorch names it.
-        deadline: a time.time() after which measuring raises OutOfTime, or None.
+        deadline: a time.monotonic() after which measuring raises OutOfTime, or None.
     """
 
     minimizers: list[Minimizer]
@@ -52,7 +52,7 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         unit: what to measure, see `units`.
         work: the folder of checkpoints.
         device: where.
-        deadline: a time.time() after which OutOfTime is raised, to go on another time.
+        deadline: a time.monotonic() after which OutOfTime is raised, to go on another time.
         progress: show bars.
         keep: {Run.trajectory: epochs}, where training leaves checkpoints for units still to come.
 
@@ -95,13 +95,11 @@ def train(unit, on: Subject) -> dict:
       training labels that the network gives, in percent.
     """
     (m,) = on.minimizers
-    final = {
-        mode: {
-            split: dict(zip(("loss", "accuracy"), Objective(m, split, mode, dataset=on.dataset).evaluate(m.x)))
-            for split in ("train", "test")
-        }
-        for mode in ("batch", "recalibrated", "frozen")
-    }
+    final = {"batch": {}, "recalibrated": {}, "frozen": {}}
+    for mode in final:
+        for split in ("train", "test"):
+            found = Objective(m, split, mode, dataset=on.dataset).evaluate(m.x)
+            final[mode][split] = dict(zip(("loss", "accuracy"), found))
     told = {}
     if m.run.dataset.removesuffix("-val") not in speech.CLASSES:
         hits = Objective(m, "test", "recalibrated", dataset=on.dataset).hits(m.x)
@@ -262,9 +260,7 @@ def augmented(dataset):
     x = dataset.x_train
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(0)
-        return dataclasses.replace(
-            dataset, x_train=torch.cat([Augmentation().augmented(part) for part in x.split(5000)])
-        )
+        return dataclasses.replace(dataset, x_train=torch.cat([*map(Augmentation().augmented, x.split(5000))]))
 
 
 def throughput(unit, on: Subject) -> dict:
@@ -308,5 +304,5 @@ class _Punctual:
         return self.f.hvp(x, v)
 
     def _check(self):
-        if self.deadline is not None and time.time() > self.deadline:
+        if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime("in the middle of a measurement")

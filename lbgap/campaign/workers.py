@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import pathlib
+import platform
 import threading
 import time
 
@@ -14,6 +15,7 @@ import torch
 
 from .. import results
 from ..training import OutOfTime
+from . import cost
 from .measurements import compute
 from .units import describe, runs_of, train
 
@@ -38,8 +40,9 @@ def run(
     """Compute the units (see `experiments`) that the store lacks; returns how many are done, failed and left.
 
     budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
-      that the next campaign goes on from the checkpoint. Training checkpoints lie in the store's folder, in work/;
-      keep_weights=False deletes those that no unit of this list needs any more.
+      that the next campaign goes on from the checkpoint. A line says so where it ends before any unit does. Training
+      checkpoints lie in the store's folder, in work/; keep_weights=False deletes those that no unit of this list needs
+      any more.
     executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its
       workers see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit
       at a time.
@@ -51,11 +54,13 @@ def run(
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
     when all units are done.
     A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed
-    at once, unless retry=True. Raises OSError when the folder cannot be written, and RuntimeError when a worker died.
+    at once, unless retry=True. A damaged document, checkpoint or error is set aside, and its unit computed again.
+    Raises OSError when the folder cannot be written, and RuntimeError when a worker died.
     """
     store, inside = store or results.Store(), executor is None
     executor = executor or _Here()
-    deadline = None if budget is None else time.time() + budget
+    ends = None if budget is None else time.monotonic() + budget
+    folders, late = [str(folder) for folder in store.folders], None  # late: the first unit that the budget left
     count = {"done": 0, "failed": 0, "left": 0}
     work = store.folder / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -64,9 +69,12 @@ def run(
     for unit in units:
         if unit in store:
             continue
+        store.make_room(unit)
+        if (error := failure(unit, store)) is None and (path := _error_file(unit, work)).exists():
+            results.set_aside(path, f"{path} is damaged")
         if unit.get("device", kind) != kind:
             count["left"] += 1
-        elif not retry and (error := failure(unit, store)):
+        elif error and not retry:
             count["failed"] += 1
             print(f"failed before, left out (--retry tries it again): {error}", flush=True)
         else:
@@ -84,16 +92,8 @@ def run(
                 waiting.remove(unit)
                 under_way |= trajectories
                 keep = {name: wanted[name] for name in _trajectories(unit)}
-                task = executor.submit(
-                    _attempt,
-                    unit,
-                    [str(f) for f in store.folders],
-                    device,
-                    deadline,
-                    progress and inside,
-                    threads,
-                    keep,
-                )
+                until = ends and (_clock(), ends, ends - time.monotonic())
+                task = executor.submit(_attempt, unit, folders, device, until, progress and inside, threads, keep)
                 running[task] = unit, trajectories
             for task in futures.wait(running, 2, futures.FIRST_COMPLETED).done if running else ():
                 unit, _ = running.pop(task)
@@ -108,6 +108,7 @@ def run(
                     busy.append(unit)
                     continue
                 count[outcome] += 1
+                late = late or (outcome == "left" and unit)
                 waiting, busy = busy + waiting, []  # what was busy is taken up as soon as it may be free
                 _record(unit, outcome, told, store, work, on_document)
             if busy and not (waiting or running):
@@ -121,8 +122,15 @@ def run(
             of.id for unit in units if unit not in store for run in runs_of(unit) for of in (run, run.start) if of
         }
         for path in work.glob("*.pt"):
-            if path.stem not in needed:
+            if path.stem not in needed and path.is_file():
                 path.unlink()
+    if late and not count["done"]:
+        here = device if torch.cuda.is_available() else "cpu"
+        takes = cost.clock(max(1, cost.projected([late], cost.rate(here), store)))
+        print(
+            f"no unit was done in the budget of {budget:g} s: {describe(late)} takes about {takes} on {here}",
+            flush=True,
+        )
     return count
 
 
@@ -132,15 +140,25 @@ def end_with_parent() -> None:
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
+def _clock() -> str:
+    """Whose time.monotonic() this is: all processes of a machine share it, until the machine starts anew."""
+    try:
+        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return platform.node()
+
+
 def _alone(unit) -> bool:
     """Whether anything else at work on the machine would spoil the unit's result."""
     return unit["kind"] == "throughput"
 
 
 def failure(unit: dict, store: results.Store) -> str | None:
-    """The error that is recorded of a unit, in a line, or None."""
-    path = _error_file(unit, store.folder / "work")
-    return path.read_text().strip().replace("\n", ": ") if path.exists() else None
+    """The error that is recorded of a unit, in a line, or None, also where its file is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        what, error, end = _error_file(unit, store.folder / "work").read_text("utf-8").split("\n")
+        return f"{what}: {error}" if what and error and not end else None
+    return None
 
 
 def _error_file(unit, work):
@@ -155,7 +173,7 @@ def _record(unit, outcome, told, store, work, on_document):
         if on_document:
             on_document(path)
     elif outcome == "failed":
-        _error_file(unit, work).write_text(f"{describe(unit)}\n{told}\n")
+        _error_file(unit, work).write_text(f"{describe(unit)}\n{told}\n", "utf-8")
         print(f"failed: {describe(unit)}: {told}", flush=True)
 
 
@@ -171,17 +189,21 @@ def _elsewhere(unit, document, store) -> str:
     return ""
 
 
-def _attempt(unit, folders, device, deadline, progress, threads, keep) -> tuple[str, dict | str | None]:
+def _attempt(unit, folders, device, until, progress, threads, keep) -> tuple[str, dict | str | None]:
     """Compute one unit, here or in a worker: ("done", document, or None if it was there), ("failed", error), ("left" |
-    "busy", None)."""
-    if deadline is not None and time.time() > deadline:
+    "busy", None).
+
+    until: None, or the `_clock`, the deadline by it, and the seconds left, which count from here by another clock.
+    """
+    deadline = until and (until[1] if until[0] == _clock() else time.monotonic() + until[2])
+    if until and time.monotonic() > deadline:
         return "left", None
     if threads:
         torch.set_num_threads(threads)
     store, work = results.Store(folders[0], packaged=next(iter(folders[1:]), None)), pathlib.Path(folders[0], "work")
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with _Claims(work, _trajectories(unit, work)) as claimed:
+        with _claims(work, _trajectories(unit, work)) as claimed:
             if not claimed:
                 return "busy", None
             if unit in store:  # another campaign was quicker
@@ -217,28 +239,24 @@ def _wanted(units) -> dict[str, list[int]]:
     return {trajectory: sorted(epochs) for trajectory, epochs in wanted.items()}
 
 
-class _Claims:
-    """Hold the locks of some trajectories, or none; another process that holds one of them keeps it to itself."""
+@contextlib.contextmanager
+def _claims(work: pathlib.Path, trajectories):
+    """Hold the locks of some trajectories, or none; another process that holds one of them keeps it to itself.
 
-    def __init__(self, work: pathlib.Path, trajectories):
-        from filelock import FileLock  # torch needs it too
+    Returns:
+        Whether they are held, of `with`.
+    """
+    from filelock import FileLock, Timeout  # torch needs it too
 
-        self.locks, self.held = [FileLock(work / f"{name}.lock") for name in sorted(trajectories)], []
-
-    def __enter__(self) -> bool:
-        from filelock import Timeout
-
+    with contextlib.ExitStack() as held:
         try:
-            for lock in self.locks:
-                lock.acquire(timeout=0)
-                self.held.append(lock)
+            for name in sorted(trajectories):
+                held.enter_context(FileLock(work / f"{name}.lock", timeout=0))
+            free = True
         except Timeout:
-            self.__exit__()
-        return len(self.held) == len(self.locks)
-
-    def __exit__(self, *_):
-        while self.held:
-            self.held.pop().release()
+            held.close()
+            free = False
+        yield free
 
 
 class _Here(futures.Executor):
