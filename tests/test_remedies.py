@@ -300,6 +300,26 @@ def test_stability_adds_the_cross_entropy_of_the_two_outputs():
     assert noisy.loss(Batch(inputs, labels)) > expected
 
 
+def test_stability_moves_the_clean_half_and_the_noisy_one():
+    """Logits z and z' that depend on one number each: d/dz of -sum_j p_j log p'_j is p_j (c - log p'_j), c its mean,
+    d/dz' is p' - p; and the clean half is the one without noise."""
+    torch.manual_seed(0)
+    z, also, labels = torch.randn(6, 3).double(), torch.randn(6, 3).double(), torch.tensor([0, 1, 2, 0, 1, 2])
+    z.requires_grad_(), also.requires_grad_()
+    inputs = torch.zeros(6, 4)
+    module = nn.Linear(4, 3)
+    step = step_on(module, torch.optim.SGD(module.parameters(), 0.1), Stability(deviation=1.0, strength=0.5))
+    step.forward = lambda given: z if torch.equal(given, inputs) else also
+    step.loss(Batch(inputs, labels)).backward()
+    with torch.no_grad():
+        p, q = z.softmax(1), also.softmax(1)
+        cross = -(p * q.log()).sum(1, keepdim=True)
+        clean = (p - F.one_hot(labels, 3) + 0.5 * p * (-q.log() - cross)) / 6
+        noisy = 0.5 * (q - p) / 6
+    torch.testing.assert_close(z.grad, clean)
+    torch.testing.assert_close(also.grad, noisy)
+
+
 # ---------------------------------------------------------------------------------------------- section 4
 
 

@@ -671,6 +671,33 @@ def test_a_continued_run_with_carried_moments_and_the_same_order_is_the_longer_r
     assert reset.history["distance"][-1] < go(warm.start).history["distance"][-1] + 3  # measured from its own start
 
 
+def test_what_is_carried_is_adams_state_and_no_setting(monkeypatch):
+    """Fig. 5's `carried`: the run has a rate, betas, an epsilon and a decay of its own; PyTorch's own Adam, given the
+    moments and the count of steps where the other run ended, takes the first step."""
+    start = Run("mlp", "mnist-1k", 60, seed=3, epochs=2)
+    settings = dict(lr=0.003, beta1=0.8, beta2=0.95, adam_epsilon=1e-3, weight_decay=0.01)
+    run = Run("mlp", "mnist-1k", 60, seed=3, epochs=1, start=start, carry=True, **settings)
+    ended, steps, step = training._train(start, "cpu", None, 30, None, False), [], torch.optim.Adam.step
+
+    def taken(self, *a):
+        parameters = self.param_groups[0]["params"]
+        steps.append((self.param_groups[0].copy(), [p.grad.clone() for p in parameters]))
+        return step(self, *a)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", taken)
+    x = go(run).x
+    ((group, gradients),) = steps[start.epochs :]  # one step an epoch: `go` trains the start again
+    assert {k: group[k] for k in ("lr", "eps", "weight_decay")} == {"lr": 0.003, "eps": 1e-3, "weight_decay": 0.01}
+    assert tuple(group["betas"]) == (0.8, 0.95)
+    moved = []
+    for p, g in zip(ended.network.parameters(), gradients):
+        state, p = ended.optimizer.state[p], p.detach()
+        k, g = float(state["step"]) + 1, g + 0.01 * p
+        m, v = 0.8 * state["exp_avg"] + 0.2 * g, 0.95 * state["exp_avg_sq"] + 0.05 * g * g
+        moved.append(p - 0.003 * (m / (1 - 0.8**k)) / ((v / (1 - 0.95**k)).sqrt() + 1e-3))
+    assert torch.allclose(x, flat(moved), atol=1e-7)
+
+
 def test_a_run_with_a_start_resumes_to_the_same_bits_and_uses_the_start_that_lies_there(tmp_path, monkeypatch):
     run = dataclasses.replace(MLP, batch_size=30, epochs=3, start=SHORT, carry=True)
     trained, epoch = [], training._epoch
