@@ -124,7 +124,7 @@ def run(
         for path in work.glob("*.pt"):
             if path.stem not in needed and path.is_file():
                 path.unlink()
-    if late and not count["done"]:
+    if ends and late and not count["done"]:
         here = device if torch.cuda.is_available() else "cpu"
         takes = cost.clock(max(1, cost.projected([late], cost.rate(here), store)))
         print(

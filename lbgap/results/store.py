@@ -53,7 +53,7 @@ class Store:
         """Whether the document of a specification is there, and whole."""
         try:
             return self.get(spec) is not None
-        except ValueError:
+        except (OSError, ValueError):
             return False
 
     def _found(self, spec: dict) -> pathlib.Path | None:
@@ -206,7 +206,7 @@ def replacing(path):
 
 
 def set_aside(path: pathlib.Path, why) -> None:
-    """Rename a damaged file, so that what it held is computed again, and say so in a line.
+    """Rename a damaged file, so that what it held is made anew, and say so in a line.
 
     Args:
         path: of the file.
@@ -216,7 +216,7 @@ def set_aside(path: pathlib.Path, why) -> None:
     aside = next(name for name in names if not name.exists())
     with contextlib.suppress(FileNotFoundError):  # another campaign was quicker
         os.replace(path, aside)
-    print(f"{why}. It is set aside as {aside.name}, and computed again", flush=True)
+    print(f"{why}. It is set aside as {aside.name}, and made anew", flush=True)
 
 
 def former(spec: dict) -> list[dict]:
