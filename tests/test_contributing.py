@@ -83,4 +83,4 @@ print("Twice" in course.catalogue(), course.check("toy", lambda x: x + x), cours
 
 
 def test_the_chapter_of_the_example_is_in_the_contents(followed):
-    assert "- file: book/controls\n- file: book/toy\n" in (followed / "_toc.yml").read_text()
+    assert "  - file: book/controls\n  - file: book/toy\n" in (followed / "_toc.yml").read_text()

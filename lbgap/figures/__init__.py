@@ -45,6 +45,7 @@ from .controls import (
     top_space,
 )
 from .edge import edge_of_stability, edge_verdict
+from .found import verdict_table, what_we_found
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (
     COLOR,
@@ -214,6 +215,8 @@ ALL = {
     "norms_verdict": norms_verdict,
     "learning_rate_curves": learning_rates,
     "progress": progress,
+    "what_we_found": what_we_found,
+    "verdict_table": verdict_table,
     "pays": pays,
     "fills": fills,
     "literal_ranking": literal_ranking,

@@ -211,11 +211,13 @@ def descent(of, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
     """Fig. 5's epochs (K,), and what(runs) (K,) of LB started there, "restarted", and of its controls, by name."""
     at = [] if waiting(network) else sorted(scales.scale().warm)
-    runs = {"restarted": [experiments.warm(network, trial, k) for k in at]}
-    for k in at:
-        for name, of in experiments.warm_controls(network, trial, k).items():
-            runs.setdefault(name, []).append(of)
-    return at, {name: what(found) for name, found in runs.items()}
+    out = {"restarted": np.full(len(at), np.nan)}
+    for i, k in enumerate(at):
+        controls = experiments.warm_controls(network, trial, k) if k in experiments.CONTROLLED else {}
+        for name, of in {"restarted": experiments.warm(network, trial, k), **controls}.items():
+            if document(units.train(of)):  # most of a hundred are not there
+                out.setdefault(name, np.full(len(at), np.nan))[i] = what([of])[0]
+    return at, out
 
 
 def noise(runs) -> np.ndarray:
