@@ -72,8 +72,7 @@ class Minimizer:
 
     def save(self, path) -> None:
         """Write x, buffers, history and run, with their checksum, as one safetensors file."""
-        from safetensors.torch import save_file
-
+        save_file = machine.needs("safetensors.torch", "data").save_file
         meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
         meta = {k: json.dumps(v) for k, v in meta.items()}
         tensors = {"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}
@@ -83,12 +82,11 @@ class Minimizer:
     @classmethod
     def open(cls, path) -> Minimizer:
         """Read what `save` wrote. Raises FileNotFoundError, and ValueError for a damaged file or another one."""
-        from safetensors import SafetensorError, safe_open
-
+        safetensors = machine.needs("safetensors", "data")
         if not pathlib.Path(path).exists():
             raise FileNotFoundError(f"{path} does not exist; expected a minimiser saved as safetensors")
         try:
-            with safe_open(str(path), "pt") as f:
+            with safetensors.safe_open(str(path), "pt") as f:
                 meta, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
                 told = meta.pop("sha256", None)  # older files have none
                 if told and told != _digest(tensors, meta):
@@ -98,7 +96,7 @@ class Minimizer:
                 meta["history"].setdefault("epoch", list(range(1, len(meta["history"]["train_loss"]) + 1)))
                 buffers = {k[7:]: v for k, v in tensors.items() if k.startswith("buffer.")}
                 return cls(x=tensors["x"], buffers=buffers, **meta)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is damaged or no minimiser ({type(error).__name__}: {error}); expected a file that"
                 " Minimizer.save wrote. Of a network of your own: lbgap.Objective(network, data=...)"
