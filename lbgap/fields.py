@@ -40,6 +40,7 @@ def number(name: str, value, low: float = 0, high: float = math.inf, *, above=Fa
     Raises:
         ValueError: for anything else, NaN, infinity, True and "1" included.
     """
+    value = value.item() if isinstance(value, np.generic) else value
     real = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < 1e308
     if not (real and low <= value <= high and (value > low or not above) and (value < high or not below)):
         wanted = f"a number above {low:g}" if above else f"a number of at least {low:g}"
