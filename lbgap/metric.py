@@ -15,10 +15,11 @@ from . import machine
 
 STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
 LEAST = 36_000  # examples: where f has fewer, `best` climbs on the whole set from every start
-PART, STEPS, RUNS = 1 / 288, 144, 3  # an ascent by parts: the share that a step sees, steps, ascents that are tried
+WIDE, CORNERS, WIDES = 1 / 9, 3, 4  # "wide" by parts: the share that an ascent sees, its steps, how many
+PART, STEPS, FARS = 1 / 288, 144, 2  # an ascent by parts: the share that a step sees, steps, those from far out
 MEMORY = 0.7  # what a step of it keeps of the directions before
 JUDGE = 1 / 9  # the share on which the starts are compared
-WIDER = 3  # times epsilon: the box in which "wide" and the ascents by parts begin
+WIDER, FAR = 3, 30  # times epsilon: the boxes in which ascents begin
 ROUNDING = 0.01  # the share of delta that may be lost when x + delta is rounded
 COLUMNS = 8  # columns of A drawn at a time
 
@@ -81,10 +82,12 @@ def sharpness(
       twice as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
       ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends.
       Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, it has
-      four starts: "wide", by two steps in a box three times as wide, and "parts 0" to "parts 2", ascents that see 1/288
-      of the examples at each of their 144 steps. The highest on 1/9 of the examples goes on with three evaluations of
-      the whole of f: 8 passes at most. On F1's two minimisers it found 0.99 to 1.18 of what 51 passes from all of the
-      starts above had found (benchmarks/sharpness.py --pair).
+      seven starts: "wide 0" to "wide 3", three corner steps on 1/9 of the examples in a box three times as wide; and
+      "parts", "far 0" and "far 1", ascents that see 1/288 of the examples at each of their 144 steps, from the corner
+      that the gradient points to and from random ones thirty times as far out. The highest on 1/9 of the examples goes
+      on with three evaluations of the whole of f: 8 passes at most. On F1's two minimisers it found 0.99 to 1.25 of
+      what 51 passes from all of the starts above had found (benchmarks/sharpness.py --pair): each kind of start finds
+      the highest hill somewhere, none everywhere.
     warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
     offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
       coordinate, and one that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no
@@ -326,9 +329,12 @@ def _best(box: Box, iterations, random_starts, seed, warm):
     if not (hasattr(box.f, "subset") and by_parts(box.f.examples)):
         starts = {"zero": _stretched(box.g0), "sign": _sign(box.g0), **_random(box, random_starts, seed), **warm}
         return _climb(box, {**starts, "wide": _from_wider(box, half)}, 1 + half, 2 * iterations)
-    found = {"wide": _corners(box.wider(WIDER), 2)}
-    found |= {f"parts {k}": _in_parts(box, RUNS * seed + k) for k in range(RUNS)}
-    judge = box.part(JUDGE, seed)
+    wider = box.wider(WIDER)
+    found = {f"wide {k}": _corners(wider.part(WIDE, WIDES * seed + k), CORNERS) for k in range(WIDES)}
+    found["parts"] = _in_parts(box, _sign(box.g0), WIDER, seed)
+    far = _random(box, FARS, seed)
+    found |= {f"far {k}": _in_parts(box, _sign(start), FAR, seed) for k, start in enumerate(far.values())}
+    judge = box.part(JUDGE, WIDES * (seed + 1))  # a part that none of "wide" has climbed
     first = max(found, key=lambda name: judge(found[name])[0])
     last = {first: found[first], **warm}
     return _climb(box, last, 1, half - 2 - len(last))
@@ -384,18 +390,18 @@ def _corner(u, slopes):
     return torch.where(slopes == 0, u, slopes.sign())
 
 
-def _in_parts(box, seed):
-    """The corner where an ascent ends that sees another small part of the examples at each step.
+def _in_parts(box, u, far, seed):
+    """The corner where an ascent from corner u ends that sees another small part of the examples at each step.
 
-    From corner to corner, each the sign of a running sum of gradients, in a box that shrinks from WIDER to 1 by the
+    From corner to corner, each the sign of a running sum of gradients, in a box that shrinks from `far` to 1 by the
     middle of the way. As in training, the noise of small parts leads past lesser hills, where the gradient of the whole
-    of f stops.
+    of f stops; from far out one sees the highest hills of a sharp minimum, and misses those of a flat one.
     """
-    u, total = WIDER * _sign(box.g0), torch.zeros_like(box.half)
+    u, total = far * u, torch.zeros_like(box.half)
     for k in range(STEPS):
         _, slopes = box.part(PART, STEPS * seed + k)(u)
         total = MEMORY * total + slopes / slopes.abs().mean().clamp(min=torch.finfo(slopes.dtype).tiny)
-        u = max(1.0, WIDER ** (1 - 2 * (k + 1) / STEPS)) * _corner(u.sign(), total)
+        u = max(1.0, far ** (1 - 2 * (k + 1) / STEPS)) * _corner(u.sign(), total)
     return u
 
 

@@ -450,7 +450,7 @@ def test_by_parts_finds_what_every_start_over_the_whole_finds():
         s = sharpness(f, x, 1.0)
         assert plain.passes == plain.evaluations > 2 * s.passes and "wide" in plain.by_start
         (start,) = s.by_start
-        assert start in ("wide", "parts 0", "parts 1", "parts 2") and s.value >= s.by_start[start]
+        assert start.split()[0] in ("wide", "parts", "far") and s.value >= s.by_start[start]
         assert s.f0 == plain.f0 and s.first_order == plain.first_order  # of the whole, not of a subset
         shares.append(s.value / plain.value)
         corners.append(sharpness(lambda x: f(x), x, 1.0, iterations=0, random_starts=0).by_start["sign"] / plain.value)

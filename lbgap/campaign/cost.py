@@ -15,7 +15,7 @@ from .units import runs_of, subjects
 
 # Passes over the set, f and its gradient, for one epsilon where `best` does not go by parts, means over `mlp` and
 # `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. By parts it is
-# 7.95 at most.
+# 7.61.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 BY_PARTS = 8
 # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6

@@ -45,7 +45,7 @@ from .controls import (
     top_space,
 )
 from .edge import edge_of_stability, edge_verdict
-from .found import verdict_table, what_we_found
+from .found import headline, verdicts, what_we_found
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (
     COLOR,
@@ -216,7 +216,8 @@ ALL = {
     "learning_rate_curves": learning_rates,
     "progress": progress,
     "what_we_found": what_we_found,
-    "verdict_table": verdict_table,
+    "verdicts": verdicts,
+    "headline": headline,
     "pays": pays,
     "fills": fills,
     "literal_ranking": literal_ranking,

@@ -16,7 +16,7 @@ from ..results import arrays
 from . import causal
 from .remedies import paper_gain, treated
 from .statistics import gap, lost, paper_gap, paper_ratio, ratio
-from .words import ARMS, Text, interval, known, number, table
+from .words import ARMS, Text, known
 
 EPSILON = {"1e-3": 1e-3, "5e-4": 5e-4}
 SIZED = {"C1-text": "C1"}  # beside the paper's, of which it is a variant
@@ -476,6 +476,48 @@ def line(of: Found) -> str:
     return f"{of.claim.says}{told} [Look]({page_of(of.claim.id)}.ipynb)"
 
 
+QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
+    "Does the small batch (SB) test better than the large batch (LB)?": "gap",
+    "Is the minimum where LB ends the sharper one?": "sharper",
+    "Is that why it tests worse?": "cause",
+}
+
+
+def short(value: float) -> str:
+    """A number with two significant digits."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
+def headline() -> Text:
+    """The paper's argument in three questions, each answered network by network."""
+    every = found()
+    lines = [f"- **{question}** {_answer(every[id])}" for question, id in QUESTIONS.items()]
+    return Text("\n".join(lines))
+
+
+def _answer(of: Found) -> str:
+    if not of.cells:
+        return "Not measured yet."
+    if of.claim.id == "cause":
+        told = [
+            f"on {c.network} {CELL[c.said.direction]}: making LB flatter wins back"
+            f" {short(abs(c.ours.value))} points {'more' if c.ours.value > 0 else 'less'} than half of the gap"
+            f" ({_interval(c.ours)})"
+            for c in of.cells
+        ]
+    elif of.claim.id == "gap":
+        told = [
+            f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
+            for c in of.cells
+        ]
+    else:
+        told = [f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells]
+    once = [c.network for c in of.cells if c.ours.n == 1]
+    more = f" ({', '.join(once)}: one trial so far)" if once else ""
+    said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
+    return said[0].upper() + said[1:]
+
+
 def what_we_found() -> Text:
     """Every measured claim in a line, by verdict, and what was not measured."""
     every, parts = found(), []
@@ -497,26 +539,57 @@ def _measured() -> str:
             trained[network] = n
     some = ", ".join(f"{name} ({n} trial{'' if n == 1 else 's'})" for name, n in trained.items() if n)
     none = ", ".join(name for name, n in trained.items() if not n)
-    return f"Of the paper's networks we have trained {some}; not yet {none}. All of it on processors, none on a GPU."
+    return (
+        f"Of the paper's networks we have trained {some or 'none'}; not yet {none}. All of it on processors, none on a"
+        " GPU."
+    )
 
 
-def verdict_table(page: str | None = None) -> Text:
-    """The measured claims of a page, or all: value, interval, trials, p before the correction, and the verdict."""
-    rows = []
-    for id, of in found().items():
-        if page in (None, page_of(id)):
-            for cell in of.cells:
-                rows.append([of.claim.says, _who(cell), _value(cell.ours), cell.said.direction, cell.said.size or ""])
-    return table(["claim", "on", "ours, 95 % interval, trials", "direction", "size"], rows)
+def verdicts() -> Text:
+    """Every measured claim with its verdict, by page, and folded under it the numbers and the test."""
+    every, parts = found(), []
+    for page, ids in PAGES.items():
+        lines = [
+            f"- **{every[id].direction}** · {line(every[id])}\n  {_folded(every[id])}" for id in ids if every[id].cells
+        ]
+        if lines:
+            name = page.replace("_", " ")
+            parts.append(f"**{name[0].upper()}{name[1:]}**\n\n" + "\n".join(lines))
+    return Text("\n\n".join(parts))
+
+
+def _folded(of: Found) -> str:
+    """The numbers and the test of a claim, behind a line to press."""
+    test = of.claim.test
+    cells = [
+        f"<li>{_who(cell)}: {_value(cell.ours, test)}: {cell.said.direction}"
+        f"{f'; size {cell.said.size}' if cell.said.size else ''}</li>"
+        for cell in of.cells
+    ]
+    p = "" if math.isnan(of.p) else f" p before Holm's correction: {of.p:.2g}."
+    return (
+        f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. Refuted if"
+        f" {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
+    )
 
 
 def _who(cell: Cell) -> str:
-    return ", ".join(filter(None, (cell.network, cell.setting)))
+    return ", ".join(filter(None, (cell.network, cell.setting))) or "all"
 
 
-def _value(ours: Contrast) -> str:
+def _interval(ours: Contrast) -> str:
+    if ours.interval is None:
+        return "no interval"
+    return f"95 % interval {short(ours.interval[0])} to {short(ours.interval[1])}"
+
+
+def _value(ours: Contrast, test) -> str:
+    trials = (
+        f"{ours.n} trial{'' if ours.n == 1 else 's'}" if test.seeds in ("paired", "independent") else f"n = {ours.n}"
+    )
+    gone = f", {ours.diverged} diverged or without a value" if ours.diverged else ""
     times = " times" if ours.scale == "ratio" else ""
-    return f"{number(ours.value)}{times} ({interval(ours.interval)}; {ours.n})"
+    return f"{short(ours.value)}{times} ({_interval(ours)}; {trials}{gone})"
 
 
 def published() -> dict:
