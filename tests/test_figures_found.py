@@ -140,3 +140,19 @@ def test_a_diverged_run_is_counted(made):
     every = found.found()
     assert every["gap"].cells[0].ours.diverged == 1 and every["gap"].direction == "undecided"
     assert every["sharper"].cells[0].ours.diverged == 1
+
+
+def test_the_three_steps_are_told_the_right_way_round(made):
+    """SB ahead by 0.27 points on the mean; sharpness 2 and 20 a trial: 10 times; nothing of the cause."""
+    for trial, (small, large) in enumerate(zip([98.1, 98.0, 98.2], [97.8, 97.7, 98.0])):
+        for of, test, sharp in zip(scales.pair("F1", trial), (small, large), (2.0, 20.0)):
+            made.train(of, test)
+            made.sharp(of, sharp * (1 + trial / 100))
+    said = str(found.headline())
+    assert "On F1 SB is ahead by 0.27 points. Over all: **holds in part**" in said
+    assert "On F1 10 times as sharp" in said and said.endswith("Not measured yet.")
+    told = str(found.verdicts())
+    assert (
+        "**holds in part** · The small batch tests better" in told
+        and "95 % interval 0.12 to 0.41; 3 trials): holds" in told
+    )

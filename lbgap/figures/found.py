@@ -568,8 +568,8 @@ def _folded(of: Found) -> str:
     ]
     p = "" if math.isnan(of.p) else f" p before Holm's correction: {of.p:.2g}."
     return (
-        f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. Refuted if"
-        f" {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
+        f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. "
+        f"Refuted if {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
     )
 
 
