@@ -301,6 +301,7 @@ def _merge(options) -> int:
             [*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]
         )
     )
+    _expect(added + already or not refused, "the folder", options.folder, "a document that can be taken, but has none")
     return 1 if refused else 0
 
 
@@ -332,11 +333,16 @@ def _show(options) -> int:
     found = [path for path in store.paths() if path.stem.startswith(options.what or "")]
     known = "an experiment of `lbgap status`, or the beginning of a document's id"
     _expect(found or not options.what, "what to show", repr(options.what), known)
-    for document in map(results.read, found):
+    documents = [(path, results.read(path)) for path in found]  # all are read before one is shown
+    for path, document in documents:
         if options.what:
             print(json.dumps(document, indent=1))
-        else:
-            print(document["id"], document["provenance"]["date"], units.describe(document["spec"]))
+            continue
+        try:
+            line = document["id"], document["provenance"]["date"], units.describe(document["spec"])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            line = path, f"is no unit that this version of lbgap knows ({type(error).__name__}: {error})"
+        print(*line)
     return 0
 
 
