@@ -77,7 +77,7 @@ def threads(parameters: int) -> int:
 
     Returns:
         PyTorch's number, but 1 for a small network where the caller has not said how many, by OMP_NUM_THREADS,
-        MKL_NUM_THREADS or torch.set_num_threads.
+        MKL_NUM_THREADS or torch.set_num_threads (after `import lbgap`, with torch imported before it).
     """
     now = torch.get_num_threads()
     said = now != _DEFAULT or "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ
