@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from .. import data
 from . import scales, treatments
 from .scales import LABS, PAPER, PRINTED, SETTLED, SHOWN, iterate, pair, run, scale
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
@@ -124,6 +125,25 @@ def _rates(network, trial):
     return found + [unit for lr in (1e-3, *RATES) for unit in _both(train, **validation, lr=lr)(network, trial)]
 
 
+LABORATORY_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+
+def laboratory_rate(network: str, batch_size: int, trial: int, lr: float, validation: bool = False):
+    """A run of the laboratory at a learning rate; for the choice of the rate, on the validation split."""
+    dataset = scale().datasets[network] + ("-val" if validation else "")
+    batch_size = min(batch_size, data.examples(dataset)[0])
+    return run(network, batch_size, trial, dataset=dataset, lr=lr)
+
+
+def _laboratory_rates(network, trial):
+    found = []
+    for lr in LABORATORY_RATES:
+        for b in scale().laboratory:
+            of = laboratory_rate(network, b, trial, lr)
+            found += [train(laboratory_rate(network, b, trial, lr, True)), train(of), sharpness(of, (1e-3,))]
+    return found
+
+
 def settled(of):
     """Five epochs more, the rate falling to 0: away from the noisy point where a constant rate leaves it."""
     return dataclasses.replace(of, start=of, carry=True, epochs=min(5, scale().epochs), lr_end=0.0)
@@ -235,6 +255,9 @@ EXPERIMENTS = {
     ),
     "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), SHOWN, 1),
     "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), SHOWN, 1),
+    "laboratory_way": Experiment("Figs. 5, 6 in the laboratory", _also(_iterates(sharpness), _warm(0, 6)), LABS),
+    "laboratory_hessian": Experiment("Hessian in the laboratory", _both(spectrum, directions), LABS),
+    "laboratory_rates": Experiment("six rates by eight batch sizes", _laboratory_rates, LABS),
     # -- controls ---------------------------------------------------------------------------------------------------
     "norm_matched": Experiment("filter norms exchanged", _norm_matched, SHOWN),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),

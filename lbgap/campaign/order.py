@@ -13,6 +13,7 @@ _WHOLE = ("table2", "table3", "literal", "norm_matched", "fig3", "fig7", "table4
 # what two cores compute first, row by row, a row trial by trial: (experiments, networks, trials, all by default)
 FIRST = (
     (("laboratory", "benches", "bench_paths", "causal_grid", "twins", "edge", "tuning", *TREATMENTS), LABS, None),
+    (("laboratory_way", "laboratory_hessian", "laboratory_rates"), LABS, None),
     (_WHOLE, ("C1-text",), (0, 1, 2)),
     (("matched_loss",), ("C1-text",), (0,)),
     (_WHOLE, ("F1",), (0, 1, 2)),
