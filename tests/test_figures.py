@@ -113,11 +113,20 @@ def test_every_experiment_has_its_table_or_figure():
     assert set(experiments.EXPERIMENTS) <= set(figures.ALL)
 
 
+MEASURED_ALONE = (  # they show what is there, and nothing of what is not
+    *("headline", "verdicts", "what_we_found", "laboratory_way", "laboratory_hessian", "laboratory_rates"),
+    *("warm_verdict", "way_down", "curvature_verdict", "rates_verdict"),
+)
+
+
 @pytest.mark.parametrize(
     "name", [name for name in figures.ALL if name not in ("fig1", "fig4_whole", "fig5_controls")]
 )  # the last two are fig4 and fig5
 def test_over_an_empty_store_everything_says_pending(made, name):
     drawn = figures.ALL[name]()
+    if name in MEASURED_ALONE:
+        assert "not measured yet" in str(drawn).lower() and "nan" not in str(drawn)
+        return
     assert "pending" in (str(drawn) if isinstance(drawn, figures.Text) else words(drawn))
     if "F2" in str(drawn) and isinstance(drawn, figures.Text) and name != "progress":
         assert "a synthetic stand-in for TIMIT" in str(drawn)

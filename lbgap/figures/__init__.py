@@ -46,6 +46,7 @@ from .controls import (
 )
 from .edge import edge_of_stability, edge_verdict
 from .found import headline, verdicts, what_we_found
+from .laboratory import curvature, curvature_verdict, rates_figure, rates_verdict, warm_starts, warm_verdict, way_down
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (
     COLOR,
@@ -215,6 +216,13 @@ ALL = {
     "norms_verdict": norms_verdict,
     "learning_rate_curves": learning_rates,
     "progress": progress,
+    "laboratory_way": warm_starts,
+    "laboratory_hessian": curvature,
+    "laboratory_rates": rates_figure,
+    "warm_verdict": warm_verdict,
+    "way_down": way_down,
+    "curvature_verdict": curvature_verdict,
+    "rates_verdict": rates_verdict,
     "what_we_found": what_we_found,
     "verdicts": verdicts,
     "headline": headline,

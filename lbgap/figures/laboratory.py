@@ -8,12 +8,14 @@ import numpy as np
 
 from ..campaign import experiments, scales, units
 from ..campaign.scales import LABS
+from ..claims import contrast
 from ..results import arrays
 from .controls import best
 from .plots import COLOR, LINE, MARK, _axes, _legend
-from .statistics import ahead, gap, ratio, sharper
-from .words import ARMS, Text, interval, known, number, spread
+from .statistics import ahead, ratio, sharper
+from .words import Text, interval, known, number, spread
 
+NOT_YET = Text("Not measured yet. [What is measured, and what is not](status.ipynb) says what it takes.")
 SHARP = lambda runs: arrays.sharpness(runs, 1e-3)
 
 
@@ -23,6 +25,8 @@ def _trials() -> range:
 
 def warm_starts(network: str = "mlp"):
     """Fig. 5 in the laboratory: LB, started where SB was after some epochs; all trials, and their mean."""
+    if not len(warm_values(network, SHARP)[0]):
+        return NOT_YET
     figure, axes = _axes(2)
     for ax, what, words in zip(axes, (arrays.final, SHARP), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
         at, values = warm_values(network, what)
@@ -37,7 +41,7 @@ def warm_starts(network: str = "mlp"):
 
 
 def warm_values(network: str, what) -> tuple[np.ndarray, np.ndarray]:
-    """Fig. 5's epochs that are measured in the laboratory (K,), and what(runs) of LB from there in each trial (T, K)."""
+    """Fig. 5's epochs that are measured in the laboratory (K,), and what(runs) of LB from there (T, K)."""
     at = sorted(scales.scale().warm[:6])
     runs = [[experiments.warm(network, trial, k) for k in at] for trial in _trials()]
     values = np.array([what(of) for of in runs])
@@ -49,35 +53,40 @@ def warm_verdict(network: str = "mlp") -> Text:
     """What warm starts do in the laboratory, first against last epoch."""
     (at, accuracy), (_, sharp) = (warm_values(network, what) for what in (arrays.final, SHARP))
     if len(at) < 2:
-        return Text("")
-    base = {what: fn(arrays.pairs(network)["LB"]) for what, fn in (("accuracy", arrays.final), ("sharpness", SHARP))}
-    from ..claims import contrast
-
-    gains = [contrast(accuracy[:, k], base["accuracy"]) for k in (0, -1)]
-    flatter = [contrast(base["sharpness"], sharp[:, k], scale="ratio") for k in (0, -1)]
-    return Text(
-        "; ".join(
-            f"after {epoch} epoch{'' if epoch == 1 else 's'} of SB, LB"
-            f" {'gains' if gain.value >= 0 else 'loses'} {number(abs(gain.value))} points over LB from the start"
-            f" ({interval(gain.interval)}) and ends {number(flat.value if flat.value >= 1 else 1 / flat.value, 1)} times"
-            f" as {'flat' if flat.value >= 1 else 'sharp'} ({interval(flat.interval, 1)} times as flat)"
-            for epoch, gain, flat in zip((at[0], at[-1]), gains, flatter)
-        ).capitalize()
-        + "."
-    )
+        return NOT_YET
+    plain = arrays.pairs(network)["LB"]
+    lines = []
+    for k in (0, -1):
+        gain = contrast(accuracy[:, k], arrays.final(plain))
+        sharpness = ratio(sharp[:, k], SHARP(plain))
+        epochs = f"{at[k]} epoch{'' if at[k] == 1 else 's'}"
+        lines.append(
+            f"- After {epochs} of SB, {ahead(gain, 'the warm-started LB', 'LB from the start')}, and"
+            f" {sharper(sharpness, 'LB from the start', 'the warm-started')}."
+        )
+    return Text("\n".join(lines))
 
 
 def way_down(networks=LABS):
     """Fig. 6 in the laboratory: sharpness against f along training, all trials; training goes from right to left."""
+    found = {network: _descents(network) for network in networks}
+    if not any(found.values()):
+        return NOT_YET
     figure, axes = _axes(len(networks))
     for ax, network in zip(axes, networks):
-        for arm, runs in arrays.pairs(network).items():
-            for of in runs:
-                f, s = arrays.descent(of, 1e-3)
-                ax.plot(f, s, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=3, lw=0.8, label=arm)
-        ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3", xscale="log", yscale="log")
+        for arm, f, s in found[network]:
+            ax.plot(f, s, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=3, lw=0.8, label=arm)
+        ax.set(
+            title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3", xscale="log", yscale="log"
+        )
     _legend(figure, *axes)
     return figure
+
+
+def _descents(network):
+    """(arm, f, sharpness) of each run that is measured along its way."""
+    found = [(arm, *arrays.descent(of, 1e-3)) for arm, runs in arrays.pairs(network).items() for of in runs]
+    return [(arm, f, s) for arm, f, s in found if len(f) > 1]
 
 
 # -- few steep directions ---------------------------------------------------------------------------------------------
@@ -101,6 +110,8 @@ def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
 
 def curvature():
     """The ten largest eigenvalues of the Hessian where SB and LB ended, all trials."""
+    if not any(arrays.each(units.spectrum, [of for n in LABS for runs in arrays.pairs(n).values() for of in runs])):
+        return NOT_YET
     figure, axes = _axes(len(LABS))
     for ax, network in zip(axes, LABS):
         for arm, runs in arrays.pairs(network).items():
@@ -119,14 +130,15 @@ def curvature_verdict() -> Text:
         of = curved(network)
         if len(of["SB"]["share"]) and len(of["LB"]["share"]):
             first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
+            below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
             lines.append(
-                f"- {network}: f rises steeply along {spread(of['LB']['share'])} % of the directions at LB and"
+                f"- {network}: f rises steeply along {spread(of['LB']['share'])} % of the directions at LB and along"
                 f" {spread(of['SB']['share'])} % at SB. LB's largest eigenvalue is {number(first.value, 1)} times SB's"
                 f" ({interval(first.interval, 1)}), its tenth {number(tenth.value, 1)} times"
-                f" ({interval(tenth.interval, 1)}). Its most negative eigenvalue is"
-                f" {number(-100 * float(np.mean(of['LB']['smallest'] / of['LB']['largest'])), 2)} % of the largest in size."
+                f" ({interval(tenth.interval, 1)}). Its most negative eigenvalue is {number(below)} % of the largest"
+                " in size."
             )
-    return Text("\n".join(lines))
+    return Text("\n".join(lines)) if lines else NOT_YET
 
 
 # -- the batch or the rate --------------------------------------------------------------------------------------------
@@ -172,15 +184,16 @@ def _measured(network) -> list[int]:
 
 def rates_figure(network: str = "mlp"):
     """Test accuracy and sharpness against the batch size: at the paper's rate, and at the rate chosen for each size."""
-    figure, axes = _axes(2)
     found = rates(network)
+    if not found:
+        return NOT_YET
+    figure, axes = _axes(2)
     for ax, key, words in zip(axes, ("accuracy", "sharpness"), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
-        if found:
-            values, usual = getattr(found, key), found.rates.index(1e-3)
-            tuned = np.stack([values[k, i] for i, k in enumerate(found.chosen)])
-            for of, name, arm in ((values[usual], "rate 1e-3", "LB"), (tuned, "rate chosen for each size", "SB")):
-                ax.plot(found.sizes, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
-                ax.plot(found.sizes, np.nanmean(of, 1), LINE[arm], marker=MARK[arm], color=COLOR[arm], label=name)
+        values, usual = getattr(found, key), found.rates.index(1e-3)
+        tuned = np.stack([values[k, i] for i, k in enumerate(found.chosen)])
+        for of, name, arm in ((values[usual], "rate 1e-3", "LB"), (tuned, "rate chosen for each size", "SB")):
+            ax.plot(found.sizes, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
+            ax.plot(found.sizes, np.nanmean(of, 1), LINE[arm], marker=MARK[arm], color=COLOR[arm], label=name)
         ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log")
     axes[1].set_yscale("log")
     _legend(figure, *axes)
@@ -191,14 +204,16 @@ def rates_verdict(network: str = "mlp") -> Text:
     """Whether the smallest batch is still ahead of the largest once each has its own rate."""
     found = rates(network)
     if not found:
-        return Text("")
-    from ..claims import contrast
-
+        return NOT_YET
     usual, last = found.rates.index(1e-3), len(found.sizes) - 1
-    said = []
-    for words, picks in (("at one rate, 1e-3", (usual, usual)), ("each at its own rate", (found.chosen[0], found.chosen[last]))):
-        (a, s), (b, t) = ((found.accuracy[k, i], found.sharpness[k, i]) for k, i in zip(picks, (0, last)))
-        first, second = f"batch {found.sizes[0]:,}", f"batch {found.sizes[last]:,}"
-        said.append(f"**{words[0].upper()}{words[1:]}**, {ahead(contrast(a, b), first, second)}, and {sharper(ratio(s, t), second, first)}.")
+    names, said = [f"batch {found.sizes[k]:,}" for k in (0, last)], []
+    own = found.chosen[0], found.chosen[last]
+    for words, picks in (("At one rate, 1e-3", (usual, usual)), ("Each at its own rate", own)):
+        tests, sharp = ([of[k, i] for k, i in zip(picks, (0, last))] for of in (found.accuracy, found.sharpness))
+        said.append(
+            f"**{words}**, {ahead(contrast(*tests), *names)}, and {sharper(ratio(*sharp), names[1], names[0])}."
+        )
     own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
-    return Text(" ".join(said) + f" The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.")
+    return Text(
+        " ".join(said) + f" The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials."
+    )
