@@ -1,5 +1,6 @@
 """The built book: strict, never stale, and alive in a browser that can reach no other host."""
 
+import html
 import json
 import re
 import shutil
@@ -261,6 +262,14 @@ def test_the_landing_page_has_a_slider(book):
     toc = (ROOT / "_toc.yml").read_text()
     root = book.html / (re.search(r"^root: (\S+)", toc, re.M).group(1) + ".html")
     assert "widget-view+json" in root.read_text(encoding="utf-8")
+
+
+def test_the_verdicts_are_published_as_data(book):
+    claims = json.loads((book.html / "book" / "claims.json").read_text(encoding="utf-8"))
+    page = (book.html / "book" / "so_was_the_paper_right.html").read_text(encoding="utf-8")
+    assert len(claims) > 40 and 'href="claims.json"' in page
+    for entry in claims.values():
+        assert (html.escape(entry["says"], quote=False) in page) == (entry["direction"] != "not measured")
 
 
 def test_pages_fit_a_telephone(book, site, driver):

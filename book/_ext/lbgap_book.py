@@ -5,7 +5,8 @@
 2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them; those that are
    missing are computed side by side.
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
-4. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
+4. The verdict on each claim lies as claims.json beside the page that tells them.
+5. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
    icons come from its web fonts). So are sphinx-design's styles where a page has none of
    its parts, and a second search field. A figure is fetched when the reader comes near it.
 """
@@ -169,6 +170,20 @@ def without_idle_scripts(app, exception):
                 page.write_text(lighter, encoding="utf-8")
 
 
+VERDICTS = "book/so_was_the_paper_right"
+
+
+def publish_verdicts(app, exception):
+    """Lay the verdicts as data beside the page that tells them; computed once for each state of the results."""
+    if exception is None and app.builder.format == "html" and VERDICTS in app.env.found_docs:
+        kept = Path(app.config.nb_execution_cache_path) / "claims.json"
+        if not kept.exists():
+            from lbgap.figures import found
+
+            kept.write_text(json.dumps(found.published(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        shutil.copy(kept, Path(app.outdir, VERDICTS).parent / "claims.json")
+
+
 def setup(app):
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the kernels: two threads on a busy machine wait for each other
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
@@ -181,4 +196,5 @@ def setup(app):
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", without_unused_design, priority=900)
     app.connect("build-finished", without_idle_scripts)
+    app.connect("build-finished", publish_verdicts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
