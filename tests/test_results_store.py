@@ -360,7 +360,7 @@ def test_a_revised_unit_has_an_id_of_its_own_and_its_document_replaces_the_forme
 
 
 def test_no_stored_literal_value_is_above_best():
-    """Both are lower bounds of one maximum: where SciPy's ten iterations were higher, `best` would have to start there."""
+    """Both are lower bounds of one maximum; a literal one above would be a start that `best` lacks."""
     best, literal = {}, {}
     for path in sorted((results.PACKAGED / "sharpness").glob("*.json")):
         document = results.read(path)

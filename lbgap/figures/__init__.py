@@ -46,7 +46,16 @@ from .controls import (
 )
 from .edge import edge_of_stability, edge_verdict
 from .found import headline, verdicts, what_we_found
-from .laboratory import curvature, curvature_verdict, rates_figure, rates_verdict, warm_starts, warm_verdict, way_down
+from .in_the_laboratory import (
+    curvature,
+    curvature_verdict,
+    rates_figure,
+    rates_verdict,
+    warm_starts,
+    warm_verdict,
+    way_down,
+    way_down_verdict,
+)
 from .noisy_labels import noisy_curves, noisy_table, noisy_verdict
 from .plots import (
     COLOR,
@@ -221,6 +230,7 @@ ALL = {
     "laboratory_rates": rates_figure,
     "warm_verdict": warm_verdict,
     "way_down": way_down,
+    "way_down_verdict": way_down_verdict,
     "curvature_verdict": curvature_verdict,
     "rates_verdict": rates_verdict,
     "what_we_found": what_we_found,

@@ -1,0 +1,84 @@
+"""Section 3 in the laboratory: what its pages say in prose, held to the packaged results; and rates by hand."""
+
+import numpy as np
+import pytest
+from test_figures import Made, made  # noqa: F401
+
+from lbgap import claims
+from lbgap.campaign import experiments, scales, units
+from lbgap.figures import found
+from lbgap.figures import in_the_laboratory as laboratory
+from lbgap.results import arrays
+
+AT_ONE = lambda of: units.sharpness(of, (1e-3,))
+
+
+def test_the_prose_on_warm_starts_is_true():
+    """After 13 epochs of SB, LB tests better than LB from the start, and is flatter, most of the way to SB."""
+    runs = arrays.pairs("mlp")
+    at, accuracy = laboratory.warm_values("mlp", arrays.final)
+    _, sharp = laboratory.warm_values("mlp", laboratory.SHARP)
+    assert list(at) == [1, 2, 3, 5, 8, 13] and accuracy.shape == sharp.shape == (5, 6)
+    small, large = (arrays.final(runs[arm]) for arm in ("SB", "LB"))
+    assert claims.contrast(accuracy[:, -1], large).interval[0] > 0
+    assert claims.contrast(laboratory.SHARP(runs["LB"]), sharp[:, -1], scale="ratio").interval[0] > 1
+    assert accuracy[:, -1].mean() - large.mean() > 0.5 * (small.mean() - large.mean())
+    assert sharp[:, -1].mean() < 0.5 * (laboratory.SHARP(runs["LB"]).mean() + laboratory.SHARP(runs["SB"]).mean())
+
+
+@pytest.mark.parametrize("network", scales.LABS)
+def test_the_prose_on_the_way_down_is_true(network):
+    """Without batch norm both rise, then fall, SB further; with it both fall. Near the start they differ little."""
+    ends = {arm: [] for arm in ("SB", "LB")}
+    for arm, runs in arrays.pairs(network).items():
+        for of in runs:
+            f, s = arrays.descent(of, 1e-3)
+            assert (s.argmax() > 0) == (network == "mlp") and s[-1] < s.max() / 1.1
+            ends[arm].append(s[-1])
+    start = found._descent_ratio(network, arrays.pairs(network), "start")
+    assert 0.5 < start.interval[0] and start.interval[1] < 2
+    if network == "mlp":
+        assert max(ends["SB"]) < min(ends["LB"])
+
+
+def test_the_prose_on_steep_directions_is_true():
+    """Under one in twenty are steep; LB's are steeper without batch norm and not with it; a cliff after the ninth."""
+    for network in scales.LABS:
+        of = laboratory.curved(network)
+        assert len(of["SB"]["share"]) == len(of["LB"]["share"]) == 5
+        assert max(of["SB"]["share"].max(), of["LB"]["share"].max()) < 5
+        steeper = claims.contrast(of["LB"]["largest"], of["SB"]["largest"], scale="ratio")
+        assert (steeper.interval[0] > 1) == (network == "mlp")
+    for runs in arrays.pairs("mlp").values():
+        for r in arrays.each(units.spectrum, runs):
+            assert r["top"][8] > 2 * r["top"][9] and r["top"][7] < 2 * r["top"][8]
+
+
+def test_two_arms_are_compared_at_one_f_between_the_measured_ones():
+    """On straight lines in the logarithms: sharpness 4 / f for SB, and 1 / f for LB, at f 0.01 and 1."""
+    f, g = np.array([1.0, 0.1, 0.001]), np.array([4.0, 0.5, 0.01])
+    of = {"SB": (f, 4 / f), "LB": (g, 1 / g)}
+    assert laboratory._at_one_f(of, max) == pytest.approx([4.0, 1.0])
+    assert laboratory._at_one_f(of, min) == pytest.approx([400.0, 100.0])
+
+
+def test_a_rate_is_chosen_on_the_validation_split(made, monkeypatch):  # noqa: F811
+    """Batch 8 does best at 3e-3 there, 1,000 at 1e-2; on the test set the largest rate would win."""
+    monkeypatch.setattr(laboratory, "_trials", lambda: range(2))
+    monkeypatch.setattr(experiments, "LABORATORY_RATES", (1e-3, 3e-3, 1e-2))
+    for trial in range(2):
+        for b in scales.scale().laboratory:
+            for lr in experiments.LABORATORY_RATES:
+                best = 3e-3 if b < 1000 else 1e-2
+                made.train(experiments.laboratory_rate("mlp", b, trial, lr, True), 95.0 - abs(np.log(lr / best)))
+                of = experiments.laboratory_rate("mlp", b, trial, lr)
+                made.train(of, 90.0 + 10 * lr + (b == 8) + 0.01 * trial)
+                made.sharp(
+                    of, b * lr * (1 + trial / 10), epsilons=(1e-3,), unit=lambda of: units.sharpness(of, (1e-3,))
+                )
+    of = laboratory.rates("mlp")
+    assert [of.rates[k] for k in of.chosen] == [3e-3] * 7 + [1e-2] and of.accuracy.shape == (3, 8, 2)
+    said = str(laboratory.rates_verdict("mlp"))
+    assert "**At one rate, 1e-3**, batch 8 is ahead by 1.00 points" in said
+    assert "**Each at its own rate**, batch 8 is ahead by 0.93 points" in said
+    assert "8: 0.003" in said and "1,000: 0.01" in said and "2 trials" in said
