@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from .. import claims, data, paper, performance_model
+from .. import claims, data, paper, performance_model, results
 from ..campaign import experiments, scales, treatments, units
 from ..claims import Claim, Contrast, contrast
 from ..results import arrays
@@ -58,6 +58,14 @@ class Found:
 
 def found() -> dict[str, Found]:
     """Every claim by its id, in the paper's order, judged by what the store holds now."""
+    folders = [folder for folder in results.Store().folders if folder.exists()]
+    rooms = [room for folder in folders for room in (folder, *sorted(folder.iterdir())) if room.is_dir()]
+    return _found(repr(scales.scale()), tuple((room, room.stat().st_mtime_ns) for room in rooms))
+
+
+@functools.lru_cache(maxsize=1)
+def _found(scale, state) -> dict[str, Found]:
+    """`found`, remembered for as long as no document comes or goes: a page asks several times."""
     cells, before = {}, {}
     for claim in claims.load():
         every = _across(claim) if claim.test.measure is None else _by_network(claim)
