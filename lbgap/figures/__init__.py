@@ -49,6 +49,7 @@ from .found import headline, verdicts, what_we_found
 from .in_the_laboratory import (
     curvature,
     curvature_verdict,
+    metric_and_curvature,
     rates_figure,
     rates_verdict,
     warm_starts,
@@ -233,6 +234,7 @@ ALL = {
     "way_down_verdict": way_down_verdict,
     "curvature_verdict": curvature_verdict,
     "rates_verdict": rates_verdict,
+    "metric_and_curvature": metric_and_curvature,
     "what_we_found": what_we_found,
     "verdicts": verdicts,
     "headline": headline,

@@ -510,9 +510,7 @@ def _answer(of: Found) -> str:
         return "Not measured yet."
     if of.claim.id == "cause":
         told = [
-            f"on {c.network} {CELL[c.said.direction]}: making LB flatter wins back"
-            f" {short(abs(c.ours.value))} points {'more' if c.ours.value > 0 else 'less'} than half of the gap"
-            f" ({_interval(c.ours)})"
+            f"on {c.network}, SAM makes LB flatter and wins back {_half(c.network, c.ours)} of the gap"
             for c in of.cells
         ]
     elif of.claim.id == "gap":
@@ -526,6 +524,16 @@ def _answer(of: Found) -> str:
     more = f" ({', '.join(once)}: one trial so far)" if once else ""
     said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
     return said[0].upper() + said[1:]
+
+
+def _half(network: str, ours: Contrast) -> str:
+    """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
+    grid = {cell: np.nanmean(accuracy) for cell, (accuracy, _) in _grid(network).items()}
+    lead = grid[causal.SB] - grid[causal.LB]
+    side = (
+        "the interval allows either side of half" if ours.interval and ours.interval[0] < 0 < ours.interval[1] else ""
+    )
+    return f"{short(ours.value + lead / 2)} of {short(lead)} points" + (f" ({side})" if side else "")
 
 
 def what_we_found() -> Text:
