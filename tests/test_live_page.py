@@ -257,6 +257,7 @@ def test_balls_roll_pause_and_are_told(watched):
 
     WebDriverWait(driver, 60).until(lambda d: caption(d).startswith("In the end"))
     assert told != caption(driver)
+    assert "step 3,000" in driver.find_element("css selector", ".lbg-controls").text
     driver.find_elements("css selector", ".lbg input[type=radio]")[1].click()  # one ball
     assert caption(driver) == "At the start, at batch 8, the ball is in the narrow valley."
     driver.execute_script(
@@ -264,6 +265,54 @@ def test_balls_roll_pause_and_are_told(watched):
     )
     press(driver, "Begin anew")
     assert caption(driver).startswith("At the start") and complaints(driver) == []
+
+
+def touch(driver, selector, share):
+    """Put a finger on a drawing, at this share of its width, and draw it five pixels to the right."""
+    box = driver.execute_script(
+        "const e = document.querySelector(arguments[0]); e.scrollIntoView({ block: 'center' }); const { x, y, width, height } = e.getBoundingClientRect(); return [x, y, width, height];",
+        selector,
+    )
+    for kind, right in (("touchStart", 0), ("touchMove", 5), ("touchEnd", None)):
+        at = {"x": box[0] + share * box[2] + (right or 0), "y": box[1] + box[3] / 2}
+        driver.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at] if right is not None else []}
+        )
+
+
+def test_balls_are_dragged_and_put_by_keyboard(watched):
+    driver = watched(BallExplorer())
+    assert driver.find_elements("css selector", ".lbg input[type=range]")[1].get_attribute("aria-valuetext") == "1"
+    driver.find_elements("css selector", ".lbg input[type=radio]")[3].click()  # anywhere
+    touch(driver, ".lbg-plots svg", 0.5)
+    assert caption(driver) == "At the start, at batch 8, 100 of 100 balls are in the wide valley, 0 in the narrow one."
+    assert driver.execute_script("return document.querySelectorAll('.lbg input[type=radio]')[2].checked"), "together"
+    keys(driver, "END", view=1)
+    assert caption(driver) == "At the start, at batch 8, 0 of 100 balls are in the wide valley, 100 in the narrow one."
+    assert complaints(driver) == []
+
+
+def test_the_walls_of_the_laboratory_are_dragged(watched):
+    driver = watched(laboratory(epochs=1))
+    driver.execute_script(
+        "document.querySelector('.lbg input[type=radio]').click(); document.querySelector('.lbg-go').click()"
+    )
+    finished(driver)
+    for share, size in ((0.98, "0.005"), (0.1, "0.005"), (0.55, "0.0005")):
+        touch(driver, ".lbg-drag svg", share)
+        assert caption(driver).startswith(f"In a box of size ε = {size} the loss rises"), share
+    assert complaints(driver) == []
+
+
+def test_what_the_page_says_of_the_balls():
+    """Up to batch 8 most leave, at 16 few, from 32 on none; room alone would put five times as many in the wide valley."""
+    shares = dict(zip(ball.BATCHES, BallExplorer().arrays()["shares"], strict=True))
+    assert all(shares[batch] > 0.75 for batch in (1, 2, 4, 8)) and 0 < shares[16] < 0.25
+    assert not any(shares[batch] for batch in ball.BATCHES if batch >= 32)
+    assert (ball.border() - ball.RANGE[0]) / (ball.RANGE[1] - ball.border()) == pytest.approx(5, abs=0.5)
+    (wide, _), (narrow, _) = ball.VALLEYS
+    assert ball.loss(wide) == pytest.approx(ball.loss(narrow), abs=0.02)
+    assert 0.7 < (ball.roll(256, anywhere=True) < ball.border()).mean() < 0.9  # as many as start there
 
 
 def test_the_share_in_the_wide_valley_is_boltzmanns():

@@ -8,19 +8,21 @@ function render({ model, el }) {
   let width = 0, balls = [], step = 0, rolling = false, seed = first, frame = 0;
 
   const go = h("button", { type: "button", class: "lbg-go" }), again = h("button", { type: "button" }, "Begin anew"), tally = h("span", { "aria-hidden": "true" });
-  const showCount = choice(view, "balls", "Balls", ["100", "1"]), showStart = choice(view, "start", "They start", ["in the narrow valley", "anywhere"]);
+  const showCount = choice(view, "balls", "Balls", ["100", "1"]), showStart = choice(view, "start", "They start", ["together", "anywhere"]);
   view.controls.append(h("div", {}, go, again, tally));
-  const show = slider(view, "Batch size");
+  const show = slider(view, "Batch size"), showPlace = slider(view, "Where they start together", "place");
   const chart = new Chart(view.plots, "A loss curve with a wide valley at left and a narrow one at right, and the balls on it");
-  const xs = Array.from({ length: 301 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 300), batch = () => batches[clamp(model.get("position"), n)];
+  const xs = Array.from({ length: 301 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 300), places = Array.from({ length: Math.round((range[1] - range[0]) * 10) + 1 }, (_, i) => Math.round(range[0] * 10 + i) / 10);
+  const batch = () => batches[clamp(model.get("position"), n)], together = () => places[clamp(model.get("place"), places.length)];
 
   function place() {
     step = 0;
-    balls = Array.from({ length: model.get("balls") ? 1 : 100 }, (_, k) => (model.get("start") ? range[0] + (range[1] - range[0]) * uniform(seed, k, 0) : valleys[1][0]));
+    balls = Array.from({ length: model.get("balls") ? 1 : 100 }, (_, k) => (model.get("start") ? range[0] + (range[1] - range[0]) * uniform(seed, k, 0) : together()));
   }
+  const shaking = () => noise * Math.sqrt(12 / batch()); // a uniform number has a variance of 1/12
   function move() {
     step++;
-    const shake = noise * Math.sqrt(12 / batch()); // a uniform number has a variance of 1/12
+    const shake = shaking();
     balls = balls.map((x, k) => Math.max(range[0], Math.min(range[1], x - rate * (slope(x) + shake * (uniform(seed, k, step) - 0.5)))));
   }
   const wide = () => balls.filter((x) => x < border).length;
@@ -31,11 +33,12 @@ function render({ model, el }) {
   }
   function draw_all() {
     if (!width) return;
-    const name = human(batch(), true);
-    showCount(model.get("balls")), showStart(model.get("start")), show(clamp(model.get("position"), n), n, name);
+    const name = human(batch(), true), reach = (rate * shaking()) / 2;
+    legend(view, [[0, "balls"], [1, "how far one shake can reach, to either side"]]);
+    showCount(model.get("balls")), showStart(model.get("start")), show(clamp(model.get("position"), n), n, name), showPlace(clamp(model.get("place"), places.length), places.length, human(together()));
     go.textContent = rolling ? "Pause" : step === steps ? "Roll again" : step ? "Go on" : "Roll";
     tally.textContent = `step ${human(step, true)}: ${wide()} in the wide valley, ${balls.length - wide()} in the narrow one`;
-    chart.draw(width, 260, { x: { label: "A parameter", domain: range }, y: { label: "Loss", domain: [-0.1, 1.15] }, series: [{ style: 2, x: xs, line: xs.map(f) }, { style: 0, x: balls, dots: [balls.map(f)] }] });
+    chart.draw(width, 260, { x: { label: "A parameter", domain: range }, y: { label: "Loss", domain: [-0.1, 1.15] }, series: [{ style: 2, x: xs, line: xs.map(f) }, { style: 1, x: [together() - reach, Math.min(together() + reach, range[1])], line: [-0.07, -0.07] }, { style: 0, x: balls, dots: [balls.map(f)] }], guides: valleys.map(([x], i) => ({ x, text: ["wide", "narrow"][i] })) });
     chart.hand.setAttribute("visibility", "hidden");
   }
   function roll() {
@@ -43,7 +46,7 @@ function render({ model, el }) {
     for (let k = 0; k < 10 && step < steps; k++) move();
     if (step === steps) rolling = false;
     if (rolling) frame = requestAnimationFrame(roll);
-    else say();
+    if (!rolling || step % 500 === 0) say();
     draw_all();
   }
   function pause() {
@@ -68,8 +71,13 @@ function render({ model, el }) {
     if (next && next !== width) (width = next), draw_all();
   });
   observer.observe(view.plots);
+  const drag = (event) => {
+    if (event.type === "pointermove" && !event.buttons) return;
+    put(view, "place", nearest(places.map(chart.sx), event.clientX - view.plots.getBoundingClientRect().left));
+  };
+  for (const name of ["pointerdown", "pointermove"]) view.plots.addEventListener(name, drag);
   // another batch while they roll only changes how they are shaken
-  const events = [["change:balls", anew], ["change:start", anew], ["change:position", () => (draw_all(), rolling || say())]];
+  const events = [["change:balls", anew], ["change:start", anew], ["change:place", () => (put(view, "start", 0), anew())], ["change:position", () => (draw_all(), rolling || say())]];
   for (const [name, act] of events) model.on(name, act);
   place(), say();
   return () => (pause(), observer.disconnect(), events.forEach(([name, act]) => model.off(name, act)));

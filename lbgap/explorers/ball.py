@@ -11,6 +11,7 @@ VALLEYS = ((-1.0, 0.7), (1.0, 0.1))  # (where, width): wide, narrow; equally dee
 RANGE = (-2.6, 1.3)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 RATE, NOISE, STEPS = 0.01, 24.0, 3000
+PLACE = round(10 * (VALLEYS[1][0] - RANGE[0]))  # the bottom of the narrow valley
 
 
 def loss(x):
@@ -61,7 +62,8 @@ class BallExplorer(Explorer):
     _esm = source("random.js", "ball.js")
     _css = styles()
     balls = traitlets.Int(0, min=0, max=1, help="0 for a hundred balls, 1 for one").tag(sync=True)
-    start = traitlets.Int(0, min=0, max=1, help="0: all in the narrow valley, 1: anywhere").tag(sync=True)
+    start = traitlets.Int(0, min=0, max=1, help="0: all at `place`, 1: anywhere").tag(sync=True)
+    place = traitlets.Int(PLACE, min=0, help="tenths from the left end of the range, where they start").tag(sync=True)
 
     def __init__(self, *, title="Balls in two valleys", seed=1):
         self._ends = {batch: roll(batch, seed=seed) for batch in BATCHES}

@@ -109,7 +109,7 @@ function render({ model, el }) {
   const parts = [["race", "1. The race to one loss", "Loss over the training images against times through them, for small and large batch; the dotted line is the goal"],
     ["valley", "2. How steep are the walls?", "Highest loss in a box round each end against the box's size, to either side"],
     ["dots", "3. Pair after pair", "Test accuracy against sharpness, logarithmic: a mark for each end of a pair"]].map(([name, title, label]) => {
-    const box = h("div", {}, heading(title));
+    const box = h("div", name === "valley" ? { class: "lbg-drag" } : {}, heading(title));
     view.plots.append(box);
     return { name, box, chart: new Chart(box, label) };
   });
@@ -250,6 +250,12 @@ function render({ model, el }) {
     const known = arms.filter((one) => isNumber(height(one, epsilon())));
     if (phase !== "running" && known.length) view.caption.textContent = words = `In a box of size ε = ${human(epsilon())} the loss rises ${known.map((one) => `from ${human(one.loss)} to ${human(height(one, epsilon()))} at the ${one.side} batch's end`).join(" and ")}.`;
   };
+  const drag = (event) => {
+    if (event.type === "pointermove" && !event.buttons) return;
+    const middle = valley.chart.sx(0), px = event.clientX - valley.chart.svg.getBoundingClientRect().left;
+    put(view, "position", nearest([0, ...epsilons].map(valley.chart.sx), middle + Math.abs(px - middle)));
+  };
+  for (const name of ["pointerdown", "pointermove"]) valley.chart.svg.addEventListener(name, drag);
   model.on("change:position", moved);
   say("Predict first. Then two networks train here, in this page: from one start, to one loss."), show();
   return () => (end("ready"), observer.disconnect(), model.off("change:position", moved));
