@@ -1,16 +1,20 @@
 """The built book: strict, never stale, and alive in a browser that can reach no other host."""
 
+import ast
 import html
 import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+import tomllib
 from browser import complaints, open_browser, serve, size
 from conftest import ROOT, build_book
 
-TRANSFER_LIMIT = 1_200_000  # bytes of a page with everything that it loads
+TRANSFER_LIMIT = 1_200_000  # bytes of a page with everything that it loads, as no server has compressed it
+LATE_LIMIT = 300_000  # bytes of large modules, which are loaded when the reader comes near
 
 
 # ---------------------------------------------------------------------------------------------- the build itself
@@ -90,6 +94,19 @@ def test_stored_outputs_follow_the_results_and_not_only_the_code(tiny):
     assert output() == ("first", False)
     value.write_text("second")
     assert output() == ("second", True)
+
+
+def test_every_kind_of_file_that_travels_with_the_package_can_change_an_output():
+    source = (ROOT / "book" / "_ext" / "lbgap_book.py").read_text(encoding="utf-8")
+    kinds = set(ast.literal_eval(re.search(r"^OUTPUTS_DEPEND_ON = (.*)$", source, re.M)[1]))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (globs,) = project["tool"]["setuptools"]["package-data"].values()
+    read = {
+        ".py",
+        ".json",
+        *(Path(name).suffix for name in globs if not name.endswith(("*", ".c"))),
+    }  # .wasm is made of .c
+    assert read <= kinds
 
 
 def test_the_book_of_a_fork_links_to_the_fork(tiny):
@@ -197,15 +214,22 @@ def driver(request):
 
 
 def open_page(driver, url):
-    """Load a page until everything, fonts and explorers included, is there."""
+    """Load a page until everything, fonts and explorers included, is there: also what is loaded only when it is near."""
+    driver.get(url)
+    wait_until(
+        driver,
+        """
+               document.querySelectorAll('.anywidget-static:not([data-ready])').forEach((e) => e.scrollIntoView());
+               return document.readyState === "complete" && document.fonts.status === "loaded" &&
+               document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length ===
+               document.querySelectorAll('.anywidget-static[data-ready]').length""",
+    )
+
+
+def wait_until(driver, condition):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    driver.get(url)
-    WebDriverWait(driver, 60).until(
-        lambda d: d.execute_script("""return document.readyState === "complete" && document.fonts.status === "loaded" &&
-               document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length ===
-               document.querySelectorAll('.anywidget-static[data-ready]').length""")
-    )
+    WebDriverWait(driver, 60).until(lambda d: d.execute_script(condition))
 
 
 def rendered(driver):
@@ -227,11 +251,31 @@ def test_pages_load_quietly_lightly_and_from_their_own_host(book, site, driver):
         )
         others = [name for name, _ in loaded if not name.startswith((site, "blob:", "data:"))]
         assert not others, f"{path.name} asks another host: {others}"
-        transfer = sum(bytes for _, bytes in loaded)
-        print(f"{path.name}: {transfer / 1e6:.3f} MB in {len(loaded)} requests")
+        late = sum(
+            bytes for name, bytes in loaded if "/_static/module-" in name
+        )  # an explorer's, after the first paint
+        transfer = sum(bytes for _, bytes in loaded) - late
+        print(f"{path.name}: {transfer / 1e6:.3f} MB in {len(loaded)} requests, and {late / 1e6:.3f} MB late")
+        assert late < LATE_LIMIT, f"{path.name}: {late:,} bytes come late"
         assert 10_000 < transfer < TRANSFER_LIMIT or path.name == "index.html", (
             f"{path.name}: {transfer:,} bytes: {loaded}"
         )
+
+
+def test_the_laboratory_of_the_first_page_comes_late_and_after_its_slider(book, site, driver):
+    """A reader who does not scroll down to it does not load it; then it works, also in the page opened as a file."""
+    toc = (ROOT / "_toc.yml").read_text()
+    path = book.html / (re.search(r"^root: (\S+)", toc, re.M).group(1) + ".html")
+    for address in (f"{site}/{path.relative_to(book.html).as_posix()}", path.as_uri()):
+        driver.get(address)
+        wait_until(driver, "return document.querySelector('.anywidget-static[data-ready] input[type=range]')")
+        places = driver.execute_script(
+            "return [...document.querySelectorAll('.anywidget-static')].map((e) => !('ready' in e.dataset))"
+        )
+        assert places == [False, True], "the slider first, the laboratory later"
+        assert not driver.find_elements("css selector", 'script[src*="module-"]')
+        open_page(driver, address)
+        assert driver.find_elements("css selector", ".lbg-go") and not complaints(driver)
 
 
 def test_every_slider_moves_by_the_keyboard_and_redraws(book, site, driver):

@@ -212,6 +212,30 @@ def show(site):
     return open_page
 
 
+def test_a_module_of_its_own_file_is_fetched_when_the_reader_comes_near(site):
+    """As the built book keeps large modules; also where the page is opened as a file, which may fetch nothing."""
+    folder, url, driver = site
+    widget = batch_sizes()
+    text = page(widget)
+    (folder / "module-1.js").write_text(f"document.currentScript.module = {json.dumps(widget._esm)};")
+    text = text.replace(json.dumps(widget._esm), "null").replace('"_esm": null', '"_esm_file": "module-1.js"')
+    text = text.replace("<body style='", "<body style='padding-top: 3000px; ")
+    (folder / "late.html").write_text(text, encoding="utf-8")
+    for address in (f"{url}/late.html", (folder / "late.html").as_uri()):
+        driver.get(address)
+        wait(driver, "return document.querySelector('.anywidget-static')?.textContent.includes('when you come near')")
+        assert not driver.find_elements("css selector", 'script[src="module-1.js"]')
+        driver.execute_script("document.querySelector('.anywidget-static').scrollIntoView()")
+        wait(driver, "return document.querySelector('[data-ready] .lbg-caption')?.textContent")
+        assert complaints(driver) == [] and "when you come near" not in driver.page_source
+    (folder / "late.html").write_text(text.replace("module-1.js", "missing.js").replace("3000px", "0"))
+    driver.get(f"{url}/late.html")
+    wait(
+        driver, "return document.querySelector('[role=alert]')?.textContent.includes('missing.js could not be loaded')"
+    )
+    complaints(driver)  # of the file that is missing
+
+
 def wait(driver, condition):
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -8,7 +8,8 @@
 4. The verdict on each claim lies as claims.json beside the page that tells them.
 5. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
    icons come from its web fonts). So are sphinx-design's styles where a page has none of
-   its parts, and a second search field. A figure is fetched when the reader comes near it.
+   its parts, and a second search field. A figure is fetched when the reader comes near it, and so is an explorer's
+   module that is large.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ def visit_math_block(self, node):
 
 # ------------------------------------------------------------------------------------------------------ outputs
 
-OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors")
+OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors", ".bin", ".wasm", ".npz", ".xz", ".mp3")
 
 
 def fingerprint(root: Path) -> str:
@@ -158,14 +159,39 @@ def without_unused_design(app, pagename, templatename, context, doctree):
             context[kind] = [f for f in context[kind] if "design" not in str(getattr(f, "filename", f))]
 
 
-def without_idle_scripts(app, exception):
-    # Font Awesome's, and the index of the search, which only the search page needs where nothing is searched as you
-    # type. The theme's template names them in the middle: taking them out of the pages outlives a new theme.
+# Font Awesome's, and the index of the search, which only the search page needs where nothing is searched as you type.
+# The theme's template names them in the middle: taking them out of the pages outlives a new theme.
+def without_idle_scripts(text: str, page: Path) -> str:
+    idle = "fontawesome" if page.name == "search.html" else "fontawesome|searchtools|language_data|searchindex"
+    return re.sub(rf'<script[^>]*["/](?:{idle})\.js[^>]*></script>\n?', "", text)
+
+
+LARGE = 100_000  # characters of a module that a page does not carry itself
+STATE = re.compile(r'(<script type="application/vnd\.jupyter\.widget-state\+json">)(.*?)(</script>)', re.DOTALL)
+
+
+# A plain script that leaves the module's text where book/live/anywidget-static.js, which asks for it, finds it: a
+# page that is opened as a file may not fetch, but it may load scripts.
+def with_large_modules_apart(text: str, page: Path, static: Path) -> str:
+    def lighter(found):
+        widgets = json.loads(found[2])
+        states = [widget["state"] for widget in widgets["state"].values()]
+        large = [state for state in states if len(state.get("_esm") or "") > LARGE]
+        for state in large:
+            module = state.pop("_esm")
+            file = static / f"module-{hashlib.sha256(module.encode()).hexdigest()[:16]}.js"
+            file.write_text(f"document.currentScript.module = {json.dumps(module)};\n", encoding="utf-8")
+            state["_esm_file"] = Path(os.path.relpath(file, page.parent)).as_posix()
+        return found[1] + json.dumps(widgets).replace("</", r"<\/") + found[3] if large else found[0]
+
+    return STATE.sub(lighter, text)
+
+
+def lighten_the_pages(app, exception):
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            idle = "fontawesome" if page.name == "search.html" else "fontawesome|searchtools|language_data|searchindex"
-            lighter = re.sub(rf'<script[^>]*["/](?:{idle})\.js[^>]*></script>\n?', "", text)
+            lighter = with_large_modules_apart(without_idle_scripts(text, page), page, Path(app.outdir) / "_static")
             if lighter != text:
                 page.write_text(lighter, encoding="utf-8")
 
@@ -195,6 +221,6 @@ def setup(app):
     app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", without_unused_design, priority=900)
-    app.connect("build-finished", without_idle_scripts)
+    app.connect("build-finished", lighten_the_pages)
     app.connect("build-finished", publish_verdicts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,6 +14,18 @@
     return modules.get(source);
   }
 
+  // The book keeps a large module in a file of its own (book/_ext/lbgap_book.py): a plain script that carries it as text.
+  const fetched = (src) => new Promise((yes, no) => {
+    const script = Object.assign(document.createElement("script"), { src });
+    script.onload = () => yes(script.module);
+    script.onerror = () => no(new Error(`its module ${src} could not be loaded; reload the page to try again`));
+    document.head.append(script);
+  });
+  const near = (place) => new Promise((go) => {
+    const observer = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && (observer.disconnect(), go()), { rootMargin: "600px" });
+    observer.observe(place);
+  });
+
   function restore(state, buffers = []) {
     for (const { path, data, encoding } of buffers) {
       if (encoding !== "base64") throw new Error(`buffer ${path.join(".")} has encoding "${encoding}"; expected "base64"`);
@@ -45,7 +57,7 @@
     send() {}
     start() {
       return (this.started ??= (async () => {
-        const { _esm, _model_name } = this.state;
+        const { _esm_file, _model_name } = this.state, _esm = _esm_file ? await fetched(_esm_file) : this.state._esm;
         if (typeof _esm !== "string") throw new Error(`${_model_name ?? "its model"} has no module (_esm): only anywidgets work without a kernel`);
         const widget = await load(_esm);
         await widget.initialize?.({ model: this });
@@ -62,13 +74,20 @@
       const id = JSON.parse(script.textContent).model_id, model = models.get(id);
       if (!model) throw new Error(`the page has no state for the model ${id}: run the notebook again and keep its widget state`);
       if (model instanceof Error) throw model;
+      if (model.state._esm_file) {
+        place.textContent = "This figure is loaded when you come near it.";
+        place.style.minHeight = "20rem"; // about its height, so that little moves
+        await near(place);
+      }
       const widget = await model.start();
+      place.textContent = place.style.minHeight = "";
       if (model.state._css) place.append(Object.assign(document.createElement("style"), { textContent: model.state._css }));
       const el = place.appendChild(document.createElement("div"));
       await widget.render?.({ model, el });
     } catch (error) {
       console.error(error);
       const text = `This interactive figure could not be shown: ${error.message}`;
+      place.style.minHeight = "";
       place.replaceChildren(Object.assign(document.createElement("p"), { textContent: text, role: "alert" }));
       place.firstChild.setAttribute("style", "border: 2px solid #d0342c; padding: 0.5em");
     }
