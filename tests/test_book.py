@@ -311,6 +311,7 @@ def test_the_landing_page_has_a_slider(book):
 def test_the_verdicts_are_published_as_data(book):
     claims = json.loads((book.html / "book" / "claims.json").read_text(encoding="utf-8"))
     page = (book.html / "book" / "so_was_the_paper_right.html").read_text(encoding="utf-8")
+    page = page.replace("’", "'")  # Sphinx sets apostrophes as a printer does
     assert len(claims) > 40 and 'href="claims.json"' in page
     for entry in claims.values():
         assert (html.escape(entry["says"], quote=False) in page) == (entry["direction"] != "not measured")
