@@ -103,6 +103,7 @@ BESIDE = [
     "table4 fig7 text_variant no_dropout bf16 fig4_whole --networks C1 --trials 0",
     "augmentation augmented_loss --networks C1-text --trials 0",
     "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0",
+    "laboratory_way laboratory_hessian laboratory_rates --networks mlp --trials 0",
 ]
 
 

@@ -513,13 +513,18 @@ def _answer(of: Found) -> str:
             f"on {c.network}, SAM makes LB flatter and wins back {_half(c.network, c.ours)} of the gap"
             for c in of.cells
         ]
+    elif all(math.isnan(c.ours.value) for c in of.cells):
+        told = ["no value can be had"]
     elif of.claim.id == "gap":
         told = [
             f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
             for c in of.cells
+            if not math.isnan(c.ours.value)
         ]
     else:
-        told = [f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells]
+        told = [
+            f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells if not math.isnan(c.ours.value)
+        ]
     once = [c.network for c in of.cells if c.ours.n == 1]
     more = f" ({', '.join(once)}: one trial so far)" if once else ""
     said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
@@ -528,8 +533,8 @@ def _answer(of: Found) -> str:
 
 def _half(network: str, ours: Contrast) -> str:
     """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
-    grid = {cell: np.nanmean(accuracy) for cell, (accuracy, _) in _grid(network).items()}
-    lead = grid[causal.SB] - grid[causal.LB]
+    grid = _grid(network)
+    lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
     side = (
         "the interval allows either side of half" if ours.interval and ours.interval[0] < 0 < ours.interval[1] else ""
     )
@@ -603,6 +608,8 @@ def _interval(ours: Contrast) -> str:
 
 
 def _value(ours: Contrast, test) -> str:
+    if math.isnan(ours.value):
+        return f"no value, {ours.diverged} diverged or without one"
     trials = (
         f"{ours.n} trial{'' if ours.n == 1 else 's'}" if test.seeds in ("paired", "independent") else f"n = {ours.n}"
     )
