@@ -674,19 +674,19 @@ def test_figure_4_has_a_dot_a_trial_and_a_line_of_means(made):
 
 def test_figure_5_has_the_restarts_over_sb_and_the_controls(made):
     made.train(scales.pair("F1", 0)[0], test_accuracy=[95.0, 98.0])
-    for k in (10, 20):
+    for k in (8, 60):
         made.train(experiments.warm("F1", 0, k), 97.0 + k / 100)
         made.sharp(experiments.warm("F1", 0, k), float(k), epsilons=(1e-3,))
         made.train(experiments.warm_controls("F1", 0, k)["reverse"], 96.0)
     left, right = figures.fig5("F1").axes
     lines = curves(left)
     assert lines["SB itself"].tolist() == [[1, 2], [95.0, 98.0]] and lines["LB from there"].tolist() == [
-        [10, 20],
-        [97.1, 97.2],
+        [8, 60],
+        [97.08, 97.6],
     ]
     assert lines["SB from LB's epoch"][1].tolist() == [96.0, 96.0] and curves(right)["LB from there"][1].tolist() == [
-        10.0,
-        20.0,
+        8.0,
+        60.0,
     ]
 
 

@@ -819,7 +819,7 @@ def test_numbers_of_a_run_and_a_remedy_may_come_out_of_an_array():
         "mlp", "tiny-mnist", np.int64(64), seed=np.int64(3), lr=np.float64(0.5), epochs=np.int32(2), remedies=[sam]
     )
     assert theirs == plain and theirs.id == plain.id and sam == plain.remedies[0]
-    with pytest.raises(ValueError, match="examples is 2.5"):
+    with pytest.raises(ValueError, match=r"examples is .*2\.5"):
         lbgap.remedies.SAM(examples=np.float64(2.5))
     a, b = (lbgap.networks.build("mlp", seed=kind(4)) for kind in (np.int64, int))
     assert torch.equal(a[1].weight, b[1].weight)

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import brentq
 from test_figures import made, words  # noqa: F401
 
-from lbgap import __main__, campaign, figures, performance_model, remedies, results, training
+from lbgap import __main__, campaign, figures, machine, performance_model, remedies, results, training
 from lbgap.campaign import cost, measurements, order, scales, units
 from lbgap.training import Run
 
@@ -185,6 +185,7 @@ def test_it_costs_its_seconds_and_the_least_steps(tmp_path):
 def test_status_lists_the_other_devices_units_but_not_what_they_would_cost_here(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LBGAP_RESULTS", str(tmp_path))
     monkeypatch.setattr(cost, "rate", lambda device: 1e15)
+    monkeypatch.setattr(machine, "devices", lambda: ["cpu", "cuda:0"])
     for unit in order.wanted(["throughput"], ["F1"]):
         if unit["device"] == "cpu":
             results.Store().put(unit, {"diverged": False}, {})
