@@ -1,4 +1,4 @@
-# make book   build the book            make test   run every quick test     make test-slow   the others
+# make book   build the book            make test   run every quick test, two at a time     make test-slow   the others
 # Both set up what they need in .venv the first time, and again when the pinned set changes.
 
 PYTHON ?= python3
@@ -31,7 +31,7 @@ book: $(STAMP)
 	@echo "The book is ready. Open $(CURDIR)/_build/html/index.html"
 
 test: $(STAMP) tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) tools
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-teach.txt -c requirements.txt

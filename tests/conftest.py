@@ -71,7 +71,7 @@ def build_book(source, output, *options, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=500,
+        timeout=900,
     )
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     return SimpleNamespace(html=Path(output) / "_build" / "html", log=log, returncode=done.returncode)

@@ -89,15 +89,6 @@ def test_a_measured_claim_stands_once_and_says_where(ours):
     assert "pending" not in said and "None" not in said
 
 
-def test_everything_is_measured_at_tiny_scale(tiny, monkeypatch):
-    monkeypatch.setenv("LBGAP_SCALE", "tiny")
-    monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
-    every = found.found()
-    missing = {id for id, of in every.items() if not of.cells}
-    few = {"correlated", "metric-spectrum", "threshold", "threshold-sharpness", "threshold-others"}
-    assert missing <= few | {"noise", "cause"}  # two epochs do not come to the causal grid's loss
-
-
 def test_a_threshold_is_the_change_of_slope(monkeypatch):
     """Flat up to 512, then a point lost a doubling; log sharpness the other way round."""
     sizes = [64, 128, 256, 512, 1024, 2048, 4096]
