@@ -115,7 +115,8 @@ def test_every_experiment_has_its_table_or_figure():
 
 MEASURED_ALONE = (  # they show what is there, and nothing of what is not
     *("headline", "verdicts", "what_we_found", "laboratory_way", "laboratory_hessian", "laboratory_rates"),
-    *("warm_verdict", "way_down", "way_down_verdict", "metric_and_curvature", "curvature_verdict", "rates_verdict"),
+    *("warm_verdict", "way_down", "way_down_verdict", "curvature_verdict", "metric_and_curvature", "rates_verdict"),
+    "rates_and_sharpness",
 )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from test_figures import Made, made  # noqa: F401
 
 from lbgap import claims
@@ -68,6 +69,20 @@ def test_the_prose_on_distances_is_true():
     for network in scales.LABS:
         small, large = (arrays.distance(runs).mean() for runs in arrays.pairs(network).values())
         assert small < 1.05 * large
+
+
+def test_the_prose_on_rates_is_true():
+    """Sharpness follows the rate more than the batch size, and says nothing about accuracy."""
+    of = laboratory.rates("mlp")
+    there = (of.f < 5e-3).all(2)
+    sharp, accuracy = np.where(there, of.sharpness.mean(2), np.nan), of.accuracy.mean(2)
+    over = lambda axis: np.nanmedian(np.nanmax(sharp, axis) / np.nanmin(sharp, axis))
+    assert over(0) > 5 * over(1)  # over the rates, at one batch size; over the batch sizes, at one rate
+    assert abs(rank_correlation(sharp[there], accuracy[there])) < 0.3
+
+
+def rank_correlation(x, y):
+    return stats.spearmanr(x, y).statistic
 
 
 def test_two_arms_are_compared_at_one_f_between_the_measured_ones():

@@ -17,6 +17,7 @@ from .statistics import ahead, ratio, sharper
 from .words import ARMS, Text, interval, known, number, spread
 
 NOT_YET = Text("Not measured yet. [What is measured, and what is not](status.ipynb) says what it takes.")
+LOSS = lambda runs: arrays.final(runs, "train", "batch", "loss")
 SHARP = lambda runs: arrays.sharpness(runs, 1e-3)
 
 
@@ -201,29 +202,31 @@ def metric_and_curvature(networks=LABS) -> Text:
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """Six rates by eight batch sizes. accuracy, sharpness: (rates, sizes, T); chosen: index of the rate (sizes,)."""
+    """Six rates by eight batch sizes. accuracy, sharpness, f at the end: (rates, sizes, T); chosen: index of the rate
+    (sizes,)."""
 
     rates: tuple
     sizes: tuple
     accuracy: np.ndarray
     sharpness: np.ndarray
+    f: np.ndarray
     chosen: tuple
 
 
 def rates(network: str = "mlp") -> Rates | None:
     """Test accuracy and sharpness at every rate and batch size, and the rate chosen by the validation split, or None
     until all of a choice is measured."""
-    lrs, sizes = experiments.LABORATORY_RATES, scales.scale().laboratory
+    lrs, sizes, measured = experiments.LABORATORY_RATES, scales.scale().laboratory, _measured(network)
     make = lambda lr, b, validation=False: [
-        experiments.laboratory_rate(network, b, t, lr, validation) for t in _measured(network)
+        experiments.laboratory_rate(network, b, t, lr, validation) for t in measured
     ]
-    if not _measured(network):
+    if not measured:
         return None
     chosen = [best({k: make(lr, b, True) for k, lr in enumerate(lrs)}) for b in sizes]
     if None in chosen:
         return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
-    return Rates(lrs, sizes, table(arrays.final), table(SHARP), tuple(chosen))
+    return Rates(lrs, sizes, table(arrays.final), table(SHARP), table(LOSS), tuple(chosen))
 
 
 def _measured(network) -> list[int]:
@@ -253,6 +256,24 @@ def rates_figure(network: str = "mlp"):
     axes[1].set_yscale("log")
     _legend(figure, *axes)
     return figure
+
+
+def rates_and_sharpness(network: str = "mlp") -> Text:
+    """How far sharpness and accuracy go over all rates and batch sizes that came to the loss, and together or not."""
+    found = rates(network)
+    if not found:
+        return NOT_YET
+    goal = experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f
+    sharp, accuracy, f = (of.mean(2) for of in (found.sharpness, found.accuracy, found.f))
+    there = (found.f < goal).all(2) & (sharp > 0)
+    rho = correlation(sharp[there], accuracy[there])
+    late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
+    return Text(
+        f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {goal:g}. Over these, sharpness goes"
+        f" from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
+        f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %; their rank correlation is"
+        f" {number(rho.value)}. Not there: {', '.join(late) or 'none'}."
+    )
 
 
 def rates_verdict(network: str = "mlp") -> Text:
