@@ -118,15 +118,8 @@ def causal_grid(networks=None):
             wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
             there = ~np.isnan(x * y) & (x > 0)
             if there.any():
-                ax.plot(
-                    x[there],
-                    y[there],
-                    MARK[noise],
-                    color=COLOR[noise],
-                    fillstyle=FILL[shape],
-                    ms=6,
-                    label=f"{noise}, {shape}",
-                )
+                style = dict(color=COLOR[noise], fillstyle=FILL[shape], ms=6, label=f"{noise}, {shape}")
+                ax.plot(x[there], y[there], MARK[noise], **style)
                 ax.set_xscale("log")
         ax.set(title=network, xlabel=f"sharpness at epsilon {EPSILON:g}", ylabel="test accuracy (%)")
         _mark(ax, network, wanted)

@@ -28,6 +28,7 @@ from .words import (
     note,
     number,
     percent,
+    plural,
     spread,
     table,
 )
@@ -192,7 +193,8 @@ def _measured(name, networks, words, **base) -> Text:
     return compare(rows, accuracy=False)
 
 
-def _each(name, network, make) -> list:
+def each_trial(name: str, network: str, make) -> list:
+    """make(network, trial) of an experiment's trials, none while the network is waiting."""
     return [] if arrays.waiting(network) else [make(network, trial) for trial in arrays.trials(name)]
 
 
@@ -312,7 +314,7 @@ def settled_verdict(networks="F1") -> Text:
             lead = gap(*of.values())
             loss = " against ".join(spread(arrays.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
             told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
-        return f"{network}, {len(there)} trial{'' if len(there) == 1 else 's'}: {'; '.join(told)}."
+        return f"{network}, {plural(len(there))}: {'; '.join(told)}."
 
     return by_network(networks, sentence)
 
@@ -323,7 +325,9 @@ def _other_large(name, networks, makers, extra=None) -> Text:
         runs = arrays.pairs(network)
         rows.append(row(network, "as in Table 2", runs))
         small = arrays.pairs(network, arrays.trials(name))["SB"]
-        rows += [row(network, words, {"SB": small, "LB": _each(name, network, make)}) for words, make in makers.items()]
+        rows += [
+            row(network, words, {"SB": small, "LB": each_trial(name, network, make)}) for words, make in makers.items()
+        ]
     return compare(rows, extra=extra)
 
 
@@ -511,7 +515,7 @@ def evaluator(networks=scales.PAPER) -> Text:
         if not told:
             return None
         return (
-            f"{network}, {len(lead)} pair{'' if len(lead) == 1 else 's'}: recalibrated, SB's lead is"
+            f"{network}, {plural(len(lead), 'pair')}: recalibrated, SB's lead is"
             f" {number(lead.mean())} points; {'; '.join(told)}. Where an interval holds 0, the evaluator may have no"
             " part in it."
         )

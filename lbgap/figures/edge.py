@@ -12,7 +12,7 @@ from ..campaign import scales, units
 from ..objective import spans
 from ..results import arrays
 from .controls import networks_of
-from .plots import COLOR, LINE, MARK, _axes, _legend, _mark, _wanted
+from .plots import _axes, _legend, _mark, _wanted, look
 from .words import ARMS, Text, by_network, number
 
 KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
@@ -38,13 +38,8 @@ def along(of) -> dict[str, np.ndarray]:
         epoch = int(np.nanmin([k, end, of.epochs]))
         if r and epoch not in found:
             off = max(r[f"{kind}_residual"] / abs(r[kind]) for kind in KINDS)
-            found[epoch] = (
-                epoch,
-                epoch * batches,
-                r["plain"],
-                r["preconditioned"] / (1 - of.beta1 ** (epoch * batches)),
-                off,
-            )
+            corrected = r["preconditioned"] / (1 - of.beta1 ** (epoch * batches))
+            found[epoch] = epoch, epoch * batches, r["plain"], corrected, off
     return dict(zip(("epoch", "step", *KINDS, "off"), np.array(list(found.values()), float).reshape(-1, 5).T))
 
 
@@ -74,16 +69,7 @@ def edge_of_stability(networks=None):
             for of in runs:
                 found = along(of)
                 if len(found["epoch"]):
-                    ax.plot(
-                        found["epoch"],
-                        found[kind],
-                        LINE[arm],
-                        marker=MARK[arm],
-                        color=COLOR[arm],
-                        ms=4,
-                        lw=1.2,
-                        label=arm,
-                    )
+                    ax.plot(found["epoch"], found[kind], **look(arm, lw=1.2), label=arm)
                     ax.set(xscale="log", yscale="log")
                     ax.axhline(levels(of)[kind], color="k", lw=0.9, ls=":", label="edge of stability")
         if kind == "preconditioned" and ax.get_xscale() == "log" and (first := first_epoch(network)) > 1:
@@ -105,22 +91,14 @@ def edge_verdict(networks=None) -> Text:
             return None
         said, reach, off, early, first = [], {}, [], {}, first_epoch(network)
         for arm, runs in arrays.pairs(network, arrays.trials("edge")).items():
-            each = [(along(of), levels(of)["preconditioned"]) for of in runs]
-            late = [found["epoch"] >= first for found, _ in each]
-            shares = [
-                found["preconditioned"][there] / level for (found, level), there in zip(each, late) if there.any()
-            ]
+            each = [along(of) for of in runs]
+            near = [found["preconditioned"] / levels(of)["preconditioned"] for found, of in zip(each, runs)]
+            late = [found["epoch"] >= first for found in each]
+            shares = [share[there] for share, there in zip(near, late) if there.any()]
             if not shares:
                 return None
-            off += [value for found, _ in each for value in found["off"]]
-            early[arm] = max(
-                (
-                    value / level
-                    for (found, level), there in zip(each, late)
-                    for value in found["preconditioned"][~there]
-                ),
-                default=0,
-            )
+            off += [value for found in each for value in found["off"]]
+            early[arm] = max((value for share, there in zip(near, late) for value in share[~there]), default=0)
             reach[arm] = [bool(s.max() >= NEAR) for s in shares]
             said += [
                 f"{arm} comes up to {' and '.join(number(s.max()) for s in shares)} times the edge and ends at "
@@ -135,17 +113,14 @@ def edge_verdict(networks=None) -> Text:
         settled = all(len(set(reach[arm])) == 1 for arm in ARMS)
         word = words[reach["LB"][0], reach["SB"][0]] if settled else "the trials disagree"
         some = {arm: len(shares) for arm, shares in reach.items()}
+        before = (
+            f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the"
+            f" edge and LB up to {number(early['LB'])}. "
+        )
         return (
             f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB"
-            f" {some['SB']}, LB {some['LB']}; "
-            f'"reaches" means at least {NEAR} of it). '
-            + (
-                f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the"
-                f" edge and LB up to {number(early['LB'])}. "
-                if any(early.values())
-                else ""
-            )
-            + f"An eigenvalue is at most {number(100 * max(off), 1)} % off."
+            f' {some["SB"]}, LB {some["LB"]}; "reaches" means at least {NEAR} of it).'
+            f" {before if any(early.values()) else ''}An eigenvalue is at most {number(100 * max(off), 1)} % off."
         )
 
     return by_network(networks_of("edge", networks), sentence)

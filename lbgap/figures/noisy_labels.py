@@ -59,14 +59,8 @@ def noisy_curves():
         for arm in ARMS:
             for of in runs[arm]:
                 for curve, steps in zip(arrays.history([of], "test_accuracy"), arrays.updates([of])):
-                    ax.plot(
-                        steps / len(curve) * np.arange(1, len(curve) + 1),
-                        curve,
-                        LINE[arm],
-                        color=COLOR[arm],
-                        lw=1,
-                        label=arm,
-                    )
+                    at = steps / len(curve) * np.arange(1, len(curve) + 1)
+                    ax.plot(at, curve, LINE[arm], color=COLOR[arm], lw=1, label=arm)
                     ax.set_xscale("log")
         ax.set(title=f"{100 * share:g} % wrong labels", xlabel="updates", ylabel="test accuracy (%)")
         _mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])

@@ -13,9 +13,9 @@ from ..campaign import experiments, order, scales, units
 from ..campaign.scales import LABS, PAPER
 from ..results import arrays
 from .controls import LOSS as FITTED
-from .controls import chosen_rates, networks_of, on_validation, rate_runs
+from .controls import chosen_rates, each_trial, networks_of, on_validation, rate_runs
 from .tables import epsilon_at_rise
-from .words import ARMS, Text, ended, known, names, number
+from .words import ARMS, Text, ended, known, names, number, plural
 
 COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
@@ -23,6 +23,12 @@ DASH = {"train": "-", "test": "--"}
 LOSS, ACCURACY = "#222222", "#9a5fb5"
 LINE = {"SB": "-", "LB": "--"}
 STYLE = {1e-3: "-", 5e-4: "--"}
+FILL = {1e-3: None, 5e-4: "white"}
+
+
+def look(arm: str, **more) -> dict:
+    """How an arm's line is drawn, as keywords of `plot`: its colour, mark and line; `more` goes over these."""
+    return {"color": COLOR[arm], "marker": MARK[arm], "ls": LINE[arm], "ms": 4, **more}
 
 
 def _axes(count, columns=2, height=2.7):
@@ -72,13 +78,28 @@ def _wanted(network, *which):
     return [] if arrays.waiting(network) else order.wanted(which, [network])
 
 
-def _panels(name, networks, draw):
-    """A panel for each network of an experiment, drawn by draw(ax, network), with what is missing and one legend."""
-    chosen = networks_of(name, networks)
-    figure, axes = _axes(len(chosen))
-    for ax, network in zip(axes, chosen):
-        draw(ax, network)
-        _mark(ax, network, _wanted(network, name))
+def _panels(networks, draw, *which, legend=True, **layout):
+    """A panel for each network, drawn by draw(ax, network), with what is missing of experiments and one legend.
+
+    draw may return a second axis, of which the legend is to tell too. layout: see `_axes`.
+    """
+    figure, axes = _axes(len(networks), **layout)
+    right = []
+    for ax, network in zip(axes, networks):
+        right.append(draw(ax, network))
+        _mark(ax, network, _wanted(network, *which))
+    if legend:
+        _legend(figure, *axes, *filter(None, right))
+    return figure
+
+
+def _two_panels(networks, draw, *which):
+    """A panel for what is trained and one for its sharpness of each network, drawn by draw(left, right, network)."""
+    figure, axes = _axes(2 * len(networks))
+    for network, pair in zip(networks, zip(axes[::2], axes[1::2])):
+        draw(*pair, network)
+        for ax, kind in zip(pair, ("train", "sharpness")):
+            _mark(ax, network, [u for u in _wanted(network, *which) if u["kind"] == kind])
     _legend(figure, *axes)
     return figure
 
@@ -99,9 +120,8 @@ def fig1():
         ax.plot([at, at], [f(at), f(at - shift)], color=COLOR[arm], lw=3)
         ax.plot(at, f(at), MARK[arm], color=COLOR[arm])
         ax.text(at, -0.08, f"{name}: rises by {f(at - shift) - f(at):.2f}", ha="center", va="top", color=COLOR[arm])
-    ax.set(
-        xlabel="x, one variable", ylabel="loss", title="Fig. 1, computed: the same shift, two prices", ylim=(-0.25, 1.3)
-    )
+    ax.set(xlabel="x, one variable", ylabel="loss", ylim=(-0.25, 1.3))
+    ax.set_title("Fig. 1, computed: the same shift, two prices")
     ax.legend(loc="upper center", ncols=2, fontsize=8)
     return figure
 
@@ -124,15 +144,8 @@ def fig2(networks="F1", **settings):
                 if curves:
                     epochs = functools.reduce(np.intersect1d, [at for at, _ in curves])  # measured in every trial
                     mean = np.mean([c[np.isin(at, epochs)] for at, c in curves], 0)
-                    ax.plot(
-                        epochs,
-                        mean,
-                        DASH[split],
-                        color=COLOR[arm],
-                        marker=MARK[arm],
-                        markevery=max(1, len(mean) // 5),
-                        label=f"{arm}, {len(curves)} trial{'' if len(curves) == 1 else 's'}",
-                    )
+                    style = look(arm, ls=DASH[split], ms=None, markevery=max(1, len(mean) // 5))
+                    ax.plot(epochs, mean, **style, label=f"{arm}, {plural(len(curves))}")
             ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
             if late:
                 low, high = min(map(np.nanmin, late)), max(map(np.nanmax, late))
@@ -160,15 +173,8 @@ def path(kind="linear", network="F1"):
 def _along(ax, found, what, color):
     for split in DASH if found else ():
         for i, curve in enumerate(found[f"{split}_{what}"]):
-            ax.plot(
-                found["alpha"],
-                curve,
-                DASH[split],
-                color=color,
-                lw=1,
-                alpha=0.8,
-                label=f"{what}, {split}" if i == 0 else None,
-            )
+            label = f"{what}, {split}" if i == 0 else None
+            ax.plot(found["alpha"], curve, DASH[split], color=color, lw=1, alpha=0.8, label=label)
 
 
 def _ends(ax, ends):
@@ -191,12 +197,8 @@ def paths(panels, columns=2):
         _along(ax, found, "loss", LOSS)
         _along(right[-1], found, "accuracy", ACCURACY)
         _ends(ax, ends)
-        ax.set(
-            title=title,
-            xlabel="alpha" if k + columns >= len(panels) else None,
-            ylabel="cross-entropy" if k % columns == 0 else None,
-        )
-        ax.set(xlim=(-1, 2))
+        ax.set(title=title, xlabel="alpha" if k + columns >= len(panels) else None, xlim=(-1, 2))
+        ax.set_ylabel("cross-entropy" if k % columns == 0 else None)
         ax.set_ylim(bottom=0)
         right[-1].set(ylim=(0, 102), ylabel="accuracy (%)" if k % columns == columns - 1 else None)
         right[-1].tick_params(colors=ACCURACY)
@@ -208,12 +210,8 @@ def paths(panels, columns=2):
 def fig3(networks=PAPER, kind="linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
     ..."""
-    return paths(
-        [
-            (network, network, *arrays.pairs(network, trials, **settings).values(), kind, {}, ARMS)
-            for network in names(networks)
-        ]
-    )
+    runs = {network: arrays.pairs(network, trials, **settings).values() for network in names(networks)}
+    return paths([(network, network, *pair, kind, {}, ARMS) for network, pair in runs.items()])
 
 
 def fig7(networks=PAPER):
@@ -242,11 +240,7 @@ def sisters(networks=None):
     """Fig. 3 between two minimisers of one batch size: is its hill any two minima's?"""
     panels = []
     for network in networks_of("sisters", networks):
-        found = (
-            {}
-            if arrays.waiting(network)
-            else [experiments.sisters(network, trial) for trial in arrays.trials("sisters")]
-        )
+        found = each_trial("sisters", network, experiments.sisters)
         for name in found[0] if found else (f"{arm}, {which} start" for arm in ARMS for which in ("other", "same")):
             pairs = [f[name] for f in found]
             small, large = [a for a, _ in pairs], [b for _, b in pairs]
@@ -257,69 +251,52 @@ def sisters(networks=None):
 # -- Figs. 4 to 6 ------------------------------------------------------------------------------------------------------
 
 
-def _against_batch(ax, sizes, accuracy, sharpness):
-    """Accuracy (K, T) on the left axis and {epsilon: sharpness (K, T)} on the right against the batch size; a dot a
-    trial."""
+def _against_batch(ax, network, measured):
+    """Accuracy on the left axis and sharpness on the right against the batch size; a dot a trial.
+
+    measured(what): the sizes (K,), and what(runs) there (K, T).
+    """
     right = ax.twinx()
+    sizes, accuracy = measured(arrays.final)
+    sharpness = {e: measured(lambda runs: arrays.sharpness(runs, e)) for e in STYLE}
     if len(sizes):
         ax.plot(np.repeat(sizes, accuracy.shape[1]), accuracy.ravel(), "o", color=COLOR["SB"], ms=3, alpha=0.6)
         ax.plot(sizes, np.nanmean(accuracy, 1), "-o", color=COLOR["SB"], ms=5, label="test accuracy")
     for epsilon, (at, values) in sharpness.items():
         if len(at):
             right.plot(np.repeat(at, values.shape[1]), values.ravel(), "s", color=COLOR["LB"], ms=2.5, alpha=0.6)
-            right.plot(
-                at,
-                np.exp(np.nanmean(np.log(values), 1)),
-                STYLE[epsilon],
-                marker="s",
-                color=COLOR["LB"],
-                ms=4,
-                mfc="white" if epsilon < 1e-3 else None,
-                label=f"sharpness, epsilon {epsilon:g}",
-            )
+            style = look("LB", ls=STYLE[epsilon], mfc=FILL[epsilon], label=f"sharpness, epsilon {epsilon:g}")
+            right.plot(at, np.exp(np.nanmean(np.log(values), 1)), **style)
             right.set_yscale("log")
     if len(sizes) or any(len(at) for at, _ in sharpness.values()):
         ax.set_xscale("log")
     ax.tick_params(axis="y", colors=COLOR["SB"])
     right.tick_params(axis="y", which="both", colors=COLOR["LB"])
+    last = ax.get_subplotspec().colspan.start == 1
+    ax.set(title=network, xlabel="batch size", ylabel=None if last else "test accuracy (%)")
+    right.set_ylabel("sharpness" if last else None)
     return right
-
-
-def _titles(ax, right, network, count):
-    ax.set(title=network, xlabel="batch size", ylabel="test accuracy (%)" if count % 2 else None)
-    right.set_ylabel(None if count % 2 else "sharpness")
 
 
 def fig4(networks=PAPER):
     """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their
     means."""
-    figure, axes = _axes(len(names(networks)))
-    right = []
-    for ax, network in zip(axes, names(networks)):
-        trials = scales.scale().trials
-        sizes, accuracy = arrays.sweep(arrays.final, network, trials)
-        sharp = {e: arrays.sweep(lambda runs: arrays.sharpness(runs, e), network, trials) for e in STYLE}
-        right.append(_against_batch(ax, sizes, accuracy, sharp))
-        _titles(ax, right[-1], network, len(right))
-        _mark(ax, network, _wanted(network, "table2", "table3", "fig4", "fig4_whole"))
-    _legend(figure, *axes, *right)
-    return figure
+
+    def draw(ax, network):
+        return _against_batch(ax, network, lambda what: arrays.sweep(what, network, scales.scale().trials))
+
+    return _panels(names(networks), draw, "table2", "table3", "fig4", "fig4_whole")
 
 
 def laboratory(networks=LABS):
     """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their
     means."""
-    figure, axes = _axes(len(names(networks)))
-    right, sizes = [], list(scales.scale().laboratory)
-    for ax, network in zip(axes, names(networks)):
-        of = lambda what: arrays.there(sizes, arrays.laboratory(what, [network])[0])
-        right.append(
-            _against_batch(ax, *of(arrays.final), {e: of(lambda runs: arrays.sharpness(runs, e)) for e in STYLE})
-        )
-        _titles(ax, right[-1], network, len(right))
-        _mark(ax, network, _wanted(network, "laboratory"))
-    _legend(figure, *axes, *right)
-    return figure
+    sizes = list(scales.scale().laboratory)
+
+    def draw(ax, network):
+        return _against_batch(ax, network, lambda what: arrays.there(sizes, arrays.laboratory(what, [network])[0]))
+
+    return _panels(names(networks), draw, "laboratory")
 
 
 LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}
@@ -344,13 +321,10 @@ def landing():
 
 def where_ended(networks=LABS) -> Text:
     """The landing page's caption: at which f the laboratory's runs ended, and whether that is one training loss."""
-    sizes = scales.scale().laboratory
-    said = []
+    said, s = [], scales.scale()
     for network in names(networks):
-        f = {
-            f"batch {b:,}": FITTED["training loss"]([scales.laboratory(network, b, t) for t in scales.scale().trials])
-            for b in sizes
-        }
+        runs = {b: [scales.laboratory(network, b, t) for t in s.trials] for b in s.laboratory}
+        f = {f"batch {b:,}": FITTED["training loss"](of) for b, of in runs.items()}
         said.append(f"{LANDING[network]}, {ended(f)}")
     told = ". ".join(words[0].upper() + words[1:] for words in said)
     return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")
@@ -366,8 +340,8 @@ FIG5 = {
 
 def fig5(networks=PAPER, trial=0):
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
-    figure, axes = _axes(2 * len(names(networks)))
-    for network, (left, right) in zip(names(networks), zip(axes[::2], axes[1::2])):
+
+    def draw(left, right, network):
         for epochs, curve in arrays.curves_of(arrays.pairs(network, (trial,))["SB"], "test_accuracy"):
             left.plot(epochs, curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
         for ax, what in ((left, arrays.final), (right, lambda runs: arrays.sharpness(runs, 1e-3))):
@@ -379,14 +353,10 @@ def fig5(networks=PAPER, trial=0):
                     ax.plot(np.array(at)[there], values[there], style, color=color, ms=4, lw=1, label=words)
                     if ax is right:
                         ax.set_yscale("log")
-            ax.set(
-                xlabel="epochs of SB before", title=f"{network}, {'test accuracy (%)' if ax is left else 'sharpness'}"
-            )
-        wanted = _wanted(network, "fig5", "fig5_controls")
-        for ax, kind in ((left, "train"), (right, "sharpness")):
-            _mark(ax, network, [u for u in wanted if u["kind"] == kind])
-    _legend(figure, *axes)
-    return figure
+            what = "test accuracy (%)" if ax is left else "sharpness"
+            ax.set(xlabel="epochs of SB before", title=f"{network}, {what}")
+
+    return _two_panels(names(networks), draw, "fig5", "fig5_controls")
 
 
 def fig6(networks=PAPER):
@@ -398,21 +368,12 @@ def fig6(networks=PAPER):
                 for of in runs:
                     f, s = arrays.descent(of, epsilon)
                     if len(f):
-                        ax.plot(
-                            f,
-                            s,
-                            style,
-                            marker=MARK[arm],
-                            color=COLOR[arm],
-                            ms=4,
-                            lw=0.9,
-                            label=f"{arm}, epsilon {epsilon:g}",
-                            mfc="white" if epsilon < 1e-3 else None,
-                        )
+                        label = f"{arm}, epsilon {epsilon:g}"
+                        ax.plot(f, s, **look(arm, ls=style, lw=0.9, mfc=FILL[epsilon]), label=label)
                         ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness")
 
-    return _panels("fig6", networks, draw)
+    return _panels(names(networks), draw, "fig6")
 
 
 # -- what lies behind --------------------------------------------------------------------------------------------------
@@ -424,9 +385,8 @@ def spectrum(networks=None, width=0.15):
     The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear
     part).
     """
-    chosen = networks_of("spectrum", networks)
-    figure, axes = _axes(len(chosen), 1, 2.4)
-    for ax, network in zip(axes, chosen):
+
+    def draw(ax, network):
         runs = arrays.pairs(network, arrays.trials("spectrum"))
         found = {arm: [r for r in arrays.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
         largest = max([r["top"][0] for of in found.values() for r in of], default=1.0)
@@ -435,25 +395,16 @@ def spectrum(networks=None, width=0.15):
             for r in of:
                 u, density = smoothed(np.arcsinh(np.array(r["nodes"]) / linear), np.array(r["weights"]), width)
                 ax.plot(linear * np.sinh(u), density, LINE[arm], color=COLOR[arm], lw=1.3, label=arm)
-                for end, words in (
-                    (r["bottom"], "most negative" if r["bottom"] < 0 else "smallest"),
-                    (r["top"][0], "largest"),
-                ):
-                    ax.plot(
-                        end,
-                        1e-5,
-                        MARK[arm],
-                        color=COLOR[arm],
-                        clip_on=False,
-                        zorder=5,
-                        label=f"{arm}: {words} {number(end, 3)}",
-                    )
+                low = "most negative" if r["bottom"] < 0 else "smallest"
+                for end, words in ((r["bottom"], low), (r["top"][0], "largest")):
+                    label = f"{arm}: {words} {number(end, 3)}"
+                    ax.plot(end, 1e-5, MARK[arm], color=COLOR[arm], clip_on=False, zorder=5, label=label)
         ax.set(title=network, xlabel="eigenvalue of the Hessian", ylabel="density", ylim=(1e-5, 10), yscale="log")
         if any(found.values()):
             ax.set_xscale("asinh", linear_width=linear)
             ax.legend(fontsize=8)
-        _mark(ax, network, _wanted(network, "spectrum"))
-    return figure
+
+    return _panels(networks_of("spectrum", networks), draw, "spectrum", legend=False, columns=1, height=2.4)
 
 
 def smoothed(nodes, weights, width, points=600):
@@ -473,29 +424,20 @@ def directions(networks=None):
                 largest = max(v for what in ("random", "hessian") for v in r[what])
                 for what, style in (("hessian", "-"), ("random", "--")):
                     rises = np.sort(r[what])[::-1]
-                    ax.plot(
-                        np.arange(1, len(rises) + 1),
-                        rises,
-                        style,
-                        marker=MARK[arm],
-                        ms=3,
-                        lw=1,
-                        color=COLOR[arm],
-                        label=f"{arm}, {what}",
-                    )
+                    at = np.arange(1, len(rises) + 1)
+                    ax.plot(at, rises, **look(arm, ls=style, ms=3, lw=1), label=f"{arm}, {what}")
                 ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
                 ax.set_yscale("symlog", linthresh=0.01)
         ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
 
-    return _panels("directions", networks, draw)
+    return _panels(networks_of("directions", networks), draw, "directions")
 
 
 def learning_rates(networks=None):
     """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
     ringed."""
-    of = networks_of("learning_rates", networks)
-    figure, axes = _axes(2 * len(of))
-    for network, (left, right) in zip(of, zip(axes[::2], axes[1::2])):
+
+    def draw(left, right, network):
         runs = rate_runs(network)
         rates = list(runs)
         chosen = chosen_rates(network) or {}
@@ -505,15 +447,14 @@ def learning_rates(networks=None):
             if len(known(sharp)):
                 right.set_yscale("log")
             for ax, y in ((left, values), (right, sharp)):
-                ax.plot(rates, y, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                ax.plot(rates, y, **look(arm), label=arm)
                 if arm in chosen:
                     k = rates.index(chosen[arm])
                     ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
-        for ax, what, kind in ((left, "validation accuracy (%)", "train"), (right, "sharpness", "sharpness")):
+        for ax, what in ((left, "validation accuracy (%)"), (right, "sharpness")):
             ax.set(xscale="log", title=f"{network}, {what}", xlabel="learning rate")
-            _mark(ax, network, [u for u in _wanted(network, "learning_rates") if u["kind"] == kind])
-    _legend(figure, *axes)
-    return figure
+
+    return _two_panels(networks_of("learning_rates", networks), draw, "learning_rates")
 
 
 def _means(arrays):
@@ -528,12 +469,12 @@ def noise_scale(networks=None):
             for of in runs:
                 at, values = arrays.iterates(of, arrays.noise)
                 if len(known(values)):
-                    ax.plot(at, values, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=4, label=arm)
+                    ax.plot(at, values, **look(arm), label=arm)
                     ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
                     ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="epoch", ylabel="gradient noise scale (examples)")
 
-    return _panels("noise_scale", networks, draw)
+    return _panels(networks_of("noise_scale", networks), draw, "noise_scale")
 
 
 def epsilon_grid(networks=None, rise=0.1):
@@ -546,16 +487,8 @@ def epsilon_grid(networks=None, rise=0.1):
         for arm, runs in arrays.pairs(network, arrays.trials("epsilon_grid")).items():
             for i, of in enumerate(runs):
                 if held := arrays.entries(of, grid_first=True):
-                    ax.plot(
-                        list(held),
-                        [v["fmax"] - v["f0"] for v in held.values()],
-                        LINE[arm],
-                        marker=MARK[arm],
-                        color=COLOR[arm],
-                        ms=3,
-                        lw=1,
-                        label=arm,
-                    )
+                    rises = [v["fmax"] - v["f0"] for v in held.values()]
+                    ax.plot(list(held), rises, **look(arm, ms=3, lw=1), label=arm)
                     ax.plot(at_rise[arm][i], rise, MARK[arm], ms=9, mfc="none", color=COLOR[arm])
                     ax.set(xscale="log", yscale="log")
                     floor += [1e-7 * v["f0"] for v in held.values()]
@@ -566,4 +499,4 @@ def epsilon_grid(networks=None, rise=0.1):
                 ax.axhspan(low, max(floor), color="0.85", label="float32's floor")
         ax.set(title=network, xlabel="epsilon", ylabel="greatest rise of f in the box")
 
-    return _panels("epsilon_grid", networks, draw)
+    return _panels(networks_of("epsilon_grid", networks), draw, "epsilon_grid")

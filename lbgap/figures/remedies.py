@@ -13,7 +13,7 @@ from ..campaign.scales import PAPER
 from ..campaign.treatments import CHEAP, TREATMENTS
 from ..networks import form
 from ..results import arrays
-from .controls import EPOCHS, EPSILON, LOSS, _each, best, compare, row, times
+from .controls import EPOCHS, EPSILON, LOSS, best, compare, each_trial, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
 from .statistics import Compared, gap, holm, ratio, welch, welch_p
 from .tables import KEY
@@ -48,7 +48,7 @@ def treated(name: str, network: str) -> dict[str, list]:
     """A remedy's runs of all trials: {"LB": runs}, and "SB" where it is tried there too; no runs while the network is
     waiting."""
     makers = {"SB": TREATMENTS[name].small, "LB": TREATMENTS[name].run}
-    return {arm: _each(name, network, make) for arm, make in makers.items() if make}
+    return {arm: each_trial(name, network, make) for arm, make in makers.items() if make}
 
 
 def benches() -> Text:

@@ -10,9 +10,9 @@ import numpy as np
 from ..campaign import experiments, scales
 from ..results import arrays
 from .controls import EPSILON, networks_of, row, times
-from .plots import COLOR, LINE, MARK, _panels
+from .plots import _panels, look
 from .statistics import holm, ratio
-from .words import ARMS, PENDING, Text, by_network, dots, interval, known, names, number, spread, table
+from .words import ARMS, PENDING, Text, by_network, dots, interval, known, names, number, plural, spread, table
 
 SAME = 0.05  # the share by which two values of one thing may differ and still be called the same
 BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
@@ -44,22 +44,17 @@ def twins(networks=None):
         for box in BOXES:
             factors, found = along(network, box)
             for arm, values in found.items():
-                style = dict(color=COLOR[arm], marker=MARK[arm], mfc="white" if BOXES[box] else None)
+                fill = "white" if BOXES[box] else None
                 if len(known(values)):
-                    ax.plot(np.repeat(factors, values.shape[1]), values.ravel(), ls="", ms=2.5, alpha=0.6, **style)
-                    ax.plot(
-                        factors,
-                        [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values],
-                        LINE[arm],
-                        ms=5,
-                        label=f"{arm}, {box}",
-                        **style,
-                    )
+                    dots = look(arm, mfc=fill, ls="", ms=2.5, alpha=0.6)
+                    ax.plot(np.repeat(factors, values.shape[1]), values.ravel(), **dots)
+                    means = [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values]
+                    ax.plot(factors, means, **look(arm, mfc=fill, ms=5), label=f"{arm}, {box}")
                     ax.set_xscale("log", base=2)
                     ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
         ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
 
-    return _panels("twins", networks, draw)
+    return _panels(networks_of("twins", networks), draw, "twins")
 
 
 def twins_verdict(networks=None) -> Text:
@@ -98,7 +93,7 @@ def _verdict(network):
         for arm in ARMS
     )
     return (
-        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {len(over)} trial{'' if len(over) == 1 else 's'}. Metric"
+        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {plural(len(over))}. Metric"
         f" 2.1 of the twins from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is"
         f" the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each, the other end comes out {most}"
         f" times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by"
@@ -211,7 +206,7 @@ def norms_verdict(networks=None) -> Text:
             return None
         adjusted = holm([found.p for found in (plain, small, large)])[1:]
         sides = [found.side(1) if p < 0.05 else 0 for found, p in zip((small, large), adjusted)]
-        count = f"{both.sum()} trial{'' if both.sum() == 1 else 's'} of {len(both)}"
+        count = f"{plural(both.sum())} of {len(both)}"
         word = (
             "open, with one trial"
             if plain.interval is None

@@ -9,7 +9,7 @@ from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
 from ..results import arrays
 from .controls import networks_of
-from .plots import COLOR, LINE, MARK, _panels
+from .plots import _panels, look
 from .words import ARMS, Text, by_network, known, number, points
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
@@ -24,20 +24,11 @@ def throughput(networks=None):
             found = speeds(network, device)
             if found:
                 value, low, high = (np.array([r[what] for r in found.values()]) for what in ("value", "low", "high"))
-                ax.errorbar(
-                    list(found),
-                    value,
-                    (value - low, high - value),
-                    fmt=LINE[like] + MARK[like],
-                    color=COLOR[like],
-                    ms=4,
-                    capsize=2,
-                    label=name,
-                )
+                ax.errorbar(list(found), value, (value - low, high - value), **look(like, capsize=2, label=name))
                 ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="batch size", ylabel="training examples a second")
 
-    return _panels("throughput", networks, draw)
+    return _panels(networks_of("throughput", networks), draw, "throughput")
 
 
 def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
@@ -125,24 +116,10 @@ def pays(networks="F1", device="cpu"):
             performance_model.break_even(small[a], ratio, large[b]) for a, b in (("high", "low"), ("low", "high"))
         )
         won, lost = int((quotients < low).sum()), int((quotients > high).sum())
-        word = (
-            "pays"
-            if won == len(quotients)
-            else (
-                "does not pay"
-                if lost == len(quotients)
-                else " and ".join(
-                    f"{what} in {count}"
-                    for what, count in (
-                        ("pays", won),
-                        ("does not pay", lost),
-                        ("is undecided", len(quotients) - won - lost),
-                    )
-                    if count
-                )
-                + f" of {len(quotients)} trials"
-            )
-        )
+        counts = {"pays": won, "does not pay": lost, "is undecided": len(quotients) - won - lost}
+        word = " and ".join(f"{what} in {count}" for what, count in counts.items() if count)
+        word = f"{word} of {len(quotients)} trials"
+        word = next((what for what in ("pays", "does not pay") if counts[what] == len(quotients)), word)
         return (
             f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)}"
             f" examples a second at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so"

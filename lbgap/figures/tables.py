@@ -24,6 +24,7 @@ from .words import (
     note,
     number,
     percent,
+    plural,
     points,
     spread,
     table,
@@ -44,7 +45,7 @@ ALIKE = 1.25  # two sides are called as steep as each other where the interval o
 
 def counted(of: int, n: int, gone=0) -> str:
     """How many of `of` trials there are, how many are `gone` for good, and whether others are pending."""
-    said = f"{n} trial{'' if n == 1 else 's'}" + ("" if n >= of else f" of {of}")
+    said = plural(n) + ("" if n >= of else f" of {of}")
     if gone:
         said += f", {gone} diverged or without a value"
     return said + (", the others pending" if n + gone < of else "")

@@ -110,10 +110,15 @@ def ended(losses: dict) -> str:
     return f"{said}: not the same training loss, the highest is {number(means[high] / means[low], 1)} times the lowest"
 
 
+def plural(n: int, what: str = "trial") -> str:
+    """So many of something: "1 trial", "5 trials"."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def trials(*arrays) -> str:
     """How many trials there are of those that there should be."""
     n, of = min(len(known(a)) for a in arrays), len(arrays[0])
-    return f"{n} trial{'' if n == 1 else 's'}" + ("" if n >= of else f" of {of}, the others pending")
+    return plural(n) + ("" if n >= of else f" of {of}, the others pending")
 
 
 def table(head, rows, networks=()) -> Text:
