@@ -66,23 +66,12 @@ def causal_table(networks=None) -> Text:
         for (noise, shape), runs in grid.items():
             accuracy, sharp, base = arrays.final(runs), sharpness(runs), grid[SB]
             ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
+            lead, over = f"{number(ahead.value)} ({interval(ahead.interval)})", times(quotient)
+            if (noise, shape) == SB:
+                lead, over = "0", "1"
             line = [network, f"{noise}, {shape}", spread(accuracy), spread(sharp)]
-            line += [
-                (
-                    PENDING
-                    if np.isnan(ahead.value)
-                    else f"{number(ahead.value)} ({interval(ahead.interval)})"
-                    if (noise, shape) != SB
-                    else "0"
-                ),
-                (
-                    PENDING
-                    if not len(known(sharp)) or not quotient.how
-                    else times(quotient)
-                    if (noise, shape) != SB
-                    else "1"
-                ),
-            ]
+            line += [PENDING if np.isnan(ahead.value) else lead]
+            line += [over if len(known(sharp)) and quotient.how else PENDING]
             line += [spread(arrays.final(runs, "train", "batch", "loss"), 4), spread(arrays.updates(runs), 0)]
             lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
     said = "".join(
@@ -90,17 +79,10 @@ def causal_table(networks=None) -> Text:
         for network in chosen
         if (there := fitted(network))
     )
-    head = [
-        "network",
-        "noise, shape",
-        "test accuracy",
-        f"sharpness at {EPSILON:g}",
-        "SB as it is is ahead by, points",
-        "sharpness / SB's",
-        "f at the end",
-        "updates",
-        "came to the loss",
-    ]
+    head = (
+        f"network | noise, shape | test accuracy | sharpness at {EPSILON:g} | SB as it is is ahead by, points |"
+        " sharpness / SB's | f at the end | updates | came to the loss"
+    )
     return Text(
         f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over"
         f" seeds, paired; the ratio on a log scale.{said}{note(chosen)}"
@@ -145,11 +127,8 @@ def checks(network: str) -> dict[tuple[str, str], Check]:
     """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a
     network."""
     grid = cells(network)
-    bent = {
-        (n, s): ratio(sharpness(grid[n, "as it is"]), sharpness(runs))
-        for (n, s), runs in grid.items()
-        if s != "as it is"
-    }
+    plain = {noise: sharpness(runs) for (noise, shape), runs in grid.items() if shape == "as it is"}
+    bent = {cell: ratio(plain[cell[0]], sharpness(runs)) for cell, runs in grid.items() if cell[1] != "as it is"}
     out = {}
     for (cell, found), p in zip(bent.items(), holm([found.p for found in bent.values()])):
         there = complete(grid[cell]) and complete(grid[cell[0], "as it is"])
@@ -166,14 +145,9 @@ def causal_checks(networks=None) -> Text:
         if all(check.passed is None for check in found.values()):
             return None
         words = {True: "passed", False: "**failed**", None: PENDING}
-        return (
-            f"{network}: "
-            + "; ".join(
-                f"{noise}, {shape} {words[c.passed]}" + ("" if c.passed is None else f" ({times(c.ratio)} as sharp)")
-                for (noise, shape), c in found.items()
-            )
-            + "."
-        )
+        factor = lambda check: "" if check.passed is None else f" ({times(check.ratio)} as sharp)"
+        told = (f"{', '.join(cell)} {words[check.passed]}{factor(check)}" for cell, check in found.items())
+        return f"{network}: {'; '.join(told)}."
 
     return by_network(networks_of("causal_grid", networks), sentence)
 
@@ -189,13 +163,9 @@ def gains(gain: Compared, left: Compared, lead: Compared) -> str:
     if gain.side(0) == -1:
         return "hurts"
     if lead.side(0) < 1:  # there is no gap
-        return (
-            "raises accuracy, though there is no gap"
-            if gain.side(0)
-            else "does nothing"
-            if gain.interval[1] < FLOOR
-            else "not settled"
-        )
+        if gain.side(0):
+            return "raises accuracy, though there is no gap"
+        return "does nothing" if gain.interval[1] < FLOOR else "not settled"
     if gain.side(0) == 1:
         return "closes the gap" if left.interval[1] < margin(lead) else "narrows the gap"
     return "does nothing" if gain.interval[1] < margin(lead) else "not settled"
@@ -246,13 +216,8 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         word = gains(ahead(flat, LB), ahead(SB, flat), lead)
         if word in ("does nothing", "narrows the gap") and to_small.side(1) == 1:
             word += ", but it is not as flat as SB"
-    out["1. LB made flatter"] = (
-        word,
-        (
-            f"{_points('gains', ahead(flat, LB))}; {_points('SB still ahead by', ahead(SB, flat))}; sharpness over "
-            f"SB's: {times(to_small)}"
-        ),
-    )
+    both = f"{_points('gains', ahead(flat, LB))}; {_points('SB still ahead by', ahead(SB, flat))}"
+    out["1. LB made flatter"] = word, f"{both}; sharpness over SB's: {times(to_small)}"
     word = _void(network, grid, (SB, LB, sharp), (sharp,))
     to_large = quotient(sharp, LB)
     if not word:
@@ -265,10 +230,8 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         if cell in grid:
             word, against = _void(network, grid, (SB, LB, cell)), quotient(cell, LB)
             if not word:
-                flatter = {-1: "and flattens", 1: "and sharpens", 0: "without a change of sharpness shown"}[
-                    against.side(1)
-                ]
-                word = f"{gains(ahead(cell, LB), ahead(SB, cell), lead)}, {flatter}"
+                flatter = {-1: "and flattens", 1: "and sharpens", 0: "without a change of sharpness shown"}
+                word = f"{gains(ahead(cell, LB), ahead(SB, cell), lead)}, {flatter[against.side(1)]}"
             out[f"3. {noise}"] = word, f"{_points('gains', ahead(cell, LB))}; sharpness over LB's: {times(against)}"
     small, large = (NOISE[0], "flatter"), (NOISE[1], "flatter")
     rest = ahead(small, large)
@@ -286,8 +249,6 @@ def causal_verdict(networks=None) -> Text:
     lines = []
     for network in chosen:
         found = {} if arrays.waiting(network) else answers(network)
-        lines += [
-            [network, question, f"**{word}**" if word != PENDING else word, evidence if word != PENDING else PENDING]
-            for question, (word, evidence) in found.items()
-        ]
-    return Text(f"{table(['network', 'question', 'answer', 'evidence'], lines)}{note(chosen)}")
+        for question, (word, evidence) in found.items():
+            lines.append([network, question, *([PENDING] * 2 if word == PENDING else [f"**{word}**", evidence])])
+    return table("network | question | answer | evidence", lines, chosen)

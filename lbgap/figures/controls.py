@@ -23,6 +23,7 @@ from .words import (
     dots,
     ended,
     interval,
+    judged,
     known,
     names,
     note,
@@ -31,6 +32,7 @@ from .words import (
     plural,
     spread,
     table,
+    with_interval,
 )
 
 EPSILON = 1e-3
@@ -71,9 +73,7 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     """
     ratios = []
     for r in rows:
-        both = ~np.isnan(
-            r.sharp["SB"] * r.sharp["LB"]
-        )  # an arm is ahead where the other is pending: compare the same trials
+        both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # the same trials, where one arm is ahead of the other
         ratios.append(ratio(r.sharp["SB"][both], r.sharp["LB"][both]))
     adjusted, lines = holm([found.p for found in ratios]), []
     for r, found, p in zip(rows, ratios, adjusted):
@@ -81,37 +81,19 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
         if accuracy:
             lead, finals = gap(r.runs["SB"], r.runs["LB"]), [arrays.final(r.runs[arm]) for arm in ARMS]
             measured += finals
-            line += [
-                *map(dots, finals),
-                (
-                    PENDING
-                    if np.isnan(lead.value)
-                    else number(lead.value)
-                    + (f" ({number(lead.interval[0])} to {number(lead.interval[1])})" if lead.interval else "")
-                ),
-            ]
+            line += [*map(dots, finals), with_interval(lead)]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
         there, of = min(len(known(v)) for v in measured), len(r.runs["SB"])
         count = (f"{there}" if there >= of else f"{there} of {of}") + (f"; {r.lost} without a value" if r.lost else "")
-        quotient, word = PENDING, PENDING
+        compared = [PENDING, PENDING]
         if all(len(known(r.sharp[arm])) for arm in ARMS):
-            quotient = times(found)
-            word = (
-                {1: "LB sharper", -1: "LB flatter", 0: "not settled"}[0 if p >= 0.05 else found.side(1)]
-                if found.interval
-                else "open"
-            )
+            compared = [times(found), judged(found, p, 1, "LB sharper", "LB flatter")]
         any_there = r.lost or any(len(known(v)) for v in measured)
-        lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), quotient, word, count if any_there else PENDING])
-    head = ["network", "setting"] + (["test accuracy, SB", "LB", "gap, points"] if accuracy else [])
-    head += [f"{words}, {arm}" for words in extra or {} for arm in ARMS] + [
-        "sharpness, SB",
-        "LB",
-        "LB / SB",
-        "",
-        "trials",
-    ]
+        lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count if any_there else PENDING])
+    head = "network | setting" + (" | test accuracy, SB | LB | gap, points" if accuracy else "")
+    head += "".join(f" | {words}, {arm}" for words in extra or {} for arm in ARMS)
+    head += " | sharpness, SB | LB | LB / SB |  | trials"
     tested = sum(found.interval is not None for found in ratios)
     said = (
         f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a"
@@ -126,9 +108,7 @@ def times(found: Compared) -> str:
     """A ratio and its interval in a cell."""
     if np.isnan(found.value):
         return "none: a value is not above 0"
-    return f"{number(found.value, 1)} times" + (
-        f" ({' to '.join(number(v, 1) for v in found.interval)})" if found.interval else ""
-    )
+    return with_interval(found, 1, " times")
 
 
 # -- what an experiment varies, read off its own units
@@ -153,9 +133,8 @@ def sharpness_settings(name: str, network: str) -> list[dict]:
     found = []
     for unit in () if arrays.waiting(network) else EXPERIMENTS[name].units(network, 0):
         if unit["kind"] == "sharpness":
-            settings = {
-                k: v for k, v in unit.items() if k not in ("kind", "run", "epsilons", "to", "match", "revision")
-            }
+            usual = ("kind", "run", "epsilons", "to", "match", "revision")
+            settings = {k: v for k, v in unit.items() if k not in usual}
             found += [settings] if settings not in found else []
     return found
 
@@ -177,9 +156,8 @@ def _trained(name, networks, extra=None, labels=None) -> Text:
     for network in networks_of(name, networks):
         rows.append(row(network, "as in Table 2", arrays.pairs(network)))
         for settings in run_settings(name, network):
-            rows.append(
-                row(network, (labels or in_words)(settings), arrays.pairs(network, arrays.trials(name), **settings))
-            )
+            runs = arrays.pairs(network, arrays.trials(name), **settings)
+            rows.append(row(network, (labels or in_words)(settings), runs))
     return compare(rows, extra=extra)
 
 
@@ -199,12 +177,12 @@ def each_trial(name: str, network: str, make) -> list:
 
 
 def _named(table):
-    return lambda settings: next(
-        (name for name, own in table.items() if own.items() <= settings.items()), in_words(settings)
-    )
+    named = lambda settings: (name for name, own in table.items() if own.items() <= settings.items())
+    return lambda settings: next(named(settings), in_words(settings))
 
 
 EPOCHS = {"epochs": arrays.epochs}
+UPDATES = {"updates": arrays.updates}
 LOSS = {"training loss": lambda runs: arrays.final(runs, "train", "batch", "loss")}
 
 
@@ -256,17 +234,13 @@ def matched_loss(networks=None) -> Text:
     def sentence(network):
         said = []
         for settings in run_settings("matched_loss", network):
-            f = {
-                arm: LOSS["training loss"](of)
-                for arm, of in arrays.pairs(network, arrays.trials("matched_loss"), **settings).items()
-            }
+            runs = arrays.pairs(network, arrays.trials("matched_loss"), **settings)
+            f = {arm: LOSS["training loss"](of) for arm, of in runs.items()}
             said += [f"{network}, {in_words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
         return " ".join(said) or None
 
-    return Text(
-        f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n"
-        f"{by_network(networks_of('matched_loss', networks), sentence)}"
-    )
+    said = by_network(networks_of("matched_loss", networks), sentence)
+    return Text(f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n{said}")
 
 
 def patience(networks=None) -> Text:
@@ -276,13 +250,9 @@ def patience(networks=None) -> Text:
 
 def more_seeds(networks=None) -> Text:
     """The scale's own trials, and twice as many."""
-    return compare(
-        [
-            row(network, words, arrays.pairs(network, which))
-            for network in networks_of("more_seeds", networks)
-            for words, which in (("as in Table 2", None), ("with further seeds", arrays.trials("more_seeds")))
-        ]
-    )
+    chosen = networks_of("more_seeds", networks)
+    seeds = {"as in Table 2": None, "with further seeds": arrays.trials("more_seeds")}
+    return compare([row(n, words, arrays.pairs(n, which)) for n in chosen for words, which in seeds.items()])
 
 
 def settled(networks=None) -> Text:
@@ -290,10 +260,8 @@ def settled(networks=None) -> Text:
     rows = []
     for network in networks_of("settled", networks):
         runs = arrays.pairs(network)
-        rows += [
-            row(network, "as in Table 2", runs),
-            row(network, "the rate falling to 0", {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}),
-        ]
+        after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
+        rows += [row(network, "as in Table 2", runs), row(network, "the rate falling to 0", after)]
     return compare(rows, extra=LOSS)
 
 
@@ -304,10 +272,8 @@ def settled_verdict(networks="F1") -> Text:
     def sentence(network):
         runs, told = arrays.pairs(network), []
         after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
-        there = [
-            i for i, both in enumerate(zip(*(arrays.final(after[arm]) for arm in ARMS))) if not np.isnan(both).any()
-        ]
-        if not there:
+        there = np.flatnonzero(~np.isnan(arrays.final(after["SB"]) * arrays.final(after["LB"])))
+        if not len(there):
             return None
         for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
             of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
@@ -333,14 +299,9 @@ def _other_large(name, networks, makers, extra=None) -> Text:
 
 def half_life(networks=None) -> Text:
     """LB with Adam's memory as long as SB's in examples."""
-    return _other_large(
-        "half_life",
-        networks,
-        {
-            "LB: beta2 by examples": treatments.half_life,
-            "LB: beta1 and beta2 by examples": lambda network, trial: treatments.half_life(network, trial, True),
-        },
-    )
+    both = lambda network, trial: treatments.half_life(network, trial, True)
+    makers = {"LB: beta2 by examples": treatments.half_life, "LB: beta1 and beta2 by examples": both}
+    return _other_large("half_life", networks, makers)
 
 
 def equal_updates(networks=None) -> Text:
@@ -351,9 +312,8 @@ def equal_updates(networks=None) -> Text:
 def known_voices(networks=None) -> Text:
     """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between
     voices?"""
-    return _trained(
-        "known_voices", networks, labels=lambda _: "a sixth of the training utterances held out, to test on"
-    )
+    words = "a sixth of the training utterances held out, to test on"
+    return _trained("known_voices", networks, labels=lambda _: words)
 
 
 def adam_epsilon(networks=None) -> Text:
@@ -371,15 +331,13 @@ def idle(networks=None) -> Text:
     last."""
     rows = []
     for network in networks_of("adam_epsilon", networks):
-        for words, settings in [("as in Table 2", {})] + [
-            (in_words(s), s) for s in run_settings("adam_epsilon", network)
-        ]:
+        for settings in [{}, *run_settings("adam_epsilon", network)]:
+            words = in_words(settings) if settings else "as in Table 2"
             runs = arrays.pairs(network, arrays.trials("adam_epsilon") if settings else None, **settings)
             found = {arm: arrays.history(runs[arm], "adam_idle") for arm in ARMS}
             rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
-    return table(
-        ["network", "idle coordinates", "SB, first epoch", "SB, last", "LB, first epoch", "LB, last"], collapsed(rows)
-    )
+    head = "network | idle coordinates | SB, first epoch | SB, last | LB, first epoch | LB, last"
+    return table(head, collapsed(rows))
 
 
 def learning_rate_table(networks=None) -> Text:
@@ -427,31 +385,25 @@ def best(found: dict[float, list]) -> float | None:
 # ----------------------------------------------------------------------------
 
 
+def _matched(name, networks, ways) -> Text:
+    """The paper's minimisers, each arm matched to the other in these ways, {words: `match` of `row`}."""
+    chosen = networks_of(name, networks)
+    rows = [row(n, words, arrays.pairs(n), match) for n in chosen for words, match in ways.items()]
+    return compare(rows, accuracy=False)
+
+
 def norm_matched(networks=None) -> Text:
     """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only
     smaller?"""
-    rows = []
-    for network in networks_of("norm_matched", networks):
-        runs = arrays.pairs(network)
-        rows += [
-            row(network, "as they are", runs),
-            row(network, "LB with SB's norms", runs, {"LB": "norms"}),
-            row(network, "SB with LB's norms", runs, {"SB": "norms"}),
-        ]
-    return compare(rows, accuracy=False)
+    ways = {"as they are": None, "LB with SB's norms": {"LB": "norms"}, "SB with LB's norms": {"SB": "norms"}}
+    return _matched("norm_matched", networks, ways)
 
 
 def temperature(networks=None) -> Text:
     """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal
     then."""
-    rows = []
-    for network in networks_of("temperature", networks):
-        runs = arrays.pairs(network)
-        rows += [
-            row(network, "as they are", runs),
-            row(network, "at the higher loss", runs, dict.fromkeys(ARMS, "loss")),
-        ]
-    return compare(rows, accuracy=False)
+    ways = {"as they are": None, "at the higher loss": dict.fromkeys(ARMS, "loss")}
+    return _matched("temperature", networks, ways)
 
 
 def test_sharpness(networks=None) -> Text:
@@ -474,15 +426,8 @@ def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
             return None
         sharper = {solver: values[there][:, 1] > values[there][:, 0] for solver, values in found.items()}
         same = sharper["best"] == sharper["literal"]
-        word = (
-            "ranks them as `best` does"
-            if same.all()
-            else (
-                "turns the ranking of `best` round"
-                if not same.any()
-                else (f"turns the ranking of `best` round in {(~same).sum()} of {len(same)} trials")
-            )
-        )
+        some = f" in {(~same).sum()} of {len(same)} trials" if same.any() else ""
+        word = "ranks them as `best` does" if same.all() else f"turns the ranking of `best` round{some}"
         small, large = (of.batch_size for of in runs[0])
         return (
             f"{network}, batch {small:,} and {large:,}: `literal` {word}. It finds the large batch the sharper in "
@@ -538,9 +483,8 @@ def matrices(networks=None) -> Text:
     rows = []
     for network in networks_of("matrices", networks):
         runs = arrays.pairs(network)
-        mine = [
-            row(network, in_words(s), runs, **s) for s in [{"subspace": 100}, *sharpness_settings("matrices", network)]
-        ]
+        every = [{"subspace": 100}, *sharpness_settings("matrices", network)]
+        mine = [row(network, in_words(s), runs, **s) for s in every]
         mean = {arm: np.exp(np.mean([np.log(r.sharp[arm]) for r in mine], 0)) for arm in ARMS}
         rows += [*mine, Row(network, f"mean of the {len(mine)} matrices", runs, mean)]
     return compare(rows, accuracy=False)
@@ -558,18 +502,14 @@ def evaluation_batches(networks=None) -> Text:
 
 def modes3(networks=None) -> Text:
     """Table 3 under each way to normalise, at the point that `batch` found."""
-    return compare(
-        [
-            row(network, words, arrays.pairs(network), what=what)
-            for network in networks_of("evaluation_batches", networks)
-            for what, words in (
-                ("value", "batch norm: the evaluation batch's"),
-                ("recalibrated", "recalibrated"),
-                ("frozen", "running averages"),
-            )
-        ],
-        accuracy=False,
-    )
+    modes = {
+        "batch norm: the evaluation batch's": "value",
+        "recalibrated": "recalibrated",
+        "running averages": "frozen",
+    }
+    chosen = networks_of("evaluation_batches", networks)
+    rows = [row(n, words, arrays.pairs(n), what=what) for n in chosen for words, what in modes.items()]
+    return compare(rows, accuracy=False)
 
 
 def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
@@ -580,14 +520,8 @@ def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
         runs = arrays.pairs(network)
         along = {arm: [arrays.descent(of, EPSILON) for of in runs[arm]] for arm in ARMS}
         for loss in losses:
-            rows.append(
-                Row(
-                    network,
-                    f"f {loss:g}",
-                    runs,
-                    {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS},
-                )
-            )
+            sharp = {arm: np.array([at_loss(*pair, loss) for pair in along[arm]]) for arm in ARMS}
+            rows.append(Row(network, f"f {loss:g}", runs, sharp))
     return compare(rows, accuracy=False)
 
 
@@ -612,14 +546,8 @@ def top_space(networks=None) -> Text:
             found = [r for r in arrays.each(units.spectrum, runs[arm]) if r]
             for k, epsilon in enumerate(scales.EPSILONS):
                 there = [r["in_top_space"][k] for r in found]
-                rows.append(
-                    [
-                        network,
-                        f"{arm}, {epsilon:g}",
-                        *(dots([t[what] for t in there]) for what in ("predicted", "measured")),
-                        dots(arrays.sharpness(runs[arm], epsilon)),
-                    ]
-                )
+                both = (dots([t[what] for t in there]) for what in ("predicted", "measured"))
+                rows.append([network, f"{arm}, {epsilon:g}", *both, dots(arrays.sharpness(runs[arm], epsilon))])
             for r in found:
                 low, off = r["bottom"], r["bottom_residual"]
                 word = "negative" if low < -off else "not told from 0"
@@ -627,12 +555,9 @@ def top_space(networks=None) -> Text:
                     f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
                     f"(± {number(r['top_residuals'][0], 4)})"
                 )
-    said = (
-        f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
-        if ends
-        else "The Hessians are pending."
-    )
-    head = ["network", "arm, epsilon", "in the top eigenvectors, predicted", "measured", "in the full space"]
+    reach = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
+    said = reach if ends else "The Hessians are pending."
+    head = "network | arm, epsilon | in the top eigenvectors, predicted | measured | in the full space"
     return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
 
 

@@ -9,7 +9,7 @@ from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
 from ..results import arrays
 from .causal import arrived, complete
-from .controls import EPSILON, LOSS, compare, row
+from .controls import EPSILON, LOSS, UPDATES, compare, row
 from .plots import COLOR, LINE, _axes, _legend, _mark
 from .statistics import difference, gap, ratio
 from .words import ARMS, FACTOR, PENDING, Text, ahead, ended, interval, known, matched, number, trials
@@ -27,9 +27,8 @@ def ends(share: float) -> dict[str, dict[str, list]]:
 
 def memorised(runs) -> np.ndarray:
     """The share of the wrong labels that each run's network gives, in percent (R,)."""
-    return np.array(
-        [np.nan if r is None else r.get("memorised", np.nan) for r in arrays.each(units.train, runs)], float
-    )
+    found = arrays.each(units.train, runs)
+    return np.array([np.nan if r is None else r.get("memorised", np.nan) for r in found], float)
 
 
 def noisy_table() -> Text:
@@ -39,14 +38,7 @@ def noisy_table() -> Text:
         for share in LABEL_NOISE
         for end, runs in ends(share).items()
     ]
-    return compare(
-        rows,
-        extra={
-            "training loss": lambda runs: arrays.final(runs, "train", "batch", "loss"),
-            "wrong labels memorised, %": memorised,
-            "updates": arrays.updates,
-        },
-    )
+    return compare(rows, extra=LOSS | {"wrong labels memorised, %": memorised} | UPDATES)
 
 
 def noisy_curves():
@@ -97,30 +89,19 @@ def _verdict(share: float) -> str:
     if not both:
         return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
     found = [end for end, counter in both.items() if counter]
-    words = (
-        f"LB is shown to be both sharper and better: {', '.join(found)}"
-        if found
-        else "LB is nowhere shown to be both sharper and better"
-    )
+    words = f"shown to be both sharper and better: {', '.join(found)}"
+    words = f"LB is {words if found else 'nowhere shown to be both sharper and better'}; "
     if at_loss:
-        kept = [end for end in at_loss if both[end]]
-        words += "; at a matched loss it is so " + (
-            f"in {len(kept)} of {len(at_loss)}" if kept else f"in none of {len(at_loss)}"
-        )
+        words += f"at a matched loss it is so in {sum(both[end] for end in at_loss) or 'none'} of {len(at_loss)}"
+    elif any("stop_f" in ENDS.get(end, {}) for end in both):
+        words += f"trained to one goal, the two did not end within a factor of {FACTOR:g} in f"
     else:
-        tried = any("stop_f" in ENDS.get(end, {}) for end in both)
-        words += (
-            f"; trained to one goal, the two did not end within a factor of {FACTOR:g} in f"
-            if tried
-            else f"; matched loss {PENDING}"
-        )
+        words += f"matched loss {PENDING}"
     every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
     every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
     accuracy = arrays.final(every)
-    told = [
-        f"with {name} {_rank(values, accuracy)}"
-        for name, values in (("the share memorised", memorised(every)), ("sharpness", arrays.sharpness(every, EPSILON)))
-    ]
+    with_them = {"the share memorised": memorised(every), "sharpness": arrays.sharpness(every, EPSILON)}
+    told = [f"with {name} {_rank(values, accuracy)}" for name, values in with_them.items()]
     return (
         f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank"
         f" correlation of clean test accuracy is {', '.join(told)}.\n\n" + "\n".join(lines)

@@ -13,7 +13,7 @@ from ..campaign.scales import PAPER
 from ..campaign.treatments import CHEAP, TREATMENTS
 from ..networks import form
 from ..results import arrays
-from .controls import EPOCHS, EPSILON, LOSS, best, compare, each_trial, row, times
+from .controls import EPOCHS, EPSILON, LOSS, UPDATES, best, compare, each_trial, row, times
 from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
 from .statistics import Compared, gap, holm, ratio, welch, welch_p
 from .tables import KEY
@@ -24,9 +24,11 @@ from .words import (
     Text,
     ahead,
     by_network,
+    by_side,
     dots,
     ended,
     interval,
+    judged,
     known,
     matched,
     names,
@@ -37,10 +39,10 @@ from .words import (
     spread,
     table,
     trials,
+    with_interval,
 )
 
 BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
-UPDATES = {"updates": arrays.updates}
 NOT_THERE = "not in the paper"
 
 
@@ -53,13 +55,8 @@ def treated(name: str, network: str) -> dict[str, list]:
 
 def benches() -> Text:
     """Plain SB and LB of the benches, on which remedies can be tried often."""
-    return compare(
-        [
-            row(network, f"{form(network).network} on {scales.scale().datasets[network]}", arrays.pairs(network))
-            for network in EXPERIMENTS["benches"].networks
-        ],
-        extra=EPOCHS | UPDATES,
-    )
+    words = {n: f"{form(n).network} on {scales.scale().datasets[n]}" for n in EXPERIMENTS["benches"].networks}
+    return compare([row(n, said, arrays.pairs(n)) for n, said in words.items()], extra=EPOCHS | UPDATES)
 
 
 def bench_gaps(networks=BOARD) -> Text:
@@ -73,14 +70,9 @@ def bench_gaps(networks=BOARD) -> Text:
             return None
         small, large = scales.sizes(network)
         count = data.examples(runs["LB"][0].dataset)[0]
-        share = (
-            "the whole training set" if large >= count else f"{number(100 * large / count, 0)} % of the training set"
-        )
-        word = (
-            "open"
-            if lead.interval is None
-            else {1: "a gap", -1: "no gap: LB is the better", 0: "no gap that the trials can tell"}[lead.side(0)]
-        )
+        share = f"{number(100 * large / count, 0)} %" if large < count else "the whole"
+        share += " of the training set" if large < count else " training set"
+        word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
         return (
             f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
             f"{trials(*map(arrays.final, runs.values()))}: {ahead(lead)}."
@@ -90,6 +82,8 @@ def bench_gaps(networks=BOARD) -> Text:
 
 
 # -- E.1, Table 6 ------------------------------------------------------------------------------------------------------
+
+SETS = {"as it is": {}, "augmented": {"augmented": True}}  # which training set, and the settings of its sharpness
 
 
 def _theirs(pair) -> str:
@@ -103,29 +97,18 @@ def table6(networks=None) -> Text:
     accuracy, sharp = [], []
     for network in chosen:
         runs, cell = treated("augmentation", network), paper.cell("table6_augmentation", network)
-        accuracy.append(
-            [network, *(c for arm in ARMS for c in (percent(arrays.final(runs[arm])), f"{_theirs(cell[arm])} %"))]
-        )
+        both = (c for arm in ARMS for c in (percent(arrays.final(runs[arm])), f"{_theirs(cell[arm])} %"))
+        accuracy.append([network, *both])
         for epsilon, key in KEY.items():
-            for words, settings in (("as it is", {}), ("augmented", {"augmented": True})):
-                sharp.append(
-                    [
-                        network,
-                        key,
-                        words,
-                        *(dots(arrays.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS),
-                        _theirs(cell["sharpness_LB"][key]),
-                    ]
-                )
-    text = (
-        "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1."
-        if "C1-text" in chosen
-        else ""
-    )
+            for words, settings in SETS.items():
+                both = (dots(arrays.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS)
+                sharp.append([network, key, words, *both, _theirs(cell["sharpness_LB"][key])])
+    text = "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1."
     return Text(
-        f"{table(['test accuracy, augmented', 'SB, ours', 'SB, paper', 'LB, ours', 'LB, paper'], accuracy)}\n\n"
-        f"{table(['sharpness', 'epsilon', 'training set', 'SB', 'LB', 'LB, paper'], sharp)}\n\n"
-        f"The paper gives no sharpness of SB, and does not say on which set it measured.{text}{note(chosen)}"
+        f"{table('test accuracy, augmented | SB, ours | SB, paper | LB, ours | LB, paper', accuracy)}\n\n"
+        f"{table('sharpness | epsilon | training set | SB | LB | LB, paper', sharp)}\n\n"
+        "The paper gives no sharpness of SB, and does not say on which set it measured."
+        f"{text if 'C1-text' in chosen else ''}{note(chosen)}"
     )
 
 
@@ -135,26 +118,16 @@ def verdict6(networks=None) -> Text:
     def sentence(network):
         runs, plain = treated("augmentation", network), arrays.pairs(network)
         left, before = gap(runs["SB"], runs["LB"]), gap(plain["SB"], plain["LB"])
-        sharper = {
-            words: ratio(*(arrays.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
-            for words, settings in (("as it is", {}), ("augmented", {"augmented": True}))
-        }
         if np.isnan(left.value):
             return None
-        word = (
-            {1: "a gap remains", -1: "LB is ahead", 0: "no gap that the trials can tell"}[left.side(0)]
-            if left.interval
-            else "open"
-        )
-        told = "; ".join(
-            f"on the training set {words} {times(found)}"
-            for words, found in sharper.items()
-            if not np.isnan(found.value)
-        )
+        word, told = by_side(left, 0, "a gap remains", "LB is ahead", "no gap that the trials can tell"), []
+        for words, settings in SETS.items():
+            sharper = ratio(*(arrays.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
+            told += [] if np.isnan(sharper.value) else [f"on the training set {words} {times(sharper)}"]
         return (
             f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented,"
             f" {ahead(left)}; without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. LB's"
-            f" sharpness over SB's at epsilon {EPSILON:g}: {told or PENDING}."
+            f" sharpness over SB's at epsilon {EPSILON:g}: {'; '.join(told) or PENDING}."
         )
 
     return by_network(networks or treatments.IMAGES, sentence)
@@ -168,49 +141,22 @@ def table7(networks=None) -> Text:
     chosen = names(networks or (*PAPER, *CHEAP))
     accuracy, sharp = [], []
     for network in chosen:
-        plain, runs, cell = (
-            arrays.pairs(network),
-            treated("conservative", network)["LB"],
-            paper.cell("table7_conservative", network),
-        )
-        before = paper.cell("table2", network).get("test", {})
-        accuracy.append(
-            [
-                network,
-                *(
-                    c
-                    for of, theirs in (
-                        (plain["SB"], cell.get("SB")),
-                        (plain["LB"], before.get("LB")),
-                        (runs, cell.get("LB")),
-                    )
-                    for c in (spread(arrays.final(of)), _theirs(theirs))
-                ),
-            ]
-        )
-        sharp += [
-            [
-                network,
-                key,
-                dots(arrays.sharpness(plain["LB"], epsilon)),
-                dots(arrays.sharpness(runs, epsilon)),
-                _theirs(cell.get("sharpness_LB", {}).get(key)),
-                _theirs(paper.cell("table3", network).get(key, {}).get("LB")),
-            ]
-            for epsilon, key in KEY.items()
-        ]
-    head = [
-        "test accuracy, %",
-        "SB, ours",
-        "SB, Table 7",
-        "LB, ours",
-        "LB, Table 2",
-        "conservative LB, ours",
-        "conservative LB, Table 7",
-    ]
+        plain, runs = arrays.pairs(network), treated("conservative", network)["LB"]
+        theirs, before = (paper.cell(name, network) for name in ("table7_conservative", "table3"))
+        sides = (plain["SB"], theirs.get("SB")), (plain["LB"], paper.cell("table2", network).get("test", {}).get("LB"))
+        sides = *sides, (runs, theirs.get("LB"))
+        accuracy.append([network, *(c for of, cell in sides for c in (spread(arrays.final(of)), _theirs(cell)))])
+        for epsilon, key in KEY.items():
+            ours = (dots(arrays.sharpness(of, epsilon)) for of in (plain["LB"], runs))
+            cells = theirs.get("sharpness_LB", {}).get(key), before.get(key, {}).get("LB")
+            sharp.append([network, key, *ours, *map(_theirs, cells)])
+    head = (
+        "test accuracy, % | SB, ours | SB, Table 7 | LB, ours | LB, Table 2 | conservative LB, ours |"
+        " conservative LB, Table 7"
+    )
     return Text(
         f"{table(head, accuracy)}\n\n"
-        f"{table(['sharpness', 'epsilon', 'LB', 'conservative LB', 'conservative, Table 7', 'LB, Table 3'], sharp)}"
+        f"{table('sharpness | epsilon | LB | conservative LB | conservative, Table 7 | LB, Table 3', sharp)}"
         f"{note(chosen)}"
     )
 
@@ -232,18 +178,12 @@ def verdict7_paper() -> Text:
         for network, of in found.items()
     ]
     better = [network for network in PAPER if found[network].side(0) > 0 and adjusted[network] < 0.05]
-    worse = [
-        f"{network} ({paper.cell('table7_conservative', network)['LB'][0]} <"
-        f" {paper.cell('table2', network)['test']['LB'][0]})"
-        for network in PAPER
-        if found[network].value < 0
-    ]
-    sharper = [
-        network
-        for network in PAPER
-        if paper.cell("table7_conservative", network)["sharpness_LB"]["1e-3"]
-        > paper.cell("table3", network)["1e-3"]["LB"]
-    ]
+    worse, sharper = [], []
+    for network in PAPER:
+        after, plain = paper.cell("table7_conservative", network), paper.cell("table2", network)["test"]["LB"]
+        worse += [f"{network} ({after['LB'][0]} < {plain[0]})"] if found[network].value < 0 else []
+        steeper = after["sharpness_LB"]["1e-3"] > paper.cell("table3", network)["1e-3"]["LB"]
+        sharper += [network] if steeper else []
     return Text(
         f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)}"
         f" of {len(PAPER)} networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and"
@@ -262,13 +202,10 @@ def verdict7(networks=None) -> Text:
         (s,) = scores(network, "conservative")
         if s.pending or np.isnan(s.gain.value):
             return None
-        word = {"gains": "an improvement", "loses": "a loss"}.get(
-            found[network][s.title, "gain"], found[network][s.title, "gain"]
-        )
-        every = (
-            f", {s.gain.how}; conservative: {points(s.accuracy)}; plain:"
-            f" {points(arrays.final(arrays.pairs(network)['LB']))}"
-        )
+        word = found[network][s.title, "gain"]
+        word = {"gains": "an improvement", "loses": "a loss"}.get(word, word)
+        plain = points(arrays.final(arrays.pairs(network)["LB"]))
+        every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {plain}"
         return (
             f"**Verdict: {word}.** {network}, {trials(s.accuracy)}:"
             f" {ahead(s.gain, 'conservative LB', 'plain LB', every)};"
@@ -285,10 +222,8 @@ def moments(networks=None) -> Text:
     for network in names(networks or EXPERIMENTS["conservative_reset"].networks):
         plain = arrays.pairs(network)
         rows.append(row(network, "plain LB", plain))
-        rows += [
-            row(network, f"conservative LB, moments {words}", plain | treated(name, network))
-            for words, name in (("kept", "conservative"), ("reset", "conservative_reset"))
-        ]
+        for words, name in (("kept", "conservative"), ("reset", "conservative_reset")):
+            rows.append(row(network, f"conservative LB, moments {words}", plain | treated(name, network)))
     return compare(rows, extra=UPDATES | LOSS)
 
 
@@ -301,15 +236,9 @@ def half_pull(networks=None) -> Text:
         gain, sharp = gap(half, whole), ratio(*(arrays.sharpness(of, EPSILON) for of in (whole, half)))
         if np.isnan(gain.value):
             return None
-        word = (
-            "open"
-            if gain.interval is None or sharp.interval is None
-            else (
-                "no difference that the trials can tell"
-                if not (gain.side(0) or sharp.side(1))
-                else "it makes a difference"
-            )
-        )
+        told = gain.side(0) or sharp.side(1)
+        word = "it makes a difference" if told else "no difference that the trials can tell"
+        word = "open" if gain.interval is None or sharp.interval is None else word
         return (
             f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(arrays.final(half), arrays.final(whole))}: "
             f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
@@ -325,16 +254,11 @@ ROBUST = ("adversarial", "stability")
 
 def robust(networks=BOARD) -> Text:
     """E.3, which the paper reports without a number: both arms plain, trained adversarially, and for stability."""
-    return compare(
-        [
-            row(network, words, runs)
-            for network in names(networks)
-            for words, runs in (
-                ("plain", arrays.pairs(network)),
-                *((TREATMENTS[name].title, treated(name, network)) for name in ROBUST),
-            )
-        ]
-    )
+    rows = []
+    for network in names(networks):
+        rows.append(row(network, "plain", arrays.pairs(network)))
+        rows += [row(network, TREATMENTS[name].title, treated(name, network)) for name in ROBUST]
+    return compare(rows)
 
 
 def robust_verdict(networks=BOARD) -> Text:
@@ -400,17 +324,9 @@ def tuning(networks=None) -> Text:
         for (name, arm), found in validated(network).items():
             cells = (f"{value:g}: {spread(arrays.final(runs))}" for value, runs in found.items())
             at = chosen[name, arm]
-            rows.append(
-                [
-                    network,
-                    TREATMENTS[name].title,
-                    arm,
-                    "; ".join(cells),
-                    f"**{at:g}**" if at else PENDING,
-                    f"{treatments.TUNED[name][network][arm]:g}",
-                ]
-            )
-    return table(["network", "remedy", "arm", "number: validation accuracy, %", "best", "used here"], rows)
+            numbers = f"**{at:g}**" if at else PENDING, f"{treatments.TUNED[name][network][arm]:g}"
+            rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), *numbers])
+    return table("network | remedy | arm | number: validation accuracy, % | best | used here", rows)
 
 
 # -- the scoreboard ----------------------------------------------------------------------------------------------------
@@ -445,23 +361,11 @@ def score(network: str, title: str, source: str, runs: list, small=None) -> Scor
     """Any runs as a line of the scoreboard; small: the same at SB."""
     plain = arrays.pairs(network)
     sharp = {arm: arrays.sharpness(plain[arm], EPSILON) for arm in ARMS}
-    own = arrays.sharpness(runs, EPSILON)
-    return Score(
-        network,
-        title,
-        source,
-        runs,
-        arrays.final(runs),
-        own,
-        gap(runs, plain["LB"]),
-        gap(plain["SB"], runs),
-        ratio(sharp["LB"], own),
-        *(
-            (None, None)
-            if small is None
-            else (gap(small, plain["SB"]), ratio(sharp["SB"], arrays.sharpness(small, EPSILON)))
-        ),
-    )
+    own, at_small = arrays.sharpness(runs, EPSILON), (None, None)
+    if small is not None:
+        at_small = gap(small, plain["SB"]), ratio(sharp["SB"], arrays.sharpness(small, EPSILON))
+    compared = gap(runs, plain["LB"]), gap(plain["SB"], runs), ratio(sharp["LB"], own), *at_small
+    return Score(network, title, source, runs, arrays.final(runs), own, *compared)
 
 
 def scores(network: str, which=None) -> list[Score]:
@@ -490,29 +394,16 @@ def judgements(network: str) -> dict[tuple[str, str], str]:
     One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole
     book.
     """
-    asked = {
-        (s.title, what): found for s in scores(network) for what in ASKED if (found := getattr(s, what)) is not None
-    }
-    out = {}
+    asked = {(s.title, what): getattr(s, what) for s in scores(network) for what in ASKED}
+    asked, out = {which: found for which, found in asked.items() if found is not None}, {}
     for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
-        null, above, below = ASKED[which[1]]
-        out[which] = (
-            PENDING
-            if np.isnan(found.value)
-            else (
-                "open"
-                if found.interval is None
-                else {1: above, -1: below, 0: "not settled"}[0 if p >= 0.05 else found.side(null)]
-            )
-        )
+        out[which] = PENDING if np.isnan(found.value) else judged(found, p, *ASKED[which[1]])
     return out
 
 
 def _family(words: dict[str, dict]) -> str:
     """Over how many comparisons the words, {network: its judgements}, are corrected."""
-    counts = {
-        network: sum(word not in (PENDING, "open") for word in found.values()) for network, found in words.items()
-    }
+    counts = {n: sum(word not in (PENDING, "open") for word in found.values()) for n, found in words.items()}
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
     return (
         "The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
@@ -523,12 +414,7 @@ def _family(words: dict[str, dict]) -> str:
 def _gain(found: Compared | None, word="") -> str:
     if found is None:
         return "not tried"
-    if np.isnan(found.value):
-        return PENDING
-    told = number(found.value) + (
-        f" ({number(found.interval[0])} to {number(found.interval[1])})" if found.interval else ""
-    )
-    return told + (f", {word}" if word else "")
+    return with_interval(found) + (f", {word}" if word and not np.isnan(found.value) else "")
 
 
 def _ratio(found: Compared, word="") -> str:
@@ -545,31 +431,20 @@ def scoreboard(networks=None, which=None) -> Text:
         for arm, runs in arrays.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
             if not s.pending:
-                rows.append(
-                    _line(s, (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", ""))
-                )
+                compared = (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", "")
+                rows.append(_line(s, compared))
         for s in found:
             if s.pending:
                 pending.setdefault(network, []).append(s.title)
             else:
                 gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
-                rows.append(
-                    _line(s, (_gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small)))
-                )
+                compared = _gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small)
+                rows.append(_line(s, compared))
         fits += _fits(network, [s for s in found if not s.pending])
-    head = [
-        "network",
-        "remedy at LB",
-        "test accuracy, %",
-        "points over plain LB",
-        "left to plain SB",
-        "sharpness",
-        "over plain LB's",
-        "f",
-        "updates",
-        "at SB, points over plain SB",
-        "trials",
-    ]
+    head = (
+        "network | remedy at LB | test accuracy, % | points over plain LB | left to plain SB | sharpness |"
+        " over plain LB's | f | updates | at SB, points over plain SB | trials"
+    )
     missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
     said = [str(table(head, rows))] if rows else []
     said += [f"Still pending: {missing}."] if missing else []
@@ -589,33 +464,17 @@ def _fits(network: str, found: list[Score]) -> list[str]:
         return []
     own = {s.title: LOSS["training loss"](s.runs) for s in found}
     off = [f"{title} ({number(known(f).mean(), 4)})" for title, f in own.items() if not matched(f, plain["LB"])]
-    return [
-        f"- {network}, plain: {ended(plain)}."
-        + (
-            f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}."
-            if off
-            else f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f."
-            if found
-            else ""
-        )
-    ]
+    said = f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f." if found else ""
+    said = f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}." if off else said
+    return [f"- {network}, plain: {ended(plain)}.{said}"]
 
 
 def _line(s: Score, compared) -> list[str]:
     gain, left, sharper, small = compared
-    return [
-        s.network,
-        s.title + (f" ({s.source})" if s.source else ""),
-        spread(s.accuracy),
-        gain,
-        left,
-        spread(s.sharp),
-        sharper,
-        number(known(LOSS["training loss"](s.runs)).mean(), 4),
-        number(known(arrays.updates(s.runs)).mean(), 0),
-        small,
-        f"{len(known(s.accuracy))} of {len(s.runs)}",
-    ]
+    title, count = s.title + (f" ({s.source})" if s.source else ""), f"{len(known(s.accuracy))} of {len(s.runs)}"
+    f, updates = (known(what(s.runs)).mean() for what in (LOSS["training loss"], arrays.updates))
+    line = [s.network, title, spread(s.accuracy), gain, left, spread(s.sharp), sharper]
+    return [*line, number(f, 4), number(updates, 0), small, count]
 
 
 def scoreboard_verdict(networks=None, which=None) -> Text:
@@ -627,9 +486,8 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
         found = [s for s in board[network] if not np.isnan(s.gain.value)]
         if not found:
             return None
-        ours = lambda *wanted: [
-            s for s in found if set(wanted) <= {words[network][s.title, what] for what in ("gain", "ratio")}
-        ]
+        own = lambda s: {words[network][s.title, what] for what in ("gain", "ratio")}
+        ours = lambda *wanted: [s for s in found if set(wanted) <= own(s)]
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
         before = gap(*(arrays.pairs(network)[arm] for arm in ARMS))
         return (
@@ -646,10 +504,9 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
 def scoreboard_figure(networks=None, which=None):
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
     means, intervals."""
-    board = {
-        network: sorted((s for s in found if not np.isnan(s.gain.value)), key=lambda s: s.gain.value)
-        for network, found in _board(networks, which).items()
-    }
+    gain = lambda s: s.gain.value
+    board = _board(networks, which)
+    board = {n: sorted((s for s in found if not np.isnan(gain(s))), key=gain) for n, found in board.items()}
     figure, axes = _axes(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
     for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
         plain = arrays.pairs(network)
@@ -676,15 +533,8 @@ def scoreboard_figure(networks=None, which=None):
             ax.set(yticks=range(len(found)), yticklabels=[s.title for s in found] if ax is left else [])
             ax.tick_params(axis="y", labelsize=7)
             ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
-            _mark(
-                ax,
-                network,
-                [
-                    u
-                    for u in _wanted(network, *(which and names(which) or TREATMENTS))
-                    if u["kind"] == ("train" if ax is left else "sharpness")
-                ],
-            )
+            kind, wanted = "train" if ax is left else "sharpness", _wanted(network, *names(which or TREATMENTS))
+            _mark(ax, network, [u for u in wanted if u["kind"] == kind])
     _legend(figure, *axes)
     return figure
 
@@ -698,13 +548,11 @@ def scoreboard_data(networks=BOARD, which=None) -> dict:
         board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))
     titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))
     by = [[{s.title: s for s in board[network]}.get(title) for title in titles] for network in some]
+    keys = "gain", "ratio", "left"
     three = lambda found: [found.value, *(found.interval or (np.nan, np.nan))]
     return {
         "remedies": titles,
         "networks": tuple(some),
         "trials": [[len(known(s.accuracy)) if s else 0 for s in line] for line in by],
-        **{
-            key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by]
-            for key in ("gain", "ratio", "left")
-        },
+        **{key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by] for key in keys},
     }

@@ -12,7 +12,7 @@ from ..results import arrays
 from .controls import EPSILON, networks_of, row, times
 from .plots import _panels, look
 from .statistics import holm, ratio
-from .words import ARMS, PENDING, Text, by_network, dots, interval, known, names, number, plural, spread, table
+from .words import ARMS, PENDING, Text, by_network, by_side, dots, interval, known, names, number, plural, spread, table
 
 SAME = 0.05  # the share by which two values of one thing may differ and still be called the same
 BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
@@ -30,10 +30,8 @@ def along(
 ) -> tuple[tuple[float, ...], dict[str, np.ndarray]]:
     """The factors (C,), 1 among them, and what each end's twins have there: {"SB": (C, T), "LB": (C, T)}."""
     factors, runs = experiments.TWINS[network], ends(network)
-    return factors, {
-        arm: np.array([arrays.sharpness(runs[arm], EPSILON, what, twin=c, **BOXES[box]) for c in factors])
-        for arm in ARMS
-    }
+    of = lambda runs: np.array([arrays.sharpness(runs, EPSILON, what, twin=c, **BOXES[box]) for c in factors])
+    return factors, {arm: of(runs[arm]) for arm in ARMS}
 
 
 def twins(networks=None):
@@ -66,9 +64,8 @@ def twins_verdict(networks=None) -> Text:
 def _verdict(network):
     factors, paper = along(network)
     adaptive, f = along(network, "adaptive")[1], along(network, what="f0")[1]
-    whole = ~np.isnan(
-        sum(found[arm].sum(0) for found in (paper, adaptive) for arm in ARMS)
-    )  # trials of which every twin is measured
+    # trials of which every twin is measured
+    whole = ~np.isnan(sum(found[arm].sum(0) for found in (paper, adaptive) for arm in ARMS))
     if not whole.any():
         return None
     paper, adaptive, f = ({arm: found[arm][:, whole] for arm in ARMS} for found in (paper, adaptive, f))
@@ -78,16 +75,11 @@ def _verdict(network):
     high, low = (np.array([getattr(paper[arm], side)(0) for arm in ARMS]) for side in ("max", "min"))
     over = np.where(sharper, high[0] / low[1], high[1] / low[0])  # how far twins put the other end ahead
     turned = int((over > 1).sum())
-    word = (
-        "survives"
-        if not turned
-        else "can be turned round" + ("" if turned == len(over) else f" in {turned} of {len(over)} trials")
-    )
+    some = "" if turned == len(over) else f" in {turned} of {len(over)} trials"
+    word = f"can be turned round{some}" if turned else "survives"
     most = " to ".join(dict.fromkeys(number(v, 1) for v in (over.min(), over.max())))
     found = ratio(*(adaptive[arm][one] for arm in ARMS))
-    order = {1: "LB is the sharper there", -1: "LB is the flatter there", 0: "the trials do not settle an order"}[
-        found.side(1)
-    ]
+    orders = "LB is the sharper there", "LB is the flatter there", "the trials do not settle an order"
     ranges = "; ".join(
         f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found"
         for arm in ARMS
@@ -99,7 +91,7 @@ def _verdict(network):
         f" times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by"
         f" {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB"
         f" {number(found.value)} ({interval(found.interval)}):"
-        f" {order if found.interval else 'one trial tells no order'}."
+        f" {by_side(found, 1, *orders, 'one trial tells no order')}."
     )
 
 
@@ -118,17 +110,16 @@ def retrained(networks=scales.LABS) -> Text:
                 for what in ("f0", "value")
             )
             far, high = (np.abs(twin / own - 1) > SAME for own, twin in (f, value))
-            for there, told, found in ((far, elsewhere, (f, value)), (high & ~far, hills, (value,))):
+            hill = {"Metric 2.1": value}
+            for there, told, found in ((far, elsewhere, {"f": f} | hill), (high & ~far, hills, hill)):
                 if there.any():
+                    pairs = ", ".join(
+                        f"{what} {_each(own[there])} against {_each(twin[there])}"
+                        for what, (own, twin) in found.items()
+                    )
                     told.append(
                         f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of"
-                        f" {len(known(value[0] * value[1]))} trials: "
-                        + ", ".join(
-                            f"{what} {_each(own[there])} against {_each(twin[there])}"
-                            for what, (own, twin) in zip(
-                                ("f", "Metric 2.1") if len(found) > 1 else ("Metric 2.1",), found
-                            )
-                        )
+                        f" {len(known(value[0] * value[1]))} trials: {pairs}"
                     )
     said = []
     if elsewhere:
@@ -164,32 +155,17 @@ def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
             plain, relative = (
                 {arm: arrays.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
             )
-            slope = {
-                arm: 100 * arrays.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) / relative[arm]
-                for arm in ARMS
-            }
-            rows.append(
-                [
-                    network,
-                    f"{epsilon:g}",
-                    *(spread(v, 4) for v in relative.values()),
-                    *(spread(v, 0) for v in slope.values()),
-                    *(
-                        times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING
-                        for by in (relative, plain)
-                    ),
-                ]
-            )
-    head = [
-        "network",
-        "epsilon",
-        "adaptive, SB",
-        "LB",
-        "gradient alone, % of it, SB",
-        "LB",
-        "adaptive, LB / SB",
-        "Metric 2.1, LB / SB",
-    ]
+            alone = {arm: arrays.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) for arm in ARMS}
+            slope = {arm: 100 * alone[arm] / relative[arm] for arm in ARMS}
+            line = [network, f"{epsilon:g}", *(spread(v, 4) for v in relative.values())]
+            line += [spread(v, 0) for v in slope.values()]
+            for by in (relative, plain):
+                line.append(times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING)
+            rows.append(line)
+    head = (
+        "network | epsilon | adaptive, SB | LB | gradient alone, % of it, SB | LB | adaptive, LB / SB |"
+        " Metric 2.1, LB / SB"
+    )
     return table(head, rows, networks)
 
 
@@ -207,20 +183,17 @@ def norms_verdict(networks=None) -> Text:
         adjusted = holm([found.p for found in (plain, small, large)])[1:]
         sides = [found.side(1) if p < 0.05 else 0 for found, p in zip((small, large), adjusted)]
         count = f"{plural(both.sum())} of {len(both)}"
-        word = (
-            "open, with one trial"
-            if plain.interval is None
-            else {
+        word = "open, with one trial"
+        if plain.interval:
+            words = {
                 1: "LB comes out sharper at either scale of the weights",
                 0: "at one scale of the weights or both, LB is not told from SB",
                 -1: "at one scale of the weights or both, LB is flatter",
-            }[min(sides)]
-        )
-        if plain.interval:
+            }
             weakest = min((small, large), key=lambda found: found.interval[0])
-            word += (
-                f", in {count}: at the scale that tells less, {number(weakest.value, 1)} times as sharp"
-                f" ({interval(weakest.interval, 1)})"
+            word = (
+                f"{words[min(sides)]}, in {count}: at the scale that tells less, {number(weakest.value, 1)} times"
+                f" as sharp ({interval(weakest.interval, 1)})"
             )
         told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
         return (

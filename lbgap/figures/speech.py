@@ -27,10 +27,9 @@ def corpora() -> Text:
     for name, (voices, source) in WHAT.items():
         train, test = data.examples(name)
         classes = speech.CLASSES[name]
-        rows.append(
-            [f"`{name}`", voices, f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0), source]
-        )
-    return table(["corpus", "voices", "frames to train", "to test", "classes", "frames a class", "phones from"], rows)
+        counts = f"{train:,}", f"{test:,}", f"{classes:,}", number(train / classes, 0)
+        rows.append([f"`{name}`", voices, *counts, source])
+    return table("corpus | voices | frames to train | to test | classes | frames a class | phones from", rows)
 
 
 def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
@@ -48,27 +47,20 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
     half = features.HOP / features.RATE / 2
     figure, (ax,) = _axes(1, 1, 3.2)
     ax.grid(False)
-    ax.imshow(
-        frames.T,
-        origin="lower",
-        aspect="auto",
-        cmap="Greys",
-        extent=(times[0] - half, times[-1] + half, 0, features.BANDS),
-    )
+    extent = (times[0] - half, times[-1] + half, 0, features.BANDS)
+    ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=extent)
     for i, (end, phone) in enumerate(said[name]):
         start = said[name][i - 1][0] if i else 0.0
         if end < times[-1]:
             ax.axvline(end, color="#123f73", lw=0.8)
         if (start + end) / 2 < times[-1]:
-            ax.text(
-                (start + end) / 2, features.BANDS + 0.6, phone, ha="center", va="bottom", fontsize=8, color="#123f73"
-            )
+            at_top = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "#123f73"}
+            ax.text((start + end) / 2, features.BANDS + 0.6, phone, **at_top)
     for change in np.nonzero(np.diff(labels))[0]:
         ax.plot(2 * [times[change] + half], [0, 1.5], color="#c1440e", lw=1)
     middle = int(np.abs(times - at).argmin())
-    ax.add_patch(
-        _box(times[middle - features.CONTEXT] - half, 0, (2 * features.CONTEXT + 1) * 2 * half, features.BANDS)
-    )
+    width = (2 * features.CONTEXT + 1) * 2 * half
+    ax.add_patch(_box(times[middle - features.CONTEXT] - half, 0, width, features.BANDS))
     ax.set(xlabel="seconds", ylabel="mel band, low to high", xlim=(times[0] - half, times[-1] + half))
     ax.set_title("box: what F2 sees at once; ticks below: the class changes", fontsize=9, pad=16)
     return figure

@@ -37,6 +37,11 @@ CLAIM = {
     ("table4", "1e-3"): "sharper-subspace",
     ("table4", "5e-4"): "sharper-subspace-half-box",
 }
+MODES = {  # of batch norm in evaluation
+    "recalibrated": "recalibrated on the training set",
+    "batch": "the test batch's own statistics",
+    "frozen": "running averages from training",
+}
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
@@ -100,7 +105,7 @@ def table2(networks=PAPER) -> Text:
                 values = arrays.final(runs[arm], split)
                 cells += [marked(percent(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f} %"]
             rows.append([network, split, *cells])
-    return table(["network", "accuracy", "SB, ours", "SB, paper", "LB, ours", "LB, paper"], rows, networks)
+    return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, networks)
 
 
 def verdict2(networks=PAPER) -> Text:
@@ -159,15 +164,11 @@ def modes2(networks=PAPER) -> Text:
     rows = []
     for network in names(networks):
         runs = arrays.pairs(network)
-        for mode, words in (
-            ("recalibrated", "recalibrated on the training set"),
-            ("batch", "the test batch's own statistics"),
-            ("frozen", "running averages from training"),
-        ):
+        for mode, words in MODES.items():
             small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
             value = difference(small, large)[0]
             rows.append([network, words, percent(small), percent(large), PENDING if np.isnan(value) else number(value)])
-    return table(["network", "batch norm in evaluation", "SB", "LB", "gap, points"], collapsed(rows), networks)
+    return table("network | batch norm in evaluation | SB | LB | gap, points", collapsed(rows), networks)
 
 
 def distances(networks=PAPER) -> Text:
@@ -208,20 +209,11 @@ def _sharpness_table(of, networks, norms=False, **settings):
             for arm, other in (ARMS, ARMS[::-1]):
                 cell = functools.partial(_sharpness_cell, runs[arm], epsilon, **settings)
                 mean, sd = paper.cell(of, network)[key][arm]
-                rows.append(
-                    [
-                        network,
-                        key,
-                        arm,
-                        cell(),
-                        cell(solver="literal"),
-                        f"{mean:.2f} ± {sd:.2f}",
-                        cell("first_order"),
-                        *([cell(to=runs[other], match="norms")] if norms else []),
-                    ]
-                )
-    head = ["network", "epsilon", "", "ours, `best`", "ours, `literal`", "paper", "of `best`, gradient alone"]
-    return table([*head, *(["`best`, with the other's filter norms"] if norms else [])], rows, networks)
+                line = [network, key, arm, cell(), cell(solver="literal"), f"{mean:.2f} ± {sd:.2f}"]
+                matched = [cell(to=runs[other], match="norms")] if norms else []
+                rows.append([*line, cell("first_order"), *matched])
+    head = "network | epsilon |  | ours, `best` | ours, `literal` | paper | of `best`, gradient alone"
+    return table(head + (" | `best`, with the other's filter norms" if norms else ""), rows, networks)
 
 
 def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
@@ -299,29 +291,14 @@ def growth(networks=PAPER) -> Text:
             large, small = (arrays.sharpness(runs[arm], e) for e in KEY)
             with np.errstate(divide="ignore", invalid="ignore"):
                 exponent = np.log2(large / small)
-            rows.append(
-                [
-                    network,
-                    arm,
-                    percent(arrays.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer")),
-                    dots(exponent),
-                    number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0])),
-                    dots(at_rise[arm], 5),
-                ]
-            )
-    out = table(
-        [
-            "network",
-            "",
-            "train accuracy at the maximiser, epsilon 1e-3",
-            "exponent, 5e-4 to 1e-3",
-            "the same, paper",
-            "epsilon at which f rises by 0.1",
-        ],
-        rows,
-        networks,
+            accuracy = percent(arrays.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer"))
+            theirs = number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0]))
+            rows.append([network, arm, accuracy, dots(exponent), theirs, dots(at_rise[arm], 5)])
+    head = (
+        "network |  | train accuracy at the maximiser, epsilon 1e-3 | exponent, 5e-4 to 1e-3 | the same, paper |"
+        " epsilon at which f rises by 0.1"
     )
-    return Text(f"{out}\n\nAn exponent of 1 is the gradient's, of 2 the curvature's.")
+    return Text(f"{table(head, rows, networks)}\n\nAn exponent of 1 is the gradient's, of 2 the curvature's.")
 
 
 def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
@@ -366,7 +343,7 @@ def solver_starts(network="mlp", epsilon=1e-3) -> Text:
     for name, words in STARTS.items():
         rows.append([words, *(spread([by[name] for by in found[arm] if name in by]) for arm in ARMS)])
     rows.append(["**the highest of them, gone on**", *(spread(arrays.sharpness(runs[arm], epsilon)) for arm in ARMS)])
-    return table(["start", "SB", "LB"], rows, network)
+    return table("start | SB | LB", rows, network)
 
 
 def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
@@ -473,4 +450,4 @@ def progress(networks=order.CPU) -> Text:
         done = sum(arrays.document(unit) is not None for unit in wanted)
         if wanted:
             rows.append([experiment.title, f"{done} of {len(wanted)}", "done" if done == len(wanted) else PENDING])
-    return table([f"experiment, {', '.join(networks)}", "measurements", ""], rows)
+    return table(f"experiment, {', '.join(networks)} | measurements | ", rows)

@@ -66,6 +66,24 @@ def dots(values, digits=2) -> str:
     return spread(values, digits) + (f" ({points(values, digits)})" if len(known(values)) > 1 else "")
 
 
+def by_side(found, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
+    """The word for the side of `null` on which an interval lies; `alone` for a contrast without an interval."""
+    return alone if found.interval is None else {1: above, -1: below, 0: neither}[found.side(null)]
+
+
+def judged(found, p: float, null: float, above: str, below: str) -> str:
+    """The same where Holm's p says that it is settled."""
+    return "not settled" if p >= 0.05 else by_side(found, null, above, below, "not settled")
+
+
+def with_interval(found, digits=2, unit="") -> str:
+    """A contrast in a cell: "1.30 (0.20 to 2.40)", or "pending"."""
+    if np.isnan(found.value):
+        return PENDING
+    ends = f" ({' to '.join(number(v, digits) for v in found.interval)})" if found.interval else ""
+    return f"{number(found.value, digits)}{unit}{ends}"
+
+
 def interval(pair, digits=2) -> str:
     """A 95 % interval in words."""
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
@@ -121,8 +139,15 @@ def trials(*arrays) -> str:
     return plural(n) + ("" if n >= of else f" of {of}, the others pending")
 
 
-def table(head, rows, networks=()) -> Text:
-    """A Markdown table, and what is to be known of its networks."""
+def table(head: str, rows: list[list[str]], networks=()) -> Text:
+    """A Markdown table, and what is to be known of its networks.
+
+    Args:
+        head: the columns' names, with " | " between them.
+        rows: a cell for each column.
+        networks: those that it is of, by name.
+    """
+    head = head.split(" | ")
     lines = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
     return Text("\n".join(lines) + note(networks))
 
