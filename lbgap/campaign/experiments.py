@@ -27,9 +27,19 @@ class Experiment:
     trials: int | None = None
 
 
+def _last(of):
+    """Metric 2.1 at Table 3's first epsilon alone, where the other tells no more."""
+    return sharpness(of, (1e-3,))
+
+
 def _both(*measures, **settings):
     """Measure SB and LB of each trial: `settings` are those of the runs."""
     return lambda network, trial: [m(of) for of in pair(network, trial, **settings) for m in measures]
+
+
+def _sharp(*settings):
+    """Measure the sharpness of SB and LB of each trial in ways, each the settings of a unit."""
+    return _both(*(lambda of, how=how: sharpness(of, **how) for how in settings))
 
 
 def _path(kind, **settings):
@@ -40,14 +50,16 @@ def _also(*parts):
     return lambda network, trial: [unit for part in parts for unit in part(network, trial)]
 
 
+def _with_path(**settings):
+    return _also(_both(train, sharpness, **settings), _path("linear", **settings))
+
+
 def _laboratory(network, trial):
     runs = [scales.laboratory(network, b, trial) for b in scale().laboratory]
     ends = runs[0], runs[-1]
-    return (
-        [unit for of in runs for unit in (train(of), sharpness(of))]
-        + [path(*ends, kind) for kind in ("linear", "curvilinear")]
-        + [grid(of, **settings) for of in ends for settings in ({}, {"solver": "literal"}, {"subspace": 100})]
-    )
+    found = [m(of) for of in runs for m in (train, sharpness)]
+    found += [path(*ends, kind) for kind in ("linear", "curvilinear")]
+    return found + [grid(of, **how) for of in ends for how in ({}, {"solver": "literal"}, {"subspace": 100})]
 
 
 def _sizes(of_scale):
@@ -64,13 +76,8 @@ def _iterates(measure):
 def warm(network: str, trial: int, epoch: int, **settings):
     """Fig. 5: LB, started where SB was after `epoch` epochs; Adam is reset unless carry=True."""
     small, large = pair(network, trial)
-    return run(
-        network,
-        settings.pop("batch_size", large.batch_size),
-        trial,
-        start=settings.pop("start", iterate(small, epoch)),
-        **settings,
-    )
+    settings = {"batch_size": large.batch_size, "start": iterate(small, epoch), **settings}
+    return run(network, trial=trial, **settings)
 
 
 def warm_controls(network: str, trial: int, epoch: int) -> dict:
@@ -86,23 +93,19 @@ def warm_controls(network: str, trial: int, epoch: int) -> dict:
 
 def _warm(first, last):
     """Fig. 5's warm starts, those of the scale's list from `first` to `last`."""
-    return lambda network, trial: [
-        m(warm(network, trial, k)) for k in scale().warm[first:last] for m in (train, lambda of: sharpness(of, (1e-3,)))
-    ]
+    chosen = lambda: scale().warm[first:last]
+    return lambda network, trial: [m(warm(network, trial, k)) for k in chosen() for m in (train, _last)]
 
 
-THREE = ("F1", "F2", "C1", "F2-lj", "C1-text")  # one dense, one deep, one convolutional network, and their forms
+CONVOLUTIONAL = ("C1", "C2", "C3", "C4")
+KINDS = ("F1", "F2", "C1")  # one dense, one deep, one convolutional network
+THREE = (*KINDS, "F2-lj", "C1-text")  # and their forms
 CONTROLLED = (1, 8, 60)  # the epochs of Fig. 5 that have controls
 
 
 def _warm_controls(network, trial):
-    return [
-        m(of)
-        for k in scale().warm
-        if k in CONTROLLED
-        for of in warm_controls(network, trial, k).values()
-        for m in (train, lambda of: sharpness(of, (1e-3,)))
-    ]
+    controls = [warm_controls(network, trial, k) for k in scale().warm if k in CONTROLLED]
+    return [m(of) for named in controls for of in named.values() for m in (train, _last)]
 
 
 RATES = (1e-4, 3e-4, 3e-3, 1e-2)  # beside the paper's own, 1e-3
@@ -117,6 +120,11 @@ NOT_REBUILT = {
     )
 }
 INITIALISATIONS = {"He": {"init": "he"}, "orthogonal": {"init": "orthogonal"}, "tanh": {"activation": "tanh"}}
+
+
+def _each_of(table):
+    """Train and measure SB and LB with each of a table's settings."""
+    return _also(*(_both(train, sharpness, **settings) for settings in table.values()))
 
 
 def _rates(network, trial):
@@ -167,8 +175,16 @@ def sisters(network: str, trial: int) -> dict:
     return out
 
 
-def _norm_matched(network, trial, **settings):
-    small, large = pair(network, trial, **settings)
+def _sisters(network, trial):
+    return [path(*both, "linear") for both in sisters(network, trial).values()]
+
+
+def _more_seeds(network, trial):
+    return _both(train, sharpness)(network, trial) if trial >= len(scale().trials) else []
+
+
+def _norm_matched(network, trial):
+    small, large = pair(network, trial)
     return [
         sharpness(large, match="norms", to=small),
         sharpness(small, match="norms", to=large),
@@ -181,6 +197,17 @@ def _throughput(network, trial):
     largest = scale().large[network]
     sizes = [*(b for b in (2**k for k in range(5, 17)) if b < largest), largest]
     return [throughput(run(network, b, trial), device) for device in scale().devices for b in sizes]
+
+
+def _temperature(network, trial):
+    small, large = pair(network, trial)
+    return [sharpness(of, match="loss", to=to) for of, to in ((small, large), (large, small))]
+
+
+def _weight_decay(network, trial):
+    """Fig. 3 with weight decay, as it is and with norms matched."""
+    both = pair(network, trial, weight_decay=5e-4)
+    return [*map(train, both), path(*both, "linear"), path(*both, "linear", match="norms")]
 
 
 def _runs_of(treatment, network, trial):
@@ -199,11 +226,14 @@ def _treat(treatment):
     return wanted
 
 
+def _causal_grid(network, trial):
+    return [m(of) for of in cells(network, trial).values() for m in (train, _last)]
+
+
 def _noisy(network, trial):
-    pairs = [noisy(trial, share, end) for share in LABEL_NOISE for end in ENDS] + [
-        noisy_updates(trial, s) for s in LABEL_NOISE
-    ]
-    return [m(of) for both in pairs for of in both for m in (train, lambda of: sharpness(of, (1e-3,)))]
+    pairs = [noisy(trial, share, end) for share in LABEL_NOISE for end in ENDS]
+    pairs += [noisy_updates(trial, share) for share in LABEL_NOISE]
+    return [m(of) for both in pairs for of in both for m in (train, _last)]
 
 
 TWINS = {
@@ -214,12 +244,10 @@ TWINS = {
 
 def ends(network: str, trial: int):
     """(SB, LB) of one trial; of the laboratory, its smallest and its largest batch."""
+    if network not in LABS:
+        return pair(network, trial)
     sizes = scale().laboratory
-    return (
-        tuple(scales.laboratory(network, b, trial) for b in (sizes[0], sizes[-1]))
-        if network in LABS
-        else pair(network, trial)
-    )
+    return tuple(scales.laboratory(network, b, trial) for b in (sizes[0], sizes[-1]))
 
 
 def _twins(network, trial):
@@ -227,10 +255,8 @@ def _twins(network, trial):
     every epsilon."""
     if trial and network not in LABS:
         return []
-    both = ends(network, trial)
-    found = [
-        sharpness(of, (1e-3,), twin=c, **box) for of in both for c in TWINS[network] for box in ({}, {"offset": 0.0})
-    ]
+    both, boxes = ends(network, trial), ({}, {"offset": 0.0})
+    found = [sharpness(of, (1e-3,), twin=c, **box) for of in both for c in TWINS[network] for box in boxes]
     return found + [grid(of, offset=0.0) for of in both if network in LABS]
 
 
@@ -241,18 +267,12 @@ EXPERIMENTS = {
     "table3": Experiment("Table 3", _both(sharpness), SHOWN),
     "fig3": Experiment("Fig. 3", _path("linear"), SHOWN),
     "fig7": Experiment("Fig. 7", _path("curvilinear"), SHOWN),
-    "literal": Experiment("Table 3 as SciPy finds it", _both(lambda of: sharpness(of, solver="literal")), SHOWN),
-    "table4": Experiment("Table 4", _both(lambda of: sharpness(of, subspace=100)), SHOWN),
+    "literal": Experiment("Table 3 as SciPy finds it", _sharp({"solver": "literal"}), SHOWN),
+    "table4": Experiment("Table 4", _sharp({"subspace": 100}), SHOWN),
     "fig4": Experiment("Fig. 4", _sizes("sweep"), PRINTED),
     "fig6": Experiment("Fig. 6", _iterates(sharpness), SHOWN),
     "fig5": Experiment("Fig. 5, ten of its epochs", _warm(0, 10), SHOWN, 1),
-    "optimizers": Experiment(
-        "2.2: SGD, ADAGRAD",
-        lambda network, trial: [
-            unit for settings in OPTIMIZERS.values() for unit in _both(train, sharpness, **settings)(network, trial)
-        ],
-        THREE,
-    ),
+    "optimizers": Experiment("2.2: SGD, ADAGRAD", _each_of(OPTIMIZERS), THREE),
     "directions": Experiment("2.2.2: 5 % of the directions", _both(directions), SHOWN, 1),
     "spectrum": Experiment("Hessian: ends, density, Ritz values", _both(spectrum), SHOWN, 1),
     "laboratory_way": Experiment("Figs. 5, 6 in the laboratory", _also(_iterates(sharpness), _warm(0, 6)), LABS),
@@ -261,89 +281,36 @@ EXPERIMENTS = {
     # -- controls ---------------------------------------------------------------------------------------------------
     "norm_matched": Experiment("filter norms exchanged", _norm_matched, SHOWN),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
-    "text_variant": Experiment(
-        "as printed: stride 2, dropout once",
-        _also(_both(train, sharpness, variant="text"), _path("linear", variant="text")),
-        ("C1", "C2", "C3", "C4"),
-    ),
-    "sisters": Experiment(
-        "paths SB to SB', LB to LB'",
-        lambda network, trial: [path(*pair, "linear") for pair in sisters(network, trial).values()],
-        ("F1", "F2", "C1"),
-        2,
-    ),
-    "more_seeds": Experiment(
-        "trials 6 to 10",
-        lambda network, trial: _both(train, sharpness)(network, trial) if trial >= len(scale().trials) else [],
-        ("F1",),
-        10,
-    ),
+    "text_variant": Experiment("as printed: stride 2, dropout once", _with_path(variant="text"), CONVOLUTIONAL),
+    "sisters": Experiment("paths SB to SB', LB to LB'", _sisters, KINDS, 2),
+    "more_seeds": Experiment("trials 6 to 10", _more_seeds, ("F1",), 10),
     "settled": Experiment(
         "five epochs with the rate falling to 0",
-        lambda network, trial: [m(settled(of)) for of in pair(network, trial) for m in (train, sharpness)],
+        _both(lambda of: train(settled(of)), lambda of: sharpness(settled(of))),
         SHOWN,
     ),
-    "temperature": Experiment(
-        "both at the higher loss, by temperature",
-        lambda network, trial: [
-            sharpness(of, match="loss", to=to) for of, to in (pair(network, trial), pair(network, trial)[::-1])
-        ],
-    ),
-    "test_sharpness": Experiment("sharpness of the test loss", _both(lambda of: sharpness(of, split="test")), SHOWN),
+    "temperature": Experiment("both at the higher loss, by temperature", _temperature),
+    "test_sharpness": Experiment("sharpness of the test loss", _sharp({"split": "test"}), SHOWN),
     "matched_loss": Experiment("both ended by f, at one goal", _matched_loss, PRINTED),
     "patience": Experiment(
         "patience in place of 100 epochs", _both(train, sharpness, patience=10, epochs=300), ("F1", "C1"), 1
     ),
     "epsilon_grid": Experiment("every epsilon", _both(grid), trials=2),
     "solvers": Experiment(
-        "SciPy at other scalings",
-        _both(*(lambda of, s=s: sharpness(of, solver="literal", scale=s) for s in ("metric", 1e4))),
-        PRINTED,
-        2,
+        "SciPy at other scalings", _sharp(*({"solver": "literal", "scale": s} for s in ("metric", 1e4))), PRINTED, 2
     ),
-    "matrices": Experiment(
-        "Table 4, two more matrices", _both(*(lambda of, s=s: sharpness(of, subspace=100, seed=s) for s in (1, 2)))
-    ),
+    "matrices": Experiment("Table 4, two more matrices", _sharp(*({"subspace": 100, "seed": s} for s in (1, 2)))),
     "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1",), 1),
-    "precision": Experiment(
-        "in double precision", _both(lambda of: sharpness(of, dtype="float64")), ("F1", "F2", "C1"), 1
-    ),
+    "precision": Experiment("in double precision", _sharp({"dtype": "float64"}), KINDS, 1),
     "evaluation_batches": Experiment(
-        "batch norm: evaluation batches",
-        _both(*(lambda of, b=b: sharpness(of, batch_size=b) for b in (256, 1000, 60000))),
-        ("F1", "C1"),
-        1,
+        "batch norm: evaluation batches", _sharp(*({"batch_size": b} for b in (256, 1000, 60000))), ("F1", "C1"), 1
     ),
-    "adam_epsilon": Experiment(
-        "Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), ("F1", "F2", "C1"), 1
-    ),
-    "weight_decay": Experiment(
-        "Fig. 3 with weight decay 5e-4",
-        _also(
-            _both(train, weight_decay=5e-4),
-            _path("linear", weight_decay=5e-4),
-            lambda network, trial: _norm_matched(network, trial, weight_decay=5e-4)[-1:],
-        ),
-        ("F1", "C1", "C2"),
-        1,
-    ),
-    "no_dropout": Experiment(
-        "without dropout",
-        _also(_both(train, sharpness, dropout=False), _path("linear", dropout=False)),
-        ("C1", "C2", "C3", "C4"),
-        1,
-    ),
-    "initialisations": Experiment(
-        "other starts, tanh",
-        lambda network, trial: [
-            unit
-            for settings in INITIALISATIONS.values()
-            for unit in _both(train, sharpness, **settings)(network, trial)
-        ],
-        THREE,
-    ),
+    "adam_epsilon": Experiment("Adam's epsilon 1e-12", _both(train, sharpness, adam_epsilon=1e-12), KINDS, 1),
+    "weight_decay": Experiment("Fig. 3 with weight decay 5e-4", _weight_decay, ("F1", "C1", "C2"), 1),
+    "no_dropout": Experiment("without dropout", _with_path(dropout=False), CONVOLUTIONAL, 1),
+    "initialisations": Experiment("other starts, tanh", _each_of(INITIALISATIONS), THREE),
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
-    "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), ("F1", "F2", "C1"), 1),
+    "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), KINDS, 1),
     "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, THREE, 1),
     "known_voices": Experiment(
         "tested on voices of the training set",
@@ -353,7 +320,7 @@ EXPERIMENTS = {
     ),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
     "fig5_all": Experiment("Fig. 5, the other ninety epochs", _warm(10, 100), trials=1),
-    "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", "C1", "C2", "C3", "C4")),
+    "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", *CONVOLUTIONAL)),
     # -- remedies, and what they teach --------------------------------------------------------------------------------
     "benches": Experiment("SB and LB of the benches", _both(train, sharpness), ("F1-5k", "C1-text", *LABS)),
     "bench_paths": Experiment("Fig. 3 of the benches", _path("linear"), ("F1-5k", "mlp", "C1-text")),
@@ -371,13 +338,7 @@ EXPERIMENTS = {
         treatments.IMAGES,
     ),
     "edge": Experiment("the edge of stability", _iterates(edge), ("mlp", "F1-5k", "F1"), 2),
-    "causal_grid": Experiment(
-        "noise crossed with sharpness",
-        lambda network, trial: [
-            m(of) for of in cells(network, trial).values() for m in (train, lambda of: sharpness(of, (1e-3,)))
-        ],
-        ("mlp", "F1-5k", "F1"),
-    ),
+    "causal_grid": Experiment("noise crossed with sharpness", _causal_grid, ("mlp", "F1-5k", "F1")),
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
 }
 
