@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -28,6 +29,7 @@ from .scales import PAPER, pair, run, sizes
 CHEAP = ("F1-5k", "mlp")  # benches on which everything is affordable in five trials
 ALL = (*CHEAP, *PAPER)
 NORMED = ("F1-5k", "mlp-bn", *PAPER)  # with batch norm
+KINDS = (*CHEAP, "F1", "F2", "C1")
 IMAGES = ("C1-text", "C1", "C2", "C3", "C4")
 
 
@@ -47,12 +49,16 @@ class Treatment:
 def _treated(title, source, remedies, networks=ALL, both=False, plots=False):
     """LB with remedies(network, arm), and SB with them where `both`."""
 
-    def make(arm):
-        return lambda network, trial: run(
-            network, sizes(network)[arm == "LB"], trial, remedies=[remedies(network, arm)]
-        )
+    def make(network, trial, arm):
+        return run(network, sizes(network)[arm == "LB"], trial, remedies=[remedies(network, arm)])
 
-    return Treatment(title, source, make("LB"), make("SB") if both else None, networks, plots)
+    large, small = (functools.partial(make, arm=arm) for arm in ("LB", "SB"))
+    return Treatment(title, source, large, small if both else None, networks, plots)
+
+
+def _alike(remedy):
+    """The same remedy for every network and arm."""
+    return lambda network, arm: remedy
 
 
 def ratio(network: str) -> float:
@@ -72,11 +78,18 @@ TUNABLE = {"sam": lambda value: SAM(rho=value), "penalty": lambda value: Gradien
 
 def tuned(name: str, network: str, arm: str):
     """The remedy at the number chosen for this network and arm, its default where none was."""
-    return (
-        TUNABLE[name](TUNED[name][network][arm])
-        if network in TUNED[name]
-        else {"sam": SAM, "penalty": GradientPenalty}[name]()
-    )
+    if network in TUNED[name]:
+        return TUNABLE[name](TUNED[name][network][arm])
+    return {"sam": SAM, "penalty": GradientPenalty}[name]()
+
+
+def _tuned(name):
+    return lambda network, arm: tuned(name, network, arm)
+
+
+def _tuned_by_small(name):
+    """The same, worked out over SB's batches one by one."""
+    return lambda network, arm: dataclasses.replace(tuned(name, network, arm), examples=sizes(network)[0])
 
 
 def candidates(network: str, trial: int) -> dict[tuple[str, str, float], Run]:
@@ -105,20 +118,23 @@ def _grown(remedy):
     return lambda network, trial: run(network, sizes(network)[0], trial, remedies=remedy(network))
 
 
+_doubled = lambda network: Growth(2.0, _every(network), sizes(network)[1])
+_tested = lambda network: VarianceTest(most=sizes(network)[1])
+_halved = lambda network: Schedule(factor=0.5, every=_every(network))
+
+
 def _switched(network, trial):
     """SB first, then LB with Adam's moments carried over: Fig. 5 as a remedy."""
     small, large = pair(network, trial)
     at = 2 * _every(network)
-    return run(
-        network, large.batch_size, trial, start=scales.iterate(small, at), carry=True, epochs=max(1, large.epochs - at)
-    )
+    start, left = scales.iterate(small, at), max(1, large.epochs - at)
+    return run(network, large.batch_size, trial, start=start, carry=True, epochs=left)
 
 
 def _scaled(power):
     """The rate times (B_LB / B_SB) to a power, with five epochs of warm-up (Hoffer et al. 1/2, Goyal et al. 1)."""
-    return lambda network, trial: run(
-        network, sizes(network)[1], trial, lr=1e-3 * ratio(network) ** power, remedies=Schedule(warmup=5)
-    )
+    rate = lambda network: 1e-3 * ratio(network) ** power
+    return lambda network, trial: run(network, sizes(network)[1], trial, lr=rate(network), remedies=Schedule(warmup=5))
 
 
 LONG = {"F1-5k": {"epochs": 200, "stop_f": None, "stop_epochs": 1}, "mlp": {"epochs": 600, "stop_f": None}}
@@ -140,68 +156,36 @@ def half_life(network: str, trial: int, both: bool = False) -> Run:
 
 TREATMENTS = {
     # Appendix E and section 4
-    "conservative": _treated(
-        "conservative training", "E.2, Table 7", lambda network, arm: Conservative(), (*ALL, "C1-text")
-    ),
+    "conservative": _treated("conservative training", "E.2, Table 7", _alike(Conservative()), (*ALL, "C1-text")),
     "conservative_reset": _treated(
-        "conservative, moments reset", "E.2", lambda network, arm: Conservative(moments="reset"), (*CHEAP, "F1")
+        "conservative, moments reset", "E.2", _alike(Conservative(moments="reset")), (*CHEAP, "F1")
     ),
     "conservative_half": _treated(
-        "conservative, half the pull",
-        "Eq. 5 with lambda / 2",
-        lambda network, arm: Conservative(strength=5e-4),
-        ("mlp",),
+        "conservative, half the pull", "Eq. 5 with lambda / 2", _alike(Conservative(strength=5e-4)), ("mlp",)
     ),
-    "augmentation": _treated(
-        "augmentation", "E.1, Table 6", lambda network, arm: Augmentation(), IMAGES, both=True, plots=True
-    ),
+    "augmentation": _treated("augmentation", "E.1, Table 6", _alike(Augmentation()), IMAGES, both=True, plots=True),
     "adversarial": _treated("adversarial training", "E.3", _adversarial, both=True, plots=True),
-    "stability": _treated("stability training", "E.3", lambda network, arm: Stability(), both=True, plots=True),
-    "growth": Treatment(
-        "batch doubles", "section 4", _grown(lambda network: Growth(2.0, _every(network), sizes(network)[1]))
-    ),
-    "variance_test": Treatment(
-        "batch by variance test", "section 4", _grown(lambda network: VarianceTest(most=sizes(network)[1]))
-    ),
+    "stability": _treated("stability training", "E.3", _alike(Stability()), both=True, plots=True),
+    "growth": Treatment("batch doubles", "section 4", _grown(_doubled)),
+    "variance_test": Treatment("batch by variance test", "section 4", _grown(_tested)),
     "switch": Treatment("SB, then LB", "section 4, Fig. 5", _switched),
     # what came after
     "ghost": _treated("ghost batch norm", "Hoffer et al. 2017", lambda network, arm: Ghost(sizes(network)[0]), NORMED),
     "sqrt_rate": Treatment("rate times sqrt of B ratio", "Hoffer et al. 2017", _scaled(0.5)),
     "linear_rate": Treatment("rate times B ratio", "Goyal et al. 2017", _scaled(1.0)),
-    "equal_updates": Treatment(
-        "longer training", "Hoffer et al. 2017", equal_updates, networks=(*CHEAP, "F1", "F2", "C1")
-    ),
-    "decay": Treatment(
-        "SB, rate halves (growth's twin)",
-        "Smith et al. 2018",
-        _grown(lambda network: Schedule(factor=0.5, every=_every(network))),
-    ),
+    "equal_updates": Treatment("longer training", "Hoffer et al. 2017", equal_updates, networks=KINDS),
+    "decay": Treatment("SB, rate halves (growth's twin)", "Smith et al. 2018", _grown(_halved)),
     "injected": _treated(
         "SB's gradient noise injected", "Wu et al. 2020", lambda network, arm: Injected(sizes(network)[0])
     ),
-    "sam": _treated("SAM", "Foret et al. 2021", lambda network, arm: tuned("sam", network, arm), both=True),
-    "sam_m": _treated(
-        "SAM, perturbed SB by SB",
-        "Foret et al. 2021",
-        lambda network, arm: dataclasses.replace(tuned("sam", network, arm), examples=sizes(network)[0]),
-    ),
-    "asam": _treated("ASAM", "Kwon et al. 2021", lambda network, arm: SAM(0.5, adaptive=True), both=True),
-    "penalty": _treated(
-        "gradient penalty", "Barrett and Dherin 2021", lambda network, arm: tuned("penalty", network, arm), both=True
-    ),
-    "penalty_m": _treated(
-        "gradient penalty, SB by SB",
-        "Geiping et al. 2022",
-        lambda network, arm: dataclasses.replace(tuned("penalty", network, arm), examples=sizes(network)[0]),
-    ),
-    "half_life": Treatment(
-        "Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=(*CHEAP, "F1", "F2", "C1")
-    ),
+    "sam": _treated("SAM", "Foret et al. 2021", _tuned("sam"), both=True),
+    "sam_m": _treated("SAM, perturbed SB by SB", "Foret et al. 2021", _tuned_by_small("sam")),
+    "asam": _treated("ASAM", "Kwon et al. 2021", _alike(SAM(0.5, adaptive=True)), both=True),
+    "penalty": _treated("gradient penalty", "Barrett and Dherin 2021", _tuned("penalty"), both=True),
+    "penalty_m": _treated("gradient penalty, SB by SB", "Geiping et al. 2022", _tuned_by_small("penalty")),
+    "half_life": Treatment("Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=KINDS),
     "half_life_both": Treatment(
-        "Adam's betas by examples",
-        "Marek et al. 2025",
-        lambda network, trial: half_life(network, trial, True),
-        networks=(*CHEAP, "F1", "F2", "C1"),
+        "Adam's betas by examples", "Marek et al. 2025", functools.partial(half_life, both=True), networks=KINDS
     ),
 }
 
@@ -251,7 +235,5 @@ def noisy(trial: int, share: float, end: str) -> tuple[Run, Run]:
 
 def noisy_updates(trial: int, share: float) -> tuple[Run, Run]:
     """(SB, LB) after as many updates: SB after 15 epochs, LB after B_LB / B_SB times as many."""
-    small, _ = noisy(trial, share, "15 epochs")
-    return small, run(
-        "wide", sizes("wide")[1], trial, label_noise=share, noise_seed=trial, epochs=math.ceil(15 * ratio("wide"))
-    )
+    (small, _), epochs = noisy(trial, share, "15 epochs"), math.ceil(15 * ratio("wide"))
+    return small, pair("wide", trial, label_noise=share, noise_seed=trial, epochs=epochs)[1]
