@@ -31,13 +31,9 @@ CHECKSUMS = {
     "mnist-1k": "8860bcf2a1ead23aedfb6c1e029e0138fd93f20756b51f29ebb4335a5d4ee256",
 }
 CLASSES = {
-    "mnist": 10,
-    "mnist-5k": 10,
-    "mnist-1k": 10,
-    "cifar10": 10,
+    **dict.fromkeys(("mnist", "mnist-5k", "mnist-1k", "cifar10"), 10),
     "cifar100": 100,
-    "tiny-mnist": 10,
-    "tiny-cifar10": 10,
+    **dict.fromkeys(("tiny-mnist", "tiny-cifar10"), 10),
     "tiny-cifar100": 100,
     **speech.CLASSES,
 }
@@ -339,15 +335,15 @@ def _speech(name, folder):
 
         return kaldi.read(pathlib.Path(folder, "timit"))
     advice = (
-        "TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the"
-        ' folder timit of LBGAP_DATA, as the page "Speech" of the book says; "speech" is free, and "speech-lj" needs'
-        " nothing"
-        if name == "timit"
-        else (
-            f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds"
-            f' lbgap-{name}.npz; "speech-lj" needs neither'
-        )
+        f"make it with `lbgap data make {name}`, which takes minutes, or set LBGAP_DATA to a folder that holds"
+        f' lbgap-{name}.npz; "speech-lj" needs neither'
     )
+    if name == "timit":
+        advice = (
+            "TIMIT is sold under a licence (LDC93S1): with a copy of it, Kaldi's features and alignments go into the"
+            ' folder timit of LBGAP_DATA, as the page "Speech" of the book says; "speech" is free, and "speech-lj"'
+            " needs nothing"
+        )
     raise FileNotFoundError(f"{name} was not found in {folder or machine.cache()}; {advice}")
 
 
@@ -397,13 +393,8 @@ def _synthetic(shape: tuple[int, ...], classes: int, size: int = 256) -> tuple[n
     if len(shape) > 1:
         return images
     x_train, y_train, x_test, y_test = images  # frames of a corpus, in utterances of 16
-    return (
-        (x_train >> 1).astype(np.int8),
-        y_train,
-        (x_test >> 1).astype(np.int8),
-        y_test,
-        *2 * [np.full(size // 16, 16)],
-    )
+    x_train, x_test = ((x >> 1).astype(np.int8) for x in (x_train, x_test))
+    return x_train, y_train, x_test, y_test, *2 * [np.full(size // 16, 16)]
 
 
 @functools.cache

@@ -112,18 +112,9 @@ def sharpness(
     rise = lambda v: 100 * (v - box.f0) / (1 + box.f0)
     first_order = 100 * box.g0.double().abs().sum().item() / (1 + box.f0)
     kept = dict(point=box.outside(u), position=u) if keep_point else {}
-    return Sharpness(
-        rise(fmax),
-        box.f0,
-        fmax,
-        box.evaluations,
-        box.passes,
-        first_order,
-        float(epsilon),
-        solver,
-        {k: rise(v) for k, v in by_start.items()},
-        **kept,
-    )
+    kept["by_start"] = {k: rise(v) for k, v in by_start.items()}
+    counts = box.evaluations, box.passes
+    return Sharpness(rise(fmax), box.f0, fmax, *counts, first_order, float(epsilon), solver, **kept)
 
 
 class Box:
@@ -306,14 +297,8 @@ def _literal(box: Box, scale, iterations):
         return -factor * value, -factor * (gradient.double().cpu() / divisor).numpy()
 
     bounds = np.stack([-half.numpy(), half.numpy()], 1)
-    found = minimize(
-        negative,
-        np.zeros(len(half)),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options=dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6),
-    )
+    options = dict(maxiter=iterations, maxcor=10, ftol=0, gtol=0, maxfun=10**6)
+    found = minimize(negative, np.zeros(len(half)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     u = torch.tensor(found.x, device="cpu").div(divisor).to(box.half)
     fmax = max(-found.fun / factor, box.f0)
     return {"zero": fmax}, u, fmax

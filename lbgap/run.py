@@ -184,16 +184,8 @@ class Run:
 
     def build(self) -> nn.Module:
         """The network at its seeded start (`start` is not looked at)."""
-        return networks.build(
-            self.network,
-            self.variant,
-            self.init_seed,
-            self.init,
-            self.activation,
-            self.dropout,
-            self.shrink,
-            data.classes(self.dataset),
-        )
+        form = self.variant, self.init_seed, self.init, self.activation, self.dropout, self.shrink
+        return networks.build(self.network, *form, data.classes(self.dataset))
 
     def until(self, epoch: int) -> Run:
         """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the

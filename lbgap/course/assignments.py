@@ -229,15 +229,8 @@ def verify_remedy(remedied) -> None:
         answered(run)
         if not isinstance(run, Run):
             raise Wrong(f"It gives {type(run).__name__}; expected a `lbgap.Run`, from a seed.")
-        rules = {
-            "network": "mlp",
-            "dataset": "mnist-1k",
-            "batch_size": LARGE,
-            "init_seed": seed,
-            "shrink": 1,
-            "start": None,
-        }
-        rules |= {"label_noise": 0.0, "init": "glorot", "activation": "relu"}
+        rules = {"network": "mlp", "dataset": "mnist-1k", "batch_size": LARGE, "init_seed": seed, "shrink": 1}
+        rules |= {"start": None, "label_noise": 0.0, "init": "glorot", "activation": "relu"}
         for name, value in rules.items():
             if getattr(run, name) != value:
                 raise Wrong(

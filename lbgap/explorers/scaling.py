@@ -37,14 +37,11 @@ class ScalingExplorer(Explorer):
         if f[-1] > 1:
             raise ValueError(f"efficiencies ends at {f[-1]:g}; expected shares of perfect scaling, at most 1")
         # SB takes one iteration, of as many examples as the ratio says, and LB i iterations of one example
+        times = lambda of, ratio: [
+            performance_model.time(k, 1) / performance_model.time(1, ratio, efficiency=of) for k in i
+        ]
         arrays = {
-            "times": [
-                [
-                    [performance_model.time(k, 1) / performance_model.time(1, ratio, efficiency=of) for k in i]
-                    for ratio in b
-                ]
-                for of in f
-            ],
+            "times": [[times(of, ratio) for ratio in b] for of in f],
             "even": [[performance_model.break_even(of, ratio) for ratio in b] for of in f],
         }
         near = [int(abs(values - at).argmin()) for values, at in zip((f, b, i), start, strict=True)]
@@ -55,28 +52,18 @@ class ScalingExplorer(Explorer):
             f" efficiency of the small batch of {human(f[near[0]])} and batch sizes in the ratio {human(b[near[1]])}"
             f" both take as long where the large batch needs {human(even)} times as many iterations as the small one."
         )
-        super().__init__(
-            {k: np.array(v) for k, v in arrays.items()},
-            meta,
-            summary,
-            efficiency=near[0],
-            batches=near[1],
-            position=near[2],
-        )
+        arrays = {k: np.array(v) for k, v in arrays.items()}
+        super().__init__(arrays, meta, summary, efficiency=near[0], batches=near[1], position=near[2])
 
     def _draw(self, figure):
         panel, data = figure.subplots(), self.arrays()
         for k, (of, line) in enumerate(zip(self.meta["efficiencies"], ("-", "--", ":", "-.") * 9, strict=False)):
-            drawn = panel.plot(
-                self.meta["iterations"], data["times"][k, self.batches], line, label=f"f_SB = {human(of)}"
-            )
+            times = data["times"][k, self.batches]
+            drawn = panel.plot(self.meta["iterations"], times, line, label=f"f_SB = {human(of)}")
             panel.plot(data["even"][k, self.batches], 1, "o", color=drawn[0].get_color())
         panel.axhline(1, color="grey", linestyle=":")
-        panel.set(
-            xscale="log",
-            yscale="log",
-            xlabel=f"I_LB / I_SB, at B_SB / B_LB = {human(self.meta['batch_ratios'][self.batches])}",
-            ylabel="time of LB / time of SB; a dot is the break-even",
-        )
+        ratio = human(self.meta["batch_ratios"][self.batches])
+        panel.set(xscale="log", yscale="log", xlabel=f"I_LB / I_SB, at B_SB / B_LB = {ratio}")
+        panel.set_ylabel("time of LB / time of SB; a dot is the break-even")
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")

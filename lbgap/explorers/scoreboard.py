@@ -40,51 +40,30 @@ class ScoreboardExplorer(Explorer):
             "networks": [str(name) for name in networks],
             "small": small,
         }
-        said = [
-            f"{network + ': ' if network else ''}"
-            + (
-                ", ".join(
-                    f"{remedy} {human(g)} points at {human(r)} times the sharpness"
-                    for remedy, (g, *_), (r, *_) in zip(meta["remedies"], gains, ratios, strict=True)
-                    if g == g
-                )
-                or "not measured"
-            )
-            for network, gains, ratios in zip(meta["networks"], arrays["gain"], arrays["ratio"], strict=True)
-        ]
-        super().__init__(
-            arrays,
-            meta,
-            "Points of test accuracy over plain LB, and sharpness over plain LB's. " + "; ".join(said) + ".",
-        )
+        said = []
+        for network, gains, ratios in zip(meta["networks"], arrays["gain"], arrays["ratio"], strict=True):
+            known = [line for line in zip(meta["remedies"], gains, ratios, strict=True) if line[1][0] == line[1][0]]
+            told = (f"{who} {human(g)} points at {human(r)} times the sharpness" for who, (g, *_), (r, *_) in known)
+            said.append(f"{network + ': ' if network else ''}{', '.join(told) or 'not measured'}")
+        said = f"Points of test accuracy over plain LB, and sharpness over plain LB's. {'; '.join(said)}."
+        super().__init__(arrays, meta, said)
 
     def _draw(self, figure):
         data, networks = self.arrays(), self.meta["networks"]
-        for k, (network, panel) in enumerate(
-            zip(networks, figure.subplots(1, len(networks), squeeze=False)[0], strict=True)
-        ):
+        panels = figure.subplots(1, len(networks), squeeze=False)[0]
+        for k, (network, panel) in enumerate(zip(networks, panels, strict=True)):
             panel.axvline(1, color="grey", linestyle=":", label="plain LB")
             panel.axhline(0, color="grey", linestyle=":")
             for i, name in enumerate(self.meta["remedies"]):
                 (g, *y), (r, *x) = data["gain"][k, i].tolist(), data["ratio"][k, i].tolist()
                 small = name == self.meta["small"]
-                panel.plot(
-                    r,
-                    g,
-                    "D" if small else "o",
-                    color="black" if small else "C0",
-                    fillstyle="none" if small else "full",
-                    label=name if small else None,
-                )
+                style = {"color": "black", "fillstyle": "none", "label": name} if small else {"color": "C0"}
+                panel.plot(r, g, "D" if small else "o", **style)
                 panel.plot((r, r), y, "-", x, (g, g), "-", color="C0", alpha=0.3)
                 if g == g and r == r and not small:
                     panel.annotate(name, (r, g), xytext=(3, 3), textcoords="offset points", fontsize=5)
-            panel.set(
-                title=network,
-                xscale="log",
-                xlabel="sharpness over plain LB's",
-                ylabel=None if k else "points over plain LB",
-            )
+            panel.set(title=network, xscale="log", xlabel="sharpness over plain LB's")
+            panel.set_ylabel(None if k else "points over plain LB")
             panel.xaxis.set_minor_formatter("")
             panel.grid(alpha=0.3)
         figure.axes[0].legend(fontsize="small")

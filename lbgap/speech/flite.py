@@ -85,20 +85,8 @@ def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
     u = utterance
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "spoken.wav")
-        command = [
-            "flite",
-            "-voice",
-            u.voice,
-            "--setf",
-            f"duration_stretch={u.stretch:.4f}",
-            "--setf",
-            f"int_f0_target_mean={u.pitch:.2f}",
-            "-psdur",
-            "-t",
-            u.text,
-            "-o",
-            path,
-        ]
+        command = ["flite", "-voice", u.voice, "--setf", f"duration_stretch={u.stretch:.4f}"]
+        command += ["--setf", f"int_f0_target_mean={u.pitch:.2f}", "-psdur", "-t", u.text, "-o", path]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode or not os.path.exists(path):
             raise RuntimeError(

@@ -33,11 +33,8 @@ SETS = {  # questions about a neighbour: how and where a sound is made
     "palatal": "ch jh sh y zh",
     "velar": "g k ng",
 }
-PHONES = (
-    "pau",
-    "spn",
-    *sorted({phone for members in SETS.values() for phone in members.split()}),
-)  # a pause, a noise, 40 phones
+# a pause, a noise, 40 phones
+PHONES = ("pau", "spn", *sorted({phone for members in SETS.values() for phone in members.split()}))
 CODE = {phone: i for i, phone in enumerate(PHONES)}
 LEAST = 100  # training frames on either side of a split
 

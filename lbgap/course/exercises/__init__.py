@@ -17,20 +17,3 @@ from . import (  # isort: skip  (the book's order is the list's)
     tables_and_figures,
     controls,
 )
-
-__all__ = [
-    "after_the_paper",
-    "causal_grid",
-    "controls",
-    "edge_of_stability",
-    "generalisation_gap",
-    "measuring_sharpness",
-    "noisy_labels",
-    "one_minute_laboratory",
-    "remedies",
-    "same_function",
-    "speech",
-    "tables_and_figures",
-    "walking_between_minima",
-    "when_it_pays",
-]
