@@ -13,7 +13,7 @@ from ..results import arrays
 from .controls import EPSILON, LOSS, networks_of, times
 from .plots import _axes, _legend, _mark
 from .statistics import Compared, gap, holm, ratio
-from .words import PENDING, Text, by_network, collapsed, ended, interval, known, note, number, spread, table
+from .words import PENDING, Networks, Text, by_network, collapsed, ended, interval, known, note, number, spread, table
 
 COLOR = dict(zip(NOISE, ("#123f73", "#c1440e", "#2f9e8f", "#9a5fb5")))
 MARK = dict(zip(NOISE, "osD^"))
@@ -58,7 +58,7 @@ def fitted(network: str) -> dict[str, np.ndarray]:
     }
 
 
-def causal_table(networks=None) -> Text:
+def causal_table(networks: Networks = None) -> Text:
     """Every cell: accuracy and how far SB as it is is ahead of it, sharpness and its ratio to SB's, f and updates."""
     chosen, lines = networks_of("causal_grid", networks), []
     for network in chosen:
@@ -89,7 +89,7 @@ def causal_table(networks=None) -> Text:
     )
 
 
-def causal_grid(networks=None):
+def causal_grid(networks: Networks = None):
     """Sharpness against test accuracy, a mark a trial: noise by colour and marker, shape by how full the marker is."""
     chosen = networks_of("causal_grid", networks)
     figure, axes = _axes(len(chosen), 1, 3.2)
@@ -137,7 +137,7 @@ def checks(network: str) -> dict[tuple[str, str], Check]:
     return out
 
 
-def causal_checks(networks=None) -> Text:
+def causal_checks(networks: Networks = None) -> Text:
     """The manipulation checks in words."""
 
     def sentence(network):
@@ -243,7 +243,7 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
     return out
 
 
-def causal_verdict(networks=None) -> Text:
+def causal_verdict(networks: Networks = None) -> Text:
     """Every question's answer by the registered rules, with its evidence."""
     chosen = networks_of("causal_grid", networks)
     lines = []

@@ -16,6 +16,7 @@ from .tables import crossing
 from .words import (
     ARMS,
     PENDING,
+    Networks,
     Text,
     ahead,
     by_network,
@@ -145,7 +146,7 @@ def in_words(settings: dict) -> str:
     return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if own.get(k) != v) or "as it is"
 
 
-def networks_of(name: str, networks) -> tuple:
+def networks_of(name: str, networks: Networks) -> tuple:
     """The networks asked for, or else those of the experiment."""
     return EXPERIMENTS[name].networks if networks is None else names(networks)
 
@@ -190,18 +191,18 @@ LOSS = {"training loss": lambda runs: arrays.final(runs, "train", "batch", "loss
 # -------------------------------------------------------------------------------------------------
 
 
-def optimizers(networks=None) -> Text:
+def optimizers(networks: Networks = None) -> Text:
     """Section 2.2: "other optimizers ... led to similar results"; and those that are not rebuilt, with the reason."""
     missing = "\n\n".join(f"**{name} is not rebuilt:** {why}." for name, why in experiments.NOT_REBUILT.items())
     return Text(f"{_trained('optimizers', networks, labels=_named(experiments.OPTIMIZERS))}\n\n{missing}")
 
 
-def initialisations(networks=None) -> Text:
+def initialisations(networks: Networks = None) -> Text:
     """Section 2.2: "other initialization strategies, activation functions ... showed similar behavior"."""
     return _trained("initialisations", networks, labels=_named(experiments.INITIALISATIONS))
 
 
-def text_variant(networks=None) -> Text:
+def text_variant(networks: Networks = None) -> Text:
     """C1-C4 as the paper's text prints them beside the code's, and which of the two is nearer to the paper's
     accuracy."""
 
@@ -223,12 +224,12 @@ def text_variant(networks=None) -> Text:
     return Text(f"{_trained('text_variant', networks, labels=lambda _: 'as printed')}\n\n{by_network(chosen, nearer)}")
 
 
-def no_dropout(networks=None) -> Text:
+def no_dropout(networks: Networks = None) -> Text:
     """Dropout means that C1-C4 do not minimise f: a pair without."""
     return _trained("no_dropout", networks, LOSS)
 
 
-def matched_loss(networks=None) -> Text:
+def matched_loss(networks: Networks = None) -> Text:
     """Both arms trained to one goal in the loss, and whether f ended at one training loss."""
 
     def sentence(network):
@@ -243,19 +244,19 @@ def matched_loss(networks=None) -> Text:
     return Text(f"{_trained('matched_loss', networks, LOSS | EPOCHS)}\n\n{said}")
 
 
-def patience(networks=None) -> Text:
+def patience(networks: Networks = None) -> Text:
     """ "Until the loss function ceased to improve", in place of 100 epochs."""
     return _trained("patience", networks, LOSS | EPOCHS)
 
 
-def more_seeds(networks=None) -> Text:
+def more_seeds(networks: Networks = None) -> Text:
     """The scale's own trials, and twice as many."""
     chosen = networks_of("more_seeds", networks)
     seeds = {"as in Table 2": None, "with further seeds": arrays.trials("more_seeds")}
     return compare([row(n, words, arrays.pairs(n, which)) for n in chosen for words, which in seeds.items()])
 
 
-def settled(networks=None) -> Text:
+def settled(networks: Networks = None) -> Text:
     """Both after epochs more in which the rate falls to 0."""
     rows = []
     for network in networks_of("settled", networks):
@@ -265,7 +266,7 @@ def settled(networks=None) -> Text:
     return compare(rows, extra=LOSS)
 
 
-def settled_verdict(networks="F1") -> Text:
+def settled_verdict(networks: Networks = "F1") -> Text:
     """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it
     is at."""
 
@@ -297,36 +298,36 @@ def _other_large(name, networks, makers, extra=None) -> Text:
     return compare(rows, extra=extra)
 
 
-def half_life(networks=None) -> Text:
+def half_life(networks: Networks = None) -> Text:
     """LB with Adam's memory as long as SB's in examples."""
     both = lambda network, trial: treatments.half_life(network, trial, True)
     makers = {"LB: beta2 by examples": treatments.half_life, "LB: beta1 and beta2 by examples": both}
     return _other_large("half_life", networks, makers)
 
 
-def equal_updates(networks=None) -> Text:
+def equal_updates(networks: Networks = None) -> Text:
     """LB with as many steps as SB."""
     return _other_large("equal_updates", networks, {"LB: as many steps as SB": treatments.equal_updates}, EPOCHS)
 
 
-def known_voices(networks=None) -> Text:
+def known_voices(networks: Networks = None) -> Text:
     """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between
     voices?"""
     words = "a sixth of the training utterances held out, to test on"
     return _trained("known_voices", networks, labels=lambda _: words)
 
 
-def adam_epsilon(networks=None) -> Text:
+def adam_epsilon(networks: Networks = None) -> Text:
     """Adam's epsilon, and how many coordinates it holds back."""
     return Text(f"{_trained('adam_epsilon', networks)}\n\n{idle(networks)}")
 
 
-def bf16(networks=None) -> Text:
+def bf16(networks: Networks = None) -> Text:
     """Training in bf16, which a CPU does twice as fast, beside float32."""
     return _trained("bf16", networks)
 
 
-def idle(networks=None) -> Text:
+def idle(networks: Networks = None) -> Text:
     """The share of coordinates in which Adam's sqrt(v) is under 10 epsilon, after the first epoch and after the
     last."""
     rows = []
@@ -340,7 +341,7 @@ def idle(networks=None) -> Text:
     return table(head, collapsed(rows))
 
 
-def learning_rate_table(networks=None) -> Text:
+def learning_rate_table(networks: Networks = None) -> Text:
     """Every learning rate for either arm, and each arm at the rate chosen for it on the validation split."""
     rows, said = [], []
     for network in networks_of("learning_rates", networks):
@@ -392,26 +393,26 @@ def _matched(name, networks, ways) -> Text:
     return compare(rows, accuracy=False)
 
 
-def norm_matched(networks=None) -> Text:
+def norm_matched(networks: Networks = None) -> Text:
     """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only
     smaller?"""
     ways = {"as they are": None, "LB with SB's norms": {"LB": "norms"}, "SB with LB's norms": {"SB": "norms"}}
     return _matched("norm_matched", networks, ways)
 
 
-def temperature(networks=None) -> Text:
+def temperature(networks: Networks = None) -> Text:
     """Either arm with the temperature that gives it the other's training loss, where that is higher: f is equal
     then."""
     ways = {"as they are": None, "at the higher loss": dict.fromkeys(ARMS, "loss")}
     return _matched("temperature", networks, ways)
 
 
-def test_sharpness(networks=None) -> Text:
+def test_sharpness(networks: Networks = None) -> Text:
     """Section 2.1 speaks of "training and testing functions": the sharpness of the test loss."""
     return _measured("test_sharpness", networks, "as in Table 3")
 
 
-def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
+def literal_ranking(networks: Networks = (*scales.SPOKEN, *scales.LABS)) -> Text:
     """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest
     batch."""
 
@@ -437,7 +438,7 @@ def literal_ranking(networks=(*scales.SPOKEN, *scales.LABS)) -> Text:
     return by_network(networks, sentence)
 
 
-def evaluator(networks=scales.PAPER) -> Text:
+def evaluator(networks: Networks = scales.PAPER) -> Text:
     """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained
     pairs.
 
@@ -468,7 +469,7 @@ def evaluator(networks=scales.PAPER) -> Text:
     return by_network(networks, sentence)
 
 
-def solvers(networks="F1") -> Text:
+def solvers(networks: Networks = "F1") -> Text:
     """The solver story: what SciPy's ten iterations find, at three units of the objective, beside `best`."""
     rows = []
     for network in names(networks):
@@ -478,7 +479,7 @@ def solvers(networks="F1") -> Text:
     return compare(rows, accuracy=False)
 
 
-def matrices(networks=None) -> Text:
+def matrices(networks: Networks = None) -> Text:
     """Table 4 with three matrices a model, and a model's geometric mean over them."""
     rows = []
     for network in networks_of("matrices", networks):
@@ -490,17 +491,17 @@ def matrices(networks=None) -> Text:
     return compare(rows, accuracy=False)
 
 
-def precision(networks=None) -> Text:
+def precision(networks: Networks = None) -> Text:
     """The same in double precision."""
     return _measured("precision", networks, "as in Table 3")
 
 
-def evaluation_batches(networks=None) -> Text:
+def evaluation_batches(networks: Networks = None) -> Text:
     """Batch norm: other evaluation batches, and the value at the maximiser under other statistics."""
     return Text(f"{_measured('evaluation_batches', networks, 'as in Table 3')}\n\n{modes3(networks)}")
 
 
-def modes3(networks=None) -> Text:
+def modes3(networks: Networks = None) -> Text:
     """Table 3 under each way to normalise, at the point that `batch` found."""
     modes = {
         "batch norm: the evaluation batch's": "value",
@@ -512,7 +513,7 @@ def modes3(networks=None) -> Text:
     return compare(rows, accuracy=False)
 
 
-def fig6_read(networks=None, losses=(1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
+def fig6_read(networks: Networks = None, losses: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
     """Fig. 6 read at equal loss: sharpness where f first passes each value, between the logarithms of the stored
     iterates."""
     rows = []
@@ -534,7 +535,7 @@ def at_loss(f, s, loss: float) -> float:
     return float("nan") if np.isnan(at) else float(np.exp(np.interp(at, index, np.log(s[there]))))
 
 
-def top_space(networks=None) -> Text:
+def top_space(networks: Networks = None) -> Text:
     """Section 2.2.2: what the Hessian's largest eigenvalues predict of Metric 2.1, against what is measured there.
 
     And the most negative eigenvalue: conjecture (ii) of Section 2.1 is that LB ends at saddle points.
@@ -561,7 +562,7 @@ def top_space(networks=None) -> Text:
     return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
 
 
-def steep_share(networks=None, share=0.05) -> Text:
+def steep_share(networks: Networks = None, share: float = 0.05) -> Text:
     """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole
     space)"."""
 

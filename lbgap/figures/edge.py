@@ -13,7 +13,7 @@ from ..objective import spans
 from ..results import arrays
 from .controls import networks_of
 from .plots import _axes, _legend, _mark, _wanted, look
-from .words import ARMS, Text, by_network, number
+from .words import ARMS, Networks, Text, by_network, number
 
 KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
 NEAR = 0.8  # of the edge: a run that comes so near is said to reach it
@@ -55,7 +55,7 @@ def first_epoch(network: str) -> int:
     )
 
 
-def edge_of_stability(networks=None):
+def edge_of_stability(networks: Networks = None):
     """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as
     a line.
 
@@ -80,7 +80,7 @@ def edge_of_stability(networks=None):
     return figure
 
 
-def edge_verdict(networks=None) -> Text:
+def edge_verdict(networks: Networks = None) -> Text:
     """Whether LB reaches Adam's edge along training and SB stays below it, trial by trial.
 
     Judged from `first_epoch` on, in both arms.

@@ -15,7 +15,7 @@ from ..results import arrays
 from .controls import LOSS as FITTED
 from .controls import chosen_rates, each_trial, networks_of, on_validation, rate_runs
 from .tables import epsilon_at_rise
-from .words import ARMS, Text, ended, known, names, number, plural
+from .words import ARMS, Networks, Text, ended, known, names, number, plural
 
 COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
@@ -126,7 +126,7 @@ def fig1():
     return figure
 
 
-def fig2(networks="F1", **settings):
+def fig2(networks: Networks = "F1", **settings):
     """Fig. 2's curves: train and test accuracy by epoch, every trial thin, the mean thick. settings: those of the runs.
 
     The first tenth of the epochs may lie below the picture.
@@ -156,7 +156,7 @@ def fig2(networks="F1", **settings):
     return figure
 
 
-def path(kind="linear", network="F1"):
+def path(kind: str = "linear", network: str = "F1"):
     """Figs. 3 and 7 for one network, loss and accuracy in a panel each; train solid, test dashed, all trials."""
     figure, axes = _axes(2, height=3.0)
     runs = arrays.pairs(network)
@@ -183,7 +183,7 @@ def _ends(ax, ends):
         ax.text(alpha, 1.0, f" {name}", color=COLOR[name[:2]], transform=ax.get_xaxis_transform(), va="top", fontsize=8)
 
 
-def paths(panels, columns=2):
+def paths(panels, columns: int = 2):
     """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all
     pairs.
 
@@ -207,19 +207,19 @@ def paths(panels, columns=2):
     return figure
 
 
-def fig3(networks=PAPER, kind="linear", trials=None, **settings):
+def fig3(networks: Networks = PAPER, kind: str = "linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
     ..."""
     runs = {network: arrays.pairs(network, trials, **settings).values() for network in names(networks)}
     return paths([(network, network, *pair, kind, {}, ARMS) for network, pair in runs.items()])
 
 
-def fig7(networks=PAPER):
+def fig7(networks: Networks = PAPER):
     """Fig. 7: the same on the curve sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB."""
     return fig3(networks, "curvilinear")
 
 
-def norm_matched_paths(networks=None, experiment="norm_matched", **settings):
+def norm_matched_paths(networks: Networks = None, experiment="norm_matched", **settings):
     """Fig. 3 as it is, and to the same function as LB with SB's filter norms."""
     panels = []
     for network in networks_of(experiment, networks):
@@ -231,12 +231,12 @@ def norm_matched_paths(networks=None, experiment="norm_matched", **settings):
     return paths(panels)
 
 
-def weight_decay(networks=None):
+def weight_decay(networks: Networks = None):
     """Fig. 3 with weight decay 5e-4, as it is and with norms matched: Li et al. 2018 saw the picture turn round."""
     return norm_matched_paths(networks, "weight_decay", weight_decay=5e-4)
 
 
-def sisters(networks=None):
+def sisters(networks: Networks = None):
     """Fig. 3 between two minimisers of one batch size: is its hill any two minima's?"""
     panels = []
     for network in networks_of("sisters", networks):
@@ -278,7 +278,7 @@ def _against_batch(ax, network, measured):
     return right
 
 
-def fig4(networks=PAPER):
+def fig4(networks: Networks = PAPER):
     """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their
     means."""
 
@@ -288,7 +288,7 @@ def fig4(networks=PAPER):
     return _panels(names(networks), draw, "table2", "table3", "fig4", "fig4_whole")
 
 
-def laboratory(networks=LABS):
+def laboratory(networks: Networks = LABS):
     """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their
     means."""
     sizes = list(scales.scale().laboratory)
@@ -319,7 +319,7 @@ def landing():
     )
 
 
-def where_ended(networks=LABS) -> Text:
+def where_ended(networks: Networks = LABS) -> Text:
     """The landing page's caption: at which f the laboratory's runs ended, and whether that is one training loss."""
     said, s = [], scales.scale()
     for network in names(networks):
@@ -338,7 +338,7 @@ FIG5 = {
 }
 
 
-def fig5(networks=PAPER, trial=0):
+def fig5(networks: Networks = PAPER, trial: int = 0):
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
 
     def draw(left, right, network):
@@ -359,7 +359,7 @@ def fig5(networks=PAPER, trial=0):
     return _two_panels(names(networks), draw, "fig5", "fig5_controls")
 
 
-def fig6(networks=PAPER):
+def fig6(networks: Networks = PAPER):
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
 
     def draw(ax, network):
@@ -379,7 +379,7 @@ def fig6(networks=PAPER):
 # -- what lies behind --------------------------------------------------------------------------------------------------
 
 
-def spectrum(networks=None, width=0.15):
+def spectrum(networks: Networks = None, width: float = 0.15):
     """The Hessian's eigenvalues: their density, smoothed by Gaussians on the axis that is drawn, both ends marked.
 
     The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear
@@ -407,14 +407,14 @@ def spectrum(networks=None, width=0.15):
     return _panels(networks_of("spectrum", networks), draw, "spectrum", legend=False, columns=1, height=2.4)
 
 
-def smoothed(nodes, weights, width, points=600):
+def smoothed(nodes, weights, width: float, points=600):
     """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
     u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
     bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))
     return u, bells @ weights
 
 
-def directions(networks=None):
+def directions(networks: Networks = None):
     """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the
     largest."""
 
@@ -433,7 +433,7 @@ def directions(networks=None):
     return _panels(networks_of("directions", networks), draw, "directions")
 
 
-def learning_rates(networks=None):
+def learning_rates(networks: Networks = None):
     """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
     ringed."""
 
@@ -461,7 +461,7 @@ def _means(arrays):
     return np.array([known(values).mean() if len(known(values)) else np.nan for values in arrays])
 
 
-def noise_scale(networks=None):
+def noise_scale(networks: Networks = None):
     """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
 
     def draw(ax, network):
@@ -477,7 +477,7 @@ def noise_scale(networks=None):
     return _panels(networks_of("noise_scale", networks), draw, "noise_scale")
 
 
-def epsilon_grid(networks=None, rise=0.1):
+def epsilon_grid(networks: Networks = None, rise: float = 0.1):
     """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the
     grey."""
 

@@ -21,6 +21,7 @@ from .words import (
     ARMS,
     FACTOR,
     PENDING,
+    Networks,
     Text,
     ahead,
     by_network,
@@ -59,7 +60,7 @@ def benches() -> Text:
     return compare([row(n, said, arrays.pairs(n)) for n, said in words.items()], extra=EPOCHS | UPDATES)
 
 
-def bench_gaps(networks=BOARD) -> Text:
+def bench_gaps(networks: Networks = BOARD) -> Text:
     """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB
     is."""
 
@@ -90,7 +91,7 @@ def _theirs(pair) -> str:
     return f"{pair[0]:.2f} ± {pair[1]:.2f}" if pair else NOT_THERE
 
 
-def table6(networks=None) -> Text:
+def table6(networks: Networks = None) -> Text:
     """Table 6: both arms augmented: test accuracy, and sharpness on the training set as it is and on it augmented
     once."""
     chosen = names(networks or treatments.IMAGES)
@@ -112,7 +113,7 @@ def table6(networks=None) -> Text:
     )
 
 
-def verdict6(networks=None) -> Text:
+def verdict6(networks: Networks = None) -> Text:
     """E.1's two claims: LB with augmentation comes near to SB with it, and is still the sharper."""
 
     def sentence(network):
@@ -136,7 +137,7 @@ def verdict6(networks=None) -> Text:
 # -- E.2, Table 7 ------------------------------------------------------------------------------------------------------
 
 
-def table7(networks=None) -> Text:
+def table7(networks: Networks = None) -> Text:
     """Table 7: plain SB and LB and conservative LB: test accuracy, and the sharpness of conservative LB."""
     chosen = names(networks or (*PAPER, *CHEAP))
     accuracy, sharp = [], []
@@ -192,7 +193,7 @@ def verdict7_paper() -> Text:
     )
 
 
-def verdict7(networks=None) -> Text:
+def verdict7(networks: Networks = None) -> Text:
     """The same with our runs: what conservative training gains over plain LB, what is left to SB, and what becomes of
     sharpness."""
     chosen = names(networks or (*PAPER, *CHEAP))
@@ -216,7 +217,7 @@ def verdict7(networks=None) -> Text:
     return Text(f"{by_network(chosen, sentence)}\n\n{_family(found)}")
 
 
-def moments(networks=None) -> Text:
+def moments(networks: Networks = None) -> Text:
     """What Adam's moments do between sub-problems: conservative LB with the moments kept, and reset at each."""
     rows = []
     for network in names(networks or EXPERIMENTS["conservative_reset"].networks):
@@ -227,7 +228,7 @@ def moments(networks=None) -> Text:
     return compare(rows, extra=UPDATES | LOSS)
 
 
-def half_pull(networks=None) -> Text:
+def half_pull(networks: Networks = None) -> Text:
     """Whether it matters that Eq. 5 may have meant lambda / 2: conservative LB with half the pull against it with the
     whole."""
 
@@ -252,7 +253,7 @@ def half_pull(networks=None) -> Text:
 ROBUST = ("adversarial", "stability")
 
 
-def robust(networks=BOARD) -> Text:
+def robust(networks: Networks = BOARD) -> Text:
     """E.3, which the paper reports without a number: both arms plain, trained adversarially, and for stability."""
     rows = []
     for network in names(networks):
@@ -261,7 +262,7 @@ def robust(networks=BOARD) -> Text:
     return compare(rows)
 
 
-def robust_verdict(networks=BOARD) -> Text:
+def robust_verdict(networks: Networks = BOARD) -> Text:
     """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm
     without."""
     lines, differ, tested, found = {}, 0, 0, {network: judgements(network) for network in names(networks)}
@@ -290,7 +291,7 @@ def robust_verdict(networks=BOARD) -> Text:
     )
 
 
-def remedy_paths(name: str, networks=BOARD):
+def remedy_paths(name: str, networks: Networks = BOARD):
     """Fig. 3 of plain SB and LB, and of both with a remedy."""
     panels = []
     for network in names(networks):
@@ -316,7 +317,7 @@ def chosen_numbers(network: str) -> dict[tuple[str, str], float | None]:
     return {which: best(found) for which, found in validated(network).items()}
 
 
-def tuning(networks=None) -> Text:
+def tuning(networks: Networks = None) -> Text:
     """Validation accuracy of every number tried for a remedy, in either arm alike, and which one is chosen."""
     rows = []
     for network in names(networks or EXPERIMENTS["tuning"].networks):
@@ -421,7 +422,7 @@ def _ratio(found: Compared, word="") -> str:
     return PENDING if np.isnan(found.value) else times(found) + (f", {word}" if word else "")
 
 
-def scoreboard(networks=None, which=None) -> Text:
+def scoreboard(networks: Networks = None, which=None) -> Text:
     """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which:
     remedies' names."""
     board = _board(networks, which)
@@ -477,7 +478,7 @@ def _line(s: Score, compared) -> list[str]:
     return [*line, number(f, 4), number(updates, 0), small, count]
 
 
-def scoreboard_verdict(networks=None, which=None) -> Text:
+def scoreboard_verdict(networks: Networks = None, which=None) -> Text:
     """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
     board = _board(networks, which)
     words = {network: judgements(network) for network in board}
@@ -501,7 +502,7 @@ def scoreboard_verdict(networks=None, which=None) -> Text:
     return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(words)}")
 
 
-def scoreboard_figure(networks=None, which=None):
+def scoreboard_figure(networks: Networks = None, which=None):
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
     means, intervals."""
     gain = lambda s: s.gain.value
@@ -539,7 +540,7 @@ def scoreboard_figure(networks=None, which=None):
     return figure
 
 
-def scoreboard_data(networks=BOARD, which=None) -> dict:
+def scoreboard_data(networks: Networks = BOARD, which=None) -> dict:
     """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
     among the remedies."""
     board = _board(networks, which)

@@ -12,7 +12,22 @@ from ..results import arrays
 from .controls import EPSILON, networks_of, row, times
 from .plots import _panels, look
 from .statistics import holm, ratio
-from .words import ARMS, PENDING, Text, by_network, by_side, dots, interval, known, names, number, plural, spread, table
+from .words import (
+    ARMS,
+    PENDING,
+    Networks,
+    Text,
+    by_network,
+    by_side,
+    dots,
+    interval,
+    known,
+    names,
+    number,
+    plural,
+    spread,
+    table,
+)
 
 SAME = 0.05  # the share by which two values of one thing may differ and still be called the same
 BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
@@ -34,7 +49,7 @@ def along(
     return factors, {arm: of(runs[arm]) for arm in ARMS}
 
 
-def twins(networks=None):
+def twins(networks: Networks = None):
     """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial,
     geometric means."""
 
@@ -55,7 +70,7 @@ def twins(networks=None):
     return _panels(networks_of("twins", networks), draw, "twins")
 
 
-def twins_verdict(networks=None) -> Text:
+def twins_verdict(networks: Networks = None) -> Text:
     """How far Metric 2.1 moves while the function stays, whether that turns the ranking round, and how far the adaptive
     one moves."""
     return by_network(networks_of("twins", networks), _verdict)
@@ -95,7 +110,7 @@ def _verdict(network):
     )
 
 
-def retrained(networks=scales.LABS) -> Text:
+def retrained(networks: Networks = scales.LABS) -> Text:
     """Where the twin at factor 1 and the run itself, one function at the same weights, are stored with other values,
     and why.
 
@@ -141,7 +156,7 @@ def _each(values) -> str:
     return ", ".join(f"{v:.2g}" for v in values)
 
 
-def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
+def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
     """LB / SB in either box, by epsilon: a relative box is far smaller than the paper's of the same epsilon, so one
     could mislead.
 
@@ -169,7 +184,7 @@ def adaptive(networks=scales.LABS, epsilons=(1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
     return table(head, rows, networks)
 
 
-def norms_verdict(networks=None) -> Text:
+def norms_verdict(networks: Networks = None) -> Text:
     """What Table 3 does and does not prove, from the table of exchanged filter norms: three contrasts of the same two
     functions, Holm-corrected."""
 

@@ -10,12 +10,12 @@ from ..objective import spans
 from ..results import arrays
 from .controls import networks_of
 from .plots import _panels, look
-from .words import ARMS, Text, by_network, known, number, points
+from .words import ARMS, Networks, Text, by_network, known, number, points
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
 
 
-def throughput(networks=None):
+def throughput(networks: Networks = None):
     """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the
     steps."""
 
@@ -38,7 +38,7 @@ def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
     return {size: result for size, result in found.items() if result}
 
 
-def fills(networks=None, device="cpu") -> Text:
+def fills(networks: Networks = None, device: str = "cpu") -> Text:
     """Whether a larger batch is the faster one in examples a second: the fastest measured size against the smallest and
     the largest.
 
@@ -73,7 +73,7 @@ def fills(networks=None, device="cpu") -> Text:
     return by_network(networks_of("throughput", networks), sentence)
 
 
-def pays(networks="F1", device="cpu"):
+def pays(networks: Networks = "F1", device: str = "cpu"):
     """Whether LB pays on one device: App. C's break-even from its speed at either batch, against the iterations they
     took.
 

@@ -14,6 +14,7 @@ from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_rat
 from .words import (
     ARMS,
     PENDING,
+    Networks,
     Text,
     by_network,
     collapsed,
@@ -56,7 +57,7 @@ def counted(of: int, n: int, gone=0) -> str:
     return said + (", the others pending" if n + gone < of else "")
 
 
-def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits=2) -> str:
+def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits: int = 2) -> str:
     """The paper's value, and whether ours has its size, in sentences."""
     on = ", on TIMIT," if arrays.stand_in(network) else ""
     said = (
@@ -93,7 +94,7 @@ def _clause(direction: str) -> str:
 # -------------------------------------------------------------------------------------------------
 
 
-def table2(networks=PAPER) -> Text:
+def table2(networks: Networks = PAPER) -> Text:
     """Table 2: train and test accuracy, SB against LB: ours (recalibrated batch norm) beside the paper's."""
     rows = []
     for network in names(networks):
@@ -108,7 +109,7 @@ def table2(networks=PAPER) -> Text:
     return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, networks)
 
 
-def verdict2(networks=PAPER) -> Text:
+def verdict2(networks: Networks = PAPER) -> Text:
     """What our Table 2 says of the paper's gap, in words, with intervals."""
     return by_network(networks, _verdict2)
 
@@ -135,7 +136,7 @@ def elsewhere(network: str) -> str:
     return f", on {arrays.stand_in(network)}" if arrays.stand_in(network) else ""
 
 
-def peaks(networks=PAPER) -> Text:
+def peaks(networks: Networks = PAPER) -> Text:
     """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from
     them."""
 
@@ -159,7 +160,7 @@ def peaks(networks=PAPER) -> Text:
     return by_network(networks, sentence)
 
 
-def modes2(networks=PAPER) -> Text:
+def modes2(networks: Networks = PAPER) -> Text:
     """Test accuracy under each way to normalise in evaluation."""
     rows = []
     for network in names(networks):
@@ -171,7 +172,7 @@ def modes2(networks=PAPER) -> Text:
     return table("network | batch norm in evaluation | SB | LB | gap, points", collapsed(rows), networks)
 
 
-def distances(networks=PAPER) -> Text:
+def distances(networks: Networks = PAPER) -> Text:
     """Section 3: how far SB and LB went from their common start, and the null of a random walk."""
 
     def sentence(network):
@@ -223,17 +224,17 @@ def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
     return marked(spread(values), int(lost(runs, values, measure).sum()))
 
 
-def table3(networks=PAPER) -> Text:
+def table3(networks: Networks = PAPER) -> Text:
     """Table 3: sharpness in the full space; and of the same functions, each with the other's filter norms."""
     return _sharpness_table("table3", networks, norms=True)
 
 
-def table4(networks=PAPER) -> Text:
+def table4(networks: Networks = PAPER) -> Text:
     """Table 4: sharpness in random subspaces of dimension 100."""
     return _sharpness_table("table4", networks, subspace=100)
 
 
-def verdict3(networks=PAPER, table="table3", **settings) -> Text:
+def verdict3(networks: Networks = PAPER, table="table3", **settings) -> Text:
     """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say
     together."""
     cells, lines = {}, []
@@ -281,7 +282,7 @@ def _together(measured: dict, cells: int, networks: tuple) -> str:
     )
 
 
-def growth(networks=PAPER) -> Text:
+def growth(networks: Networks = PAPER) -> Text:
     """How sharpness grows with the box, where it saturates, and where f has risen by 0.1: what cannot saturate."""
     rows = []
     for network in names(networks):
@@ -336,7 +337,7 @@ STARTS = {
 }
 
 
-def solver_starts(network="mlp", epsilon=1e-3) -> Text:
+def solver_starts(network: str = "mlp", epsilon: float = 1e-3) -> Text:
     """How high a few evaluations lead from each start of `best`, and the end of the highest; mean over the trials."""
     runs, rows = arrays.pairs(network), []
     found = {arm: [e["by_start"] for of in runs[arm] if (e := arrays.entry(of, epsilon))] for arm in ARMS}
@@ -346,7 +347,7 @@ def solver_starts(network="mlp", epsilon=1e-3) -> Text:
     return table("start | SB | LB", rows, network)
 
 
-def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
+def solver_verdict(networks: Networks = "F1", epsilon: float = 1e-3) -> Text:
     """How much of the sharpness that `best` finds SciPy's ten iterations reach, and whether the ranking survives."""
 
     def sentence(network):
@@ -377,7 +378,7 @@ def solver_verdict(networks="F1", epsilon=1e-3) -> Text:
 # ------------------------------------------------------------------------------
 
 
-def path_verdict(networks="F1", step=0.5) -> Text:
+def path_verdict(networks: Networks = "F1", step: float = 0.5) -> Text:
     """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
     plot shows."""
 
@@ -442,7 +443,7 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def progress(networks=order.CPU) -> Text:
+def progress(networks: Networks = order.CPU) -> Text:
     """Which experiments are done, and which are pending."""
     rows, networks = [], [network for network in names(networks) if not arrays.waiting(network)]
     for name, experiment in experiments.EXPERIMENTS.items():

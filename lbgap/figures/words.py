@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..results import arrays
 
 ARMS = ("SB", "LB")
+Networks = str | Iterable[str] | None  # one's name or several; None for those of the experiment
 PENDING = "pending"
 FACTOR = 1.5  # mean training losses farther apart than this are nowhere called the same
 
@@ -26,7 +29,7 @@ class Text:
     __repr__ = __str__
 
 
-def names(networks) -> tuple:
+def names(networks: Networks) -> tuple:
     """One network's name, or several."""
     return (networks,) if isinstance(networks, str) else tuple(networks)
 
@@ -42,7 +45,7 @@ def number(value: float, digits: int = 2) -> str:
     return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or abs(value) < 1e-12 else f"{value:.2g}"
 
 
-def spread(values, digits=2) -> str:
+def spread(values, digits: int = 2) -> str:
     """mean ± standard deviation (ddof 1) in words; "pending" with no value, no deviation with one."""
     values = known(values)
     if not len(values):
@@ -56,12 +59,12 @@ def percent(values) -> str:
     return spread(values) + (" %" if len(known(values)) else "")
 
 
-def points(values, digits=2) -> str:
+def points(values, digits: int = 2) -> str:
     """All values."""
     return ", ".join(number(v, digits) for v in known(values)) or "none"
 
 
-def dots(values, digits=2) -> str:
+def dots(values, digits: int = 2) -> str:
     """`spread`, and all values behind it where there are several."""
     return spread(values, digits) + (f" ({points(values, digits)})" if len(known(values)) > 1 else "")
 
@@ -76,7 +79,7 @@ def judged(found, p: float, null: float, above: str, below: str) -> str:
     return "not settled" if p >= 0.05 else by_side(found, null, above, below, "not settled")
 
 
-def with_interval(found, digits=2, unit="") -> str:
+def with_interval(found, digits: int = 2, unit="") -> str:
     """A contrast in a cell: "1.30 (0.20 to 2.40)", or "pending"."""
     if np.isnan(found.value):
         return PENDING
@@ -84,7 +87,7 @@ def with_interval(found, digits=2, unit="") -> str:
     return f"{number(found.value, digits)}{unit}{ends}"
 
 
-def interval(pair, digits=2) -> str:
+def interval(pair, digits: int = 2) -> str:
     """A 95 % interval in words."""
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
 
@@ -139,7 +142,7 @@ def trials(*arrays) -> str:
     return plural(n) + ("" if n >= of else f" of {of}, the others pending")
 
 
-def table(head: str, rows: list[list[str]], networks=()) -> Text:
+def table(head: str, rows: list[list[str]], networks: Networks = ()) -> Text:
     """A Markdown table, and what is to be known of its networks.
 
     Args:
@@ -162,7 +165,7 @@ def collapsed(rows) -> list:
     return out
 
 
-def note(networks) -> str:
+def note(networks: Networks) -> str:
     """A paragraph that says which networks have to wait and why, and which are not on the paper's data."""
     reasons = [f"{n} is waiting: {arrays.waiting(n)}." for n in names(networks) if arrays.waiting(n)]
     reasons += [
@@ -173,7 +176,7 @@ def note(networks) -> str:
     return "\n\n" + " ".join(reasons) if reasons else ""
 
 
-def by_network(networks, sentence) -> Text:
+def by_network(networks: Networks, sentence) -> Text:
     """sentence(network) of each network, None where it is pending: one paragraph, or a list of them."""
     found = {network: sentence(network) for network in names(networks)}
     lines = [words for words in found.values() if words]
