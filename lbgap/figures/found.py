@@ -15,7 +15,7 @@ from ..claims import Claim, Contrast, contrast
 from ..results import arrays
 from . import causal
 from .remedies import paper_gain, treated
-from .statistics import gap, lost, paper_gap, paper_ratio, ratio
+from .statistics import best_and_last, gap, lost, paper_gap, paper_ratio, ratio, rises, trials_gone
 from .words import ARMS, Text, known
 
 EPSILON = {"1e-3": 1e-3, "5e-4": 5e-4}
@@ -141,39 +141,28 @@ def _final(runs, split="test", mode="recalibrated", what="accuracy"):
     return arrays.final(runs, split, mode, what)
 
 
-def _gone(runs, *values) -> int:
-    """How many trials have a run that has no value for good."""
-    return int(np.any([lost(runs[arm], v) for arm, v in zip(ARMS, values)], axis=0).sum()) if values[0].size else 0
-
-
 def _accuracy_gap(network, runs):
     return gap(runs["SB"], runs["LB"])
 
 
 def _lower_training_accuracy(network, runs):
     both = [_final(runs[arm], "train") for arm in ARMS]
-    return contrast(np.minimum(*both), diverged=_gone(runs, *both))
+    return contrast(np.minimum(*both), diverged=trials_gone(runs, *both))
 
 
 def _training_loss_difference(network, runs):
     both = [_final(runs[arm], "train", "batch", "loss") for arm in ARMS]
     chance = math.log(data.classes(scales.scale().datasets[network]))
-    return contrast(both[1] / chance, both[0] / chance, diverged=_gone(runs, *both))
-
-
-def _best_and_last(runs):
-    """{arm: (accuracy at the best epoch, at the last)}, each (T,)."""
-    curve = lambda of: next(iter(arrays.history([of], "test_accuracy")), np.array([np.nan]))
-    return {arm: np.array([(c.max(), c[-1]) for c in map(curve, runs[arm])], float).reshape(-1, 2).T for arm in ARMS}
+    return contrast(both[1] / chance, both[0] / chance, diverged=trials_gone(runs, *both))
 
 
 def _gap_less_fall(network, runs):
-    of = _best_and_last(runs)
+    of = best_and_last(runs)
     return contrast(of["SB"][1] - of["LB"][1], of["LB"][0] - of["LB"][1])
 
 
 def _gap_at_best_epoch(network, runs):
-    of = _best_and_last(runs)
+    of = best_and_last(runs)
     return contrast(of["SB"][0], of["LB"][0])
 
 
@@ -196,8 +185,7 @@ def _path_rise_ratio(network, runs, kind, step=0.5):
     p = arrays.paths(*runs.values()).get(kind)
     if p is None:
         return contrast([])
-    at = lambda a: p["train_loss"][:, int(np.abs(p["alpha"] - a).argmin())]
-    rise = {arm: (at(end - step) + at(end + step)) / 2 - at(end) for arm, end in (("SB", 0), ("LB", 1))}
+    rise = rises(p, step)
     return ratio(rise["SB"], rise["LB"])
 
 
@@ -226,7 +214,7 @@ def _steep_share(network, runs):
 def _distance_ratio(network, runs, form=""):
     small, large = (arrays.distance(runs[arm]) for arm in ARMS)
     walk = (arrays.updates(runs["SB"]) / arrays.updates(runs["LB"])) ** 0.5 if form == "walk" else 1.0
-    return contrast(small / large / walk, scale="ratio", diverged=_gone(runs, small, large))
+    return contrast(small / large / walk, scale="ratio", diverged=trials_gone(runs, small, large))
 
 
 THRESHOLD = {"C1": 500, "F2": 15_000}
@@ -618,28 +606,22 @@ def _value(ours: Contrast, test) -> str:
     return f"{short(ours.value)}{times} ({_interval(ours)}; {trials}{gone})"
 
 
+def _plain(cell: Cell) -> dict:
+    finite, ours = lambda v: v if v is not None and math.isfinite(v) else None, cell.ours
+    told = {"network": cell.network, "setting": cell.setting, "direction": cell.said.direction, "size": cell.said.size}
+    told |= {"value": finite(ours.value), "interval": ours.interval and [finite(v) for v in ours.interval]}
+    return told | {"trials": ours.n, "diverged": ours.diverged}
+
+
 def published() -> dict:
     """All of it as plain data, for the file that the book publishes: {claim: {"says", "direction", "p", "cells"}}."""
-    plain = lambda of: [None if v is None or not math.isfinite(v) else v for v in of]
     return {
         id: {
             **{key: getattr(of.claim, key) for key in ("says", "section", "element", "page", "seen")},
             "test": dataclasses.asdict(of.claim.test),
             "direction": of.direction,
             "p": None if math.isnan(of.p) else of.p,
-            "cells": [
-                {
-                    "network": cell.network,
-                    "setting": cell.setting,
-                    "direction": cell.said.direction,
-                    "size": cell.said.size,
-                    "value": plain([cell.ours.value])[0],
-                    "interval": cell.ours.interval and plain(cell.ours.interval),
-                    "trials": cell.ours.n,
-                    "diverged": cell.ours.diverged,
-                }
-                for cell in of.cells
-            ],
+            "cells": [_plain(cell) for cell in of.cells],
         }
         for id, of in found().items()
     }

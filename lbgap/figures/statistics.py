@@ -11,7 +11,7 @@ import numpy as np
 from ..claims import Contrast as Compared
 from ..claims import contrast, holm, summarised, welch, welch_p  # noqa: F401  (one room for them, and their old place)
 from ..results import arrays
-from .words import interval, number
+from .words import ARMS, interval, number
 
 
 def _seeds(a, b) -> str:
@@ -54,6 +54,24 @@ def lost(runs, values, measure=None) -> np.ndarray:
     measured = lambda of: measure is not None and arrays.document(measure(of)) is not None
     gone = lambda of: arrays.diverged([of]) > 0 or measured(of)
     return np.array([bool(np.isnan(value)) and gone(of) for of, value in zip(runs, values)], bool)
+
+
+def trials_gone(runs: dict, *values) -> int:
+    """How many trials have a run without a value for good; values: those of {"SB": runs, "LB": runs} in turn (T,)."""
+    both = [lost(runs[arm], of) for arm, of in zip(ARMS, values)]
+    return int(np.any(both, axis=0).sum()) if len(values[0]) else 0
+
+
+def best_and_last(runs: dict) -> dict[str, np.ndarray]:
+    """{arm: (test accuracy at the best epoch, at the last)}, each (T,), of {arm: runs}."""
+    curve = lambda of: next(iter(arrays.history([of], "test_accuracy")), np.array([np.nan]))
+    return {arm: np.array([(c.max(), c[-1]) for c in map(curve, runs[arm])], float).reshape(-1, 2).T for arm in ARMS}
+
+
+def rises(found: dict, step: float = 0.5) -> dict[str, np.ndarray]:
+    """{arm: how much f rises `step` in alpha away from its end (T,), mean of both sides} of one of `arrays.paths`."""
+    at = lambda a: found["train_loss"][:, int(np.abs(found["alpha"] - a).argmin())]
+    return {arm: (at(end - step) + at(end + step)) / 2 - at(end) for arm, end in (("SB", 0), ("LB", 1))}
 
 
 def paper_gap(cell: dict) -> Compared:

@@ -10,7 +10,20 @@ from .. import claims, paper
 from ..campaign import experiments, order, scales, units
 from ..campaign.scales import PAPER
 from ..results import arrays
-from .statistics import ahead, difference, gap, holm, lost, paper_gap, paper_ratio, ratio, sharper
+from .statistics import (
+    ahead,
+    best_and_last,
+    difference,
+    gap,
+    holm,
+    lost,
+    paper_gap,
+    paper_ratio,
+    ratio,
+    rises,
+    sharper,
+    trials_gone,
+)
 from .words import (
     ARMS,
     PENDING,
@@ -121,8 +134,7 @@ def _verdict2(network):
     found = claims.get("gap").verdict(ours, theirs_for(network, theirs))
     if found.direction == claims.UNMEASURED:
         return None
-    gone = int((lost(runs["SB"], small) | lost(runs["LB"], large)).sum())
-    count = counted(len(small), found.n, gone)
+    count = counted(len(small), found.n, trials_gone(runs, small, large))
     if np.isnan(ours.value):
         return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
     return (
@@ -142,19 +154,16 @@ def peaks(networks: Networks = PAPER) -> Text:
 
     def sentence(network):
         runs = arrays.pairs(network)
-        curve = lambda of: next(iter(arrays.history([of], "test_accuracy")), np.array([np.nan]))
-        best, last = (
-            {arm: np.array([pick(curve(of)) for of in runs[arm]]) for arm in ARMS} for pick in (np.max, lambda c: c[-1])
-        )
-        found, end = claims.contrast(best["SB"], best["LB"]), claims.contrast(last["SB"], last["LB"]).value
+        (best, last), (large_best, large_last) = best_and_last(runs).values()
+        found, end = claims.contrast(best, large_best), claims.contrast(last, large_last).value
         verdict = claims.get("early-stopping").verdict(found)
         if verdict.direction == claims.UNMEASURED:
             return None
-        fall = {arm: spread(best[arm] - last[arm]) for arm in ARMS}
         return (
             f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself,"
             f" {ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to"
-            f" its last, test accuracy falls by {fall['SB']} points for SB and by {fall['LB']} for LB."
+            f" its last, test accuracy falls by {spread(best - last)} points for SB and by"
+            f" {spread(large_best - large_last)} for LB."
         )
 
     return by_network(networks, sentence)
@@ -178,10 +187,10 @@ def distances(networks: Networks = PAPER) -> Text:
     def sentence(network):
         runs = arrays.pairs(network)
         small, large = (arrays.distance(runs[arm]) for arm in ARMS)
-        gone = lost(runs["SB"], small) | lost(runs["LB"], large)
+        missing = trials_gone(runs, small, large)
         quotient, walk = small / large, (arrays.updates(runs["SB"]) / arrays.updates(runs["LB"])) ** 0.5
         both = quotient, quotient / walk
-        found, beyond = (claims.contrast(q, scale="ratio", diverged=int(gone.sum())) for q in both)
+        found, beyond = (claims.contrast(q, scale="ratio", diverged=missing) for q in both)
         said, nearer = claims.get("distance-3-10").verdict(found), claims.get("closest-minimiser").verdict(beyond)
         if said.direction == claims.UNMEASURED:
             return None
@@ -190,7 +199,7 @@ def distances(networks: Networks = PAPER) -> Text:
         )
         return (
             f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB"
-            f" ({interval(found.interval)}; {counted(len(small), found.n, int(gone.sum()))}), {where}, 3 to 10. SB ends"
+            f" ({interval(found.interval)}; {counted(len(small), found.n, missing)}), {where}, 3 to 10. SB ends"
             f" {dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give"
             f" {number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii)"
             f" {_clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)})."
@@ -385,8 +394,7 @@ def path_verdict(networks: Networks = "F1", step: float = 0.5) -> Text:
     def sentence(network):
         words, lines = [], []
         for kind, p in arrays.paths(*arrays.pairs(network).values()).items():
-            at = lambda a: p["train_loss"][:, int(np.abs(p["alpha"] - a).argmin())]
-            rise = {arm: (at(end - step) + at(end + step)) / 2 - at(end) for arm, end in (("SB", 0), ("LB", 1))}
+            rise = rises(p, step)
             ours = ratio(rise["SB"], rise["LB"])
             found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
             words.append(f"{kind} path, {found.direction}")
