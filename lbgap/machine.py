@@ -1,4 +1,4 @@
-"""This machine: how many threads a computation takes, and that freed memory is kept. Decided here and nowhere else."""
+"""This machine: threads, memory that is kept, and files that are written whole. Decided here and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import itertools
 import os
 import pathlib
 import platform
@@ -173,3 +174,39 @@ def keep_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, 2**31 - 1), mallopt(_M_TOP_PAD, 2**28)])
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Write a file whole or not at all: the block writes another path, which is put on the disk and then in its place.
+
+    Args:
+        path: of the file that is written or replaced; its folder is made.
+
+    Returns:
+        The path to write, beside it.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield fresh
+        with open(fresh, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def set_aside(path: pathlib.Path, why) -> None:
+    """Rename a damaged file, so that what it held is made anew, and say so in a line.
+
+    Args:
+        path: of the file.
+        why: what is wrong with it; it names the file.
+    """
+    names = (path.with_name(f"{path.name}.damaged{k or ''}") for k in itertools.count())
+    aside = next(name for name in names if not name.exists())
+    with contextlib.suppress(FileNotFoundError):  # another campaign was quicker
+        os.replace(path, aside)
+    print(f"{why}. It is set aside as {aside.name}, and made anew", flush=True)

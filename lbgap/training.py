@@ -20,7 +20,6 @@ from torch import nn
 from . import data, machine
 from .objective import flat, recalibrate, spans, tally, unflat
 from .remedies import Step
-from .results import replacing, set_aside
 from .run import Run
 
 EVALUATION_BATCH = 5000  # as in the authors' code
@@ -76,7 +75,7 @@ class Minimizer:
         meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
         meta = {k: json.dumps(v) for k, v in meta.items()}
         tensors = {"x": self.x.cpu(), **{f"buffer.{k}": v.cpu() for k, v in self.buffers.items()}}
-        with replacing(path) as fresh:
+        with machine.replacing(path) as fresh:
             save_file(tensors, str(fresh), meta | {"sha256": _digest(tensors, meta)})
 
     @classmethod
@@ -279,7 +278,7 @@ def _checkpoint(run: Run, path: pathlib.Path | None) -> dict | None:
             except ValueError as error:
                 if file.stem != of.id:  # a file that the caller named is the caller's
                     raise ValueError(f"{error}; delete it or name another file, and training begins anew") from error
-                set_aside(file, error)
+                machine.set_aside(file, error)
     return None
 
 
@@ -514,7 +513,7 @@ def _bar(run: Run, epoch: int):
 def _save(path, state) -> None:
     """Write a checkpoint beside the old one, then put it in its place, so that a kill leaves one of the two whole."""
     try:
-        with replacing(path) as fresh:
+        with machine.replacing(path) as fresh:
             torch.save(state, fresh)
     except RuntimeError as error:  # what PyTorch makes of a full disk
         raise OSError(f"{path} could not be written ({error}); is the disk full?") from error

@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from .. import results
+from .. import machine, results
 from ..training import OutOfTime
 from . import cost
 from .measurements import compute
@@ -71,7 +71,7 @@ def run(
             continue
         store.make_room(unit)
         if (error := failure(unit, store)) is None and (path := _error_file(unit, work)).exists():
-            results.set_aside(path, f"{path} is damaged")
+            machine.set_aside(path, f"{path} is damaged")
         if unit.get("device", kind) != kind:
             count["left"] += 1
         elif error and not retry:

@@ -2,4 +2,4 @@
 (`arrays`)."""
 
 from . import store
-from .store import PACKAGED, Store, check, commit, content_id, finite, former, provenance, read, replacing, set_aside
+from .store import PACKAGED, Store, check, commit, content_id, finite, former, provenance, read

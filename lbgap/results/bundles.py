@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 
+from .. import machine
 from ..campaign import measurements, units
 from . import store as documents
 
@@ -33,7 +34,7 @@ class Bundle:
         for path, content in contents.items():
             whole = content[: content.rfind(b"\n") + 1]
             if whole != content:
-                with documents.replacing(path) as fresh:
+                with machine.replacing(path) as fresh:
                     fresh.write_bytes(whole)
             self._held.update(whole.splitlines(keepends=True))
 

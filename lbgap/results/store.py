@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import math
 import os
@@ -97,7 +95,7 @@ class Store:
         if path.parent.resolve() != self.folder.resolve() / path.parent.name:
             raise OSError(f"{path.parent} is a link that leads out of {self.folder}; expected a folder in it")
         self.make_room(document["spec"])
-        with replacing(path) as fresh:
+        with machine.replacing(path) as fresh:
             fresh.write_bytes(_bytes(document))
         return path
 
@@ -108,7 +106,7 @@ class Store:
             try:
                 read(path)
             except ValueError as error:
-                set_aside(path, error)
+                machine.set_aside(path, error)
 
     def paths(self) -> list[pathlib.Path]:
         """Every document's file, the folder's in place of the packaged ones that it covers."""
@@ -181,42 +179,6 @@ def _name(spec: dict) -> str:
     if not (isinstance(spec["kind"], str) and re.fullmatch(KIND, spec["kind"])):
         raise ValueError(f"kind is {spec['kind']!r}; expected a word in small letters, which names a folder")
     return f"{spec['kind']}/{content_id(spec)}.json"
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Write a file whole or not at all: the block writes another path, which is put on the disk and then in its place.
-
-    Args:
-        path: of the file that is written or replaced; its folder is made.
-
-    Returns:
-        The path to write, beside it.
-    """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield fresh
-        with open(fresh, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def set_aside(path: pathlib.Path, why) -> None:
-    """Rename a damaged file, so that what it held is made anew, and say so in a line.
-
-    Args:
-        path: of the file.
-        why: what is wrong with it; it names the file.
-    """
-    names = (path.with_name(f"{path.name}.damaged{k or ''}") for k in itertools.count())
-    aside = next(name for name in names if not name.exists())
-    with contextlib.suppress(FileNotFoundError):  # another campaign was quicker
-        os.replace(path, aside)
-    print(f"{why}. It is set aside as {aside.name}, and made anew", flush=True)
 
 
 def former(spec: dict) -> list[dict]:
