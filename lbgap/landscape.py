@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
 from . import machine
 
@@ -21,7 +23,9 @@ class Path:
     accuracy: np.ndarray | None
 
 
-def linear(f, x_small, x_large, alphas=ALPHAS) -> Path:
+def linear(
+    f: Callable, x_small: torch.Tensor, x_large: torch.Tensor, alphas: Sequence[float] | np.ndarray = ALPHAS
+) -> Path:
     """f(alpha x_large + (1 - alpha) x_small): alpha 0 is the small-batch minimiser, 1 the large-batch one (Fig. 3).
 
     f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. x_small, x_large: (n,).
@@ -30,7 +34,9 @@ def linear(f, x_small, x_large, alphas=ALPHAS) -> Path:
     return along(f, x_small, x_large, alphas, lambda a: (1 - a, a))
 
 
-def curvilinear(f, x_small, x_large, alphas=ALPHAS) -> Path:
+def curvilinear(
+    f: Callable, x_small: torch.Tensor, x_large: torch.Tensor, alphas: Sequence[float] | np.ndarray = ALPHAS
+) -> Path:
     """f(sin(alpha pi/2) x_large + cos(alpha pi/2) x_small), as `linear` otherwise (Fig. 7, Appendix D)."""
     return along(f, x_small, x_large, alphas, _on_the_circle)
 
@@ -43,7 +49,9 @@ KINDS = {"linear": linear, "curvilinear": curvilinear}
 
 
 @machine.plain()
-def along(f, x_small, x_large, alphas, weights) -> Path:
+def along(
+    f: Callable, x_small: torch.Tensor, x_large: torch.Tensor, alphas: Sequence[float] | np.ndarray, weights: Callable
+) -> Path:
     """f at w_small x_small + w_large x_large, (w_small, w_large) = weights(alpha)."""
     if x_small.shape != x_large.shape or x_small.ndim != 1:
         raise ValueError(

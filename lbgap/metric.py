@@ -7,6 +7,7 @@ import dataclasses
 import math
 import numbers
 import operator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -51,12 +52,12 @@ class Sharpness:
 
 @machine.plain()
 def sharpness(
-    f,
-    x,
+    f: Callable,
+    x: torch.Tensor | np.ndarray,
     epsilon: float,
     *,
     subspace: int | None = None,
-    matrix=None,
+    matrix: torch.Tensor | np.ndarray | None = None,
     solver: str = "best",
     scale: float | str = 1.0,
     seed: int = 0,
@@ -182,7 +183,7 @@ class Box:
         box.f, box.share, box.beyond = self.f.subset(count, seed), count / self.f.examples, True
         return box
 
-    def outside(self, u):
+    def outside(self, u: torch.Tensor):
         """The point x + A (b u) that position u stands for, of the caller's type."""
         delta = self.half * u.to(self.half)
         point = self.x + (delta if self.A is None else self.A.times(delta))
@@ -237,7 +238,7 @@ def _matrix(x, subspace, matrix, seed):
     return _Matrix(lambda: normal_columns(x, subspace, seed))
 
 
-def normal_columns(x, p: int, seed: int):
+def normal_columns(x: torch.Tensor, p: int, seed: int):
     """The columns of the standard normal A (n, p) for `seed`, a few (n, k) at a time; drawn on x's device."""
     generator = torch.Generator(x.device).manual_seed(seed)
     for start in range(0, p, COLUMNS):
@@ -251,18 +252,18 @@ class _Matrix:
     def __init__(self, blocks):
         self.blocks = blocks
 
-    def times(self, z):
+    def times(self, z: torch.Tensor):
         """A z (n,)."""
         out, at = 0, 0
         for block in self.blocks():
             out, at = out + block @ z[at : at + block.shape[1]], at + block.shape[1]
         return out
 
-    def transposed_times(self, v):
+    def transposed_times(self, v: torch.Tensor):
         """A^T v (p,)."""
         return torch.cat([block.T @ v for block in self.blocks()])
 
-    def coordinates(self, x):
+    def coordinates(self, x: torch.Tensor):
         """A+ x = (A^T A)^-1 A^T x (p,), solved in float64."""
         gram = torch.cat([torch.cat([(a.T @ b) for b in self.blocks()], 1) for a in self.blocks()])
         self._check_rank(gram.double(), len(x), x.dtype)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import operator
+from collections.abc import Callable
 
 import torch
 
@@ -31,7 +32,9 @@ class NoiseScale:
 
 
 @machine.plain()
-def noise_scale(f, x, batch_size: int, *, seed: int = 0, count: int | None = None) -> NoiseScale:
+def noise_scale(
+    f: Callable, x: torch.Tensor, batch_size: int, *, seed: int = 0, count: int | None = None
+) -> NoiseScale:
     """The simple noise scale tr(Sigma) / |G|^2 at x, in examples, from the mini-batches of two shuffled passes.
 
     f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`; its

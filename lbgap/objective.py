@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import operator
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -372,12 +373,12 @@ def copied(network: nn.Module) -> nn.Module:
         ) from error
 
 
-def typed(tensor: torch.Tensor, dtype) -> torch.Tensor:
+def typed(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The tensor in a dtype, but whole numbers (token ids, pixels, classes) as they are."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def check_logits(output, count: int) -> None:
+def check_logits(output: torch.Tensor, count: int) -> None:
     """Raise ValueError unless a network's output for `count` examples is logits (count, classes)."""
     expected = (
         f"expected logits ({count}, classes), one row an example: wrap the network so that it returns them, or pass "
@@ -428,7 +429,7 @@ def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_mean(loss, output: torch.Tensor, labels: torch.Tensor) -> None:
+def check_mean(loss: torch.Tensor, output: torch.Tensor, labels: torch.Tensor) -> None:
     """Raise ValueError unless a loss of a few examples is the mean of each one's own."""
     try:
         whole = loss(output, labels)
@@ -462,12 +463,12 @@ def tally(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, tor
     return loss, (logits.argmax(1) == labels).sum()
 
 
-def flat(tensors) -> torch.Tensor:
+def flat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
     """Tensors, one after another, as one flat copy (n,)."""
     return torch.cat([t.detach().reshape(-1) for t in tensors])
 
 
-def unflat(x: torch.Tensor, like) -> list[torch.Tensor]:
+def unflat(x: torch.Tensor, like: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     """The inverse of `flat`: views into x (n,) in the shapes of the tensors `like`."""
     parts = x.split([t.numel() for t in like])
     return [part.view(t.shape) for part, t in zip(parts, like)]
@@ -485,7 +486,9 @@ def spans(count: int, size: int) -> list[slice]:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000, visit=None) -> None:
+def recalibrate(
+    network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000, visit: Callable | None = None
+) -> None:
     """Set the running statistics of `network` to their mean over `inputs`, in fixed batches, dropout off.
 
     visit(logits (B, classes), start), if given, sees each batch's output: the same pass then measures a loss.

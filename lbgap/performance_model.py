@@ -58,7 +58,7 @@ class Throughput:
     steps: int
 
 
-def throughput(run: training.Run, device="cpu", seconds: float = SECONDS) -> Throughput:
+def throughput(run: training.Run, device: str | torch.device = "cpu", seconds: float = SECONDS) -> Throughput:
     """Examples a second of a run's training step on a device: forward and backward pass and update, and nothing else.
 
     The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape;

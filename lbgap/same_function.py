@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Callable
 
 import scipy.optimize
 import torch
@@ -161,7 +162,7 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
     return dataclasses.replace(minimizer, x=x)
 
 
-def match_loss(minimizer: Minimizer, value: float, f) -> tuple[Minimizer, float]:
+def match_loss(minimizer: Minimizer, value: float, f: Callable) -> tuple[Minimizer, float]:
     """The minimiser with its last layer's weight and bias times one t > 0, so that f there is `value`; and t.
 
     f: f.evaluate(x) -> (value, accuracy), x flat (n,), such as an `Objective` of this minimiser. t multiplies the

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -40,7 +41,14 @@ class Spectrum:
 
 @machine.plain()
 def spectrum(
-    f, x, *, top: int = 10, probes: int = 4, steps: int = 32, seed: int = 0, keep_vectors: bool = False
+    f: Callable,
+    x: torch.Tensor,
+    *,
+    top: int = 10,
+    probes: int = 4,
+    steps: int = 32,
+    seed: int = 0,
+    keep_vectors: bool = False,
 ) -> Spectrum:
     """Both ends of the Hessian's spectrum at x, and its density, by stochastic Lanczos quadrature.
 
@@ -90,7 +98,9 @@ def spectrum(
 
 
 @machine.plain()
-def edge(f, x, preconditioner=None, steps: int = 16, seed: int = 0) -> tuple[float, float]:
+def edge(
+    f: Callable, x: torch.Tensor, preconditioner: torch.Tensor | None = None, steps: int = 16, seed: int = 0
+) -> tuple[float, float]:
     """The largest eigenvalue of the Hessian at x, or with a preconditioner P (n,) of P^-1/2 H P^-1/2, and its residual.
 
     Gradient descent at rate eta is unstable where the first is above 2 / eta (Cohen et al. 2021), Adam, with P its
@@ -109,12 +119,12 @@ class _Preconditioned:
     def __init__(self, f, diagonal):
         self.f, self.diagonal = f, diagonal
 
-    def hvp(self, x, v):
+    def hvp(self, x: torch.Tensor, v: torch.Tensor):
         return self.diagonal * self.f.hvp(x, self.diagonal * v)
 
 
 @machine.plain()
-def rises(f, x, directions, length: float) -> np.ndarray:
+def rises(f: Callable, x: torch.Tensor, directions, length: float) -> np.ndarray:
     """How far f rises at distance `length` along each direction, the steeper of both signs, in the units of Metric 2.1.
 
     100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,), for K directions d (n,): an iterable, read once.
@@ -143,7 +153,7 @@ def rises(f, x, directions, length: float) -> np.ndarray:
     return np.asarray(out, float)
 
 
-def random_directions(x, count: int, seed: int = 0):
+def random_directions(x: torch.Tensor, count: int, seed: int = 0):
     """`count` standard normal vectors of x's shape, one at a time, drawn from `seed` on x's device in x's dtype."""
     generator = torch.Generator(x.device).manual_seed(operator.index(seed))
     for _ in range(count):
@@ -151,7 +161,7 @@ def random_directions(x, count: int, seed: int = 0):
 
 
 @machine.plain()
-def ritz(f, x, matrix) -> np.ndarray:
+def ritz(f: Callable, x: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
     """The Ritz values (p,), descending, of the Hessian at x in the column space of a matrix (n, p).
 
     They are the eigenvalues of Q^T H Q, the columns of Q an orthonormal basis. p Hessian-vector products, and as much
@@ -175,7 +185,7 @@ def ritz(f, x, matrix) -> np.ndarray:
 
 
 @machine.plain()
-def quadratic_sharpness(f, x, epsilon: float, spectrum: Spectrum) -> float:
+def quadratic_sharpness(f: Callable, x: torch.Tensor, epsilon: float, spectrum: Spectrum) -> float:
     """Metric 2.1 in the space of the top eigenvectors, as gradient and eigenvalues alone predict it.
 
     100 / (1 + f) times the maximum of c.z + sum_i top_i z_i^2 / 2 over |z_i| <= epsilon (|(Q^T x)_i| + 1), with Q the

@@ -9,10 +9,12 @@ import gc
 import hashlib
 import json
 import math
+import os
 import pathlib
 import time
 import warnings
 import zipfile
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -69,7 +71,7 @@ class Minimizer:
                 b.copy_(self.buffers[name])
         return network.eval()
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write x, buffers, history and run, with their checksum, as one safetensors file."""
         save_file = machine.needs("safetensors.torch", "data").save_file
         meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
@@ -79,7 +81,7 @@ class Minimizer:
             save_file(tensors, str(fresh), meta | {"sha256": _digest(tensors, meta)})
 
     @classmethod
-    def open(cls, path) -> Minimizer:
+    def open(cls, path: str | os.PathLike) -> Minimizer:
         """Read what `save` wrote. Raises FileNotFoundError, and ValueError for a damaged file or another one."""
         safetensors = machine.needs("safetensors", "data")
         if not pathlib.Path(path).exists():
@@ -143,13 +145,13 @@ class OutOfTime(Exception):
 def train(
     run: Run,
     *,
-    device="cpu",
-    checkpoint=None,
+    device: str | torch.device = "cpu",
+    checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 30.0,
     deadline: float | None = None,
     progress: bool = True,
-    on_epoch=None,
-    keep=(),
+    on_epoch: Callable | None = None,
+    keep: Iterable[int] = (),
 ) -> Minimizer:
     """Train a network as `run` says, and return where it ended (Eq. 2).
 
@@ -185,7 +187,7 @@ class _Training:
     seconds: float = 0.0
 
     @classmethod
-    def fresh(cls, run: Run, device) -> _Training:
+    def fresh(cls, run: Run, device: str | torch.device) -> _Training:
         """At the seeded start of a run (`start` is not looked at)."""
         network = run.build().to(device)
         if any(isinstance(m, nn.Conv2d) for m in network):
@@ -211,7 +213,7 @@ class _Training:
             return True
         return run.patience is not None and len(f) > run.patience and min(f[-run.patience :]) >= min(f[: -run.patience])
 
-    def save(self, path, run: Run | None = None) -> None:
+    def save(self, path: str | os.PathLike, run: Run | None = None) -> None:
         """Write the checkpoint; run: of which it is one, where that is this run up to the present epoch."""
         parts = {name: getattr(self, name) for name in ("history", "epoch", "diverged", "seconds")}
         states = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -396,7 +398,7 @@ def _epoch(step: Step, inputs, order, batch_size: int, epoch: int = 0) -> float:
 
 
 @torch.no_grad()
-def adam_roots(optimizer):
+def adam_roots(optimizer: torch.optim.Optimizer):
     """(sqrt(v), epsilon) of every parameter, v Adam's second moment, corrected for its bias."""
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -404,7 +406,7 @@ def adam_roots(optimizer):
             yield (state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))).sqrt(), group["eps"]
 
 
-def adam_idle(optimizer) -> float:
+def adam_idle(optimizer: torch.optim.Optimizer) -> float:
     """Share of coordinates, in percent, in which Adam's sqrt(v) is under 10 epsilon, so that it steps less than it
     means to."""
     idle = total = 0
@@ -420,7 +422,7 @@ class _Forward(nn.Module):
         super().__init__()
         self.network, self.autocast = network, autocast
 
-    def forward(self, inputs):
+    def forward(self, inputs: torch.Tensor):
         with self.autocast():
             return self.network(inputs)
 
@@ -453,7 +455,7 @@ def batches(permutation: torch.Tensor, size: int) -> list[torch.Tensor]:
     return [permutation[part] for part in spans(len(permutation), size)]
 
 
-def make_optimizer(run: Run, parameters) -> torch.optim.Optimizer:
+def make_optimizer(run: Run, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
     """The optimiser a run names, fused where PyTorch has it."""
     kinds = {
         "adam": lambda: torch.optim.Adam(
