@@ -179,7 +179,8 @@ ALL = {
     "laboratory_way": warm_starts,
     "laboratory_hessian": curvature,
     "laboratory_rates": rates_figure,
-    **_named(warm_verdict, way_down, way_down_verdict, curvature_verdict, rates_verdict, metric_and_curvature),
+    **_named(warm_verdict, way_down, way_down_verdict, curvature_verdict, rates_verdict, rates_and_sharpness),
+    "metric_and_curvature": metric_and_curvature,
     **_named(what_we_found, verdicts, headline, pays, fills, literal_ranking, evaluator, bench_gaps, where_ended),
     **_named(human_verdict, settled_verdict),
 }
