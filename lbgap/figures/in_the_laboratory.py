@@ -266,6 +266,8 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     goal = experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f
     sharp, accuracy, f = (of.mean(2) for of in (found.sharpness, found.accuracy, found.f))
     there = (found.f < goal).all(2) & (sharp > 0)
+    if not there.any():
+        return Text(f"None of {there.size} pairs of rate and batch size came to f < {goal:g}.")
     rho = correlation(sharp[there], accuracy[there])
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
