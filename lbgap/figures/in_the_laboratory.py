@@ -264,8 +264,8 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     if not found:
         return NOT_YET
     goal = experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f
-    sharp, accuracy, f = (of.mean(2) for of in (found.sharpness, found.accuracy, found.f))
-    there = (found.f < goal).all(2) & (sharp > 0)
+    sharp, accuracy = (of.mean(2) for of in (found.sharpness, found.accuracy))
+    there = _arrived(network, found) & (sharp > 0)
     if not there.any():
         return Text(f"None of {there.size} pairs of rate and batch size came to f < {goal:g}.")
     rho = correlation(sharp[there], accuracy[there])
@@ -292,6 +292,14 @@ def rates_verdict(network: str = "mlp") -> Text:
             f"**{words}**, {ahead(contrast(*tests), *names)}, and {sharper(ratio(*sharp), names[1], names[0])}."
         )
     own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
+    arrived = _arrived(network, found)
+    late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not arrived[k, i]]
+    told = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
     return Text(
-        " ".join(said) + f" The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials."
+        f"{' '.join(said)} The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{told}"
     )
+
+
+def _arrived(network, found) -> np.ndarray:
+    """At which rates and sizes f came below the laboratory's goal in every trial (rates, sizes)."""
+    return (found.f < experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f).all(2)
