@@ -89,8 +89,8 @@ def test_two_arms_are_compared_at_one_f_between_the_measured_ones():
     """On straight lines in the logarithms: sharpness 4 / f for SB, and 1 / f for LB, at f 0.01 and 1."""
     f, g = np.array([1.0, 0.1, 0.001]), np.array([4.0, 0.5, 0.01])
     of = {"SB": (f, 4 / f), "LB": (g, 1 / g)}
-    assert laboratory._at_one_f(of, max) == pytest.approx([4.0, 1.0])
-    assert laboratory._at_one_f(of, min) == pytest.approx([400.0, 100.0])
+    assert found.at_one_f(of, max) == pytest.approx([4.0, 1.0])
+    assert found.at_one_f(of, min) == pytest.approx([400.0, 100.0])
 
 
 def test_a_rate_is_chosen_on_the_validation_split(made, monkeypatch):  # noqa: F811

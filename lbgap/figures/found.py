@@ -19,7 +19,6 @@ from .statistics import best_and_last, gap, lost, paper_gap, paper_ratio, ratio,
 from .words import ARMS, Text, known
 
 EPSILON = {"1e-3": 1e-3, "5e-4": 5e-4}
-SIZED = {"C1-text": "C1"}  # beside the paper's, of which it is a variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,21 +136,17 @@ def _theirs(claim, network) -> Contrast | None:
 # -- what is measured: (network, {"SB": runs, "LB": runs}, ...) -> Contrast ------------------------------------------
 
 
-def _final(runs, split="test", mode="recalibrated", what="accuracy"):
-    return arrays.final(runs, split, mode, what)
-
-
 def _accuracy_gap(network, runs):
     return gap(runs["SB"], runs["LB"])
 
 
 def _lower_training_accuracy(network, runs):
-    both = [_final(runs[arm], "train") for arm in ARMS]
+    both = [arrays.final(runs[arm], "train") for arm in ARMS]
     return contrast(np.minimum(*both), diverged=trials_gone(runs, *both))
 
 
 def _training_loss_difference(network, runs):
-    both = [_final(runs[arm], "train", "batch", "loss") for arm in ARMS]
+    both = [arrays.final(runs[arm], "train", "batch", "loss") for arm in ARMS]
     chance = math.log(data.classes(scales.scale().datasets[network]))
     return contrast(both[1] / chance, both[0] / chance, diverged=trials_gone(runs, *both))
 
@@ -237,7 +232,7 @@ def _slopes(network, values):
 
 
 def _threshold_accuracy(network, runs):
-    below, above = _slopes(network, _final)
+    below, above = _slopes(network, arrays.final)
     return contrast(below - above)  # a loss is a fall: -above less -below
 
 
@@ -258,13 +253,13 @@ def _warm(network, what):
 
 
 def _warm_early_gain(network, runs):
-    lead, scratch = gap(runs["SB"], runs["LB"]), known(_final(runs["LB"]))
+    lead, scratch = gap(runs["SB"], runs["LB"]), known(arrays.final(runs["LB"]))
     start = scratch.mean() if len(scratch) else np.nan
-    return contrast(_warm(network, _final)["early"] - start - lead.value / 2)
+    return contrast(_warm(network, arrays.final)["early"] - start - lead.value / 2)
 
 
 def _warm_late_gain(network, runs):
-    values = _warm(network, _final)
+    values = _warm(network, arrays.final)
     return contrast(values["late"], values["middle"], seeds="independent")
 
 
@@ -273,16 +268,23 @@ def _warm_late_flatness(network, runs):
     return contrast(values["middle"], values["late"], scale="ratio", seeds="independent")
 
 
+def at_one_f(of: dict, pick) -> list[float]:
+    """Sharpness at the largest f (pick=max), or the smallest (min), that all ways down pass, between measured points.
+
+    Args:
+        of: {arm: (f, sharpness)} along training, as `arrays.descent` gives it.
+        pick: max or min.
+    """
+    f = {max: min, min: max}[pick](pick(f) for f, _ in of.values())
+    return [float(np.exp(np.interp(np.log(f), *(np.log(v[np.argsort(fs)]) for v in (fs, s))))) for fs, s in of.values()]
+
+
 def _descent_ratio(network, runs, where):
     out = []
-    for small, large in zip(runs["SB"], runs["LB"]):
-        both = [arrays.descent(of, 1e-3) for of in (small, large)]
-        if min(len(f) for f, _ in both) < 2:
-            out.append(np.nan)
-            continue
-        highest = math.log(min(f.max() for f, _ in both))  # the largest loss that both pass
-        s = [np.interp(highest, *(np.log(v)[np.argsort(f)] for v in (f, s))) for f, s in both]
-        out.append(math.exp(s[1] - s[0]))
+    for both in zip(runs["SB"], runs["LB"]):
+        of = {arm: arrays.descent(run, 1e-3) for arm, run in zip(ARMS, both)}
+        small, large = at_one_f(of, max) if min(len(f) for f, _ in of.values()) > 1 else (np.nan, np.nan)
+        out.append(large / small)
     return contrast(out, scale="ratio")
 
 
@@ -302,7 +304,7 @@ def _grid(network):
     grid, out = causal.cells(network), {}
     for cell, runs in grid.items():
         there = np.array([causal.complete([of]) and causal.arrived([of]) for of in runs], bool)
-        out[cell] = [np.where(there, values, np.nan) for values in (_final(runs), causal.sharpness(runs))]
+        out[cell] = [np.where(there, values, np.nan) for values in (arrays.final(runs), causal.sharpness(runs))]
     return out
 
 
@@ -318,7 +320,7 @@ def _flattening_gain(network, runs):
 
 
 def _gap_closed(network, runs):
-    before, after = (_final(runs[f"SB{t}"]) - _final(runs[f"LB{t}"]) for t in ("", ", treated"))
+    before, after = (arrays.final(runs[f"SB{t}"]) - arrays.final(runs[f"LB{t}"]) for t in ("", ", treated"))
     return contrast(before, after)
 
 
@@ -327,7 +329,7 @@ def _accuracy_gain(network, runs):
 
 
 def _gain_less_half_gap(network, runs):
-    small, large, other = (_final(runs[key]) for key in ("SB", "LB", "LB, treated"))
+    small, large, other = (arrays.final(runs[key]) for key in ("SB", "LB", "LB, treated"))
     return contrast(other - large - (small - large) / 2)
 
 
@@ -459,8 +461,7 @@ def where(of: Found) -> str:
     """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"."""
     said = {}
     for cell in of.cells:
-        name = ", ".join(filter(None, (cell.network, cell.setting)))
-        said.setdefault(CELL[cell.said.direction], []).append(name)
+        said.setdefault(CELL[cell.said.direction], []).append(_who(cell))
     named = [(word, [name for name in said[word] if name]) for word in CELL.values() if word in said]
     return "; ".join(f"{word} on {', '.join(networks)}" for word, networks in named if networks)
 
@@ -546,7 +547,7 @@ def _measured() -> str:
     trained = {}
     for network in scales.SHOWN:
         if not arrays.waiting(network):
-            n = len(known(np.minimum(*map(_final, arrays.pairs(network).values()))))
+            n = len(known(np.minimum(*map(arrays.final, arrays.pairs(network).values()))))
             trained[network] = n
     some = ", ".join(f"{name} ({n} trial{'' if n == 1 else 's'})" for name, n in trained.items() if n)
     none = ", ".join(name for name, n in trained.items() if not n)
@@ -574,7 +575,7 @@ def _folded(of: Found) -> str:
     """The numbers and the test of a claim, behind a line to press."""
     test = of.claim.test
     cells = [
-        f"<li>{_who(cell)}: {_value(cell.ours, test)}: {cell.said.direction}"
+        f"<li>{_who(cell) or 'all'}: {_value(cell.ours, test)}: {cell.said.direction}"
         f"{f'; size {cell.said.size}' if cell.said.size else ''}</li>"
         for cell in of.cells
     ]
@@ -586,7 +587,7 @@ def _folded(of: Found) -> str:
 
 
 def _who(cell: Cell) -> str:
-    return ", ".join(filter(None, (cell.network, cell.setting))) or "all"
+    return ", ".join(filter(None, (cell.network, cell.setting)))
 
 
 def _interval(ours: Contrast) -> str:

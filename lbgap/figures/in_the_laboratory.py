@@ -10,14 +10,13 @@ from ..campaign import experiments, scales, units
 from ..campaign.scales import LABS
 from ..claims import contrast
 from ..results import arrays
-from .controls import best
-from .found import correlation
-from .plots import COLOR, LINE, MARK, _axes, _legend
+from .controls import LOSS, best
+from .found import at_one_f, correlation
+from .plots import COLOR, LINE, _axes, _legend, look
 from .statistics import ahead, ratio, sharper
 from .words import ARMS, Text, interval, known, number, spread
 
 NOT_YET = Text("Not measured yet. [What is measured, and what is not](status.ipynb) says what it takes.")
-LOSS = lambda runs: arrays.final(runs, "train", "batch", "loss")
 SHARP = lambda runs: arrays.sharpness(runs, 1e-3)
 
 
@@ -33,7 +32,7 @@ def warm_starts(network: str = "mlp"):
     for ax, what, words in zip(axes, (arrays.final, SHARP), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
         at, values = warm_values(network, what)
         ax.plot(np.repeat(at, values.shape[0]), values.T.ravel(), ".", color=COLOR["LB"], ms=4, alpha=0.5)
-        ax.plot(at, np.nanmean(values, 0), LINE["LB"], marker=MARK["LB"], color=COLOR["LB"], label="LB from there")
+        ax.plot(at, np.nanmean(values, 0), **look("LB", ms=None), label="LB from there")
         for arm, runs in arrays.pairs(network).items():
             ax.axhline(known(what(runs)).mean(), ls=LINE[arm], lw=1, color=COLOR[arm], label=f"{arm} from the start")
         ax.set(title=f"{network}, {words}", xlabel="epochs of SB before")
@@ -78,7 +77,7 @@ def way_down(networks=LABS):
     figure, axes = _axes(len(networks))
     for ax, network in zip(axes, networks):
         for arm, f, s in found[network]:
-            ax.plot(f, s, LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=3, lw=0.8, label=arm)
+            ax.plot(f, s, **look(arm, ms=3, lw=0.8), label=arm)
         ax.set(
             title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3", xscale="log", yscale="log"
         )
@@ -102,7 +101,7 @@ def way_down_verdict(networks=LABS) -> Text:
             continue
         said = []
         for words, pick in (("near the start", max), ("near the end", min)):
-            both = np.array([_at_one_f(of, pick) for of in found]).T
+            both = np.array([at_one_f(of, pick) for of in found]).T
             said.append(f"{words}, at one f, {sharper(ratio(*both))}")
         last = {arm: contrast([of[arm][1][-1] / of[arm][1][0] for of in found], scale="ratio") for arm in ARMS}
         peak = spread([of["LB"][1].max() / of["LB"][1][-1] for of in found], 1)
@@ -118,12 +117,6 @@ def way_down_verdict(networks=LABS) -> Text:
 
 def _by_seed(network):
     return list(zip(*arrays.pairs(network).values()))
-
-
-def _at_one_f(of, pick) -> list[float]:
-    """Sharpness of SB and LB at the largest (pick=max) or the smallest f that both pass, between the measured ones."""
-    f = {max: min, min: max}[pick](pick(f) for f, _ in of.values())
-    return [float(np.exp(np.interp(np.log(f), *(np.log(v[np.argsort(fs)]) for v in (fs, s))))) for fs, s in of.values()]
 
 
 # -- few steep directions ---------------------------------------------------------------------------------------------
@@ -154,7 +147,7 @@ def curvature():
         for arm, runs in arrays.pairs(network).items():
             for r in filter(None, arrays.each(units.spectrum, runs)):
                 ranks = np.arange(1, len(r["top"]) + 1)
-                ax.plot(ranks, r["top"], LINE[arm], marker=MARK[arm], color=COLOR[arm], ms=3, lw=0.8, label=arm)
+                ax.plot(ranks, r["top"], **look(arm, ms=3, lw=0.8), label=arm)
         ax.set(title=network, xlabel="rank", ylabel="eigenvalue of the Hessian", yscale="log")
     _legend(figure, *axes)
     return figure
@@ -226,7 +219,7 @@ def rates(network: str = "mlp") -> Rates | None:
     if None in chosen:
         return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
-    return Rates(lrs, sizes, table(arrays.final), table(SHARP), table(LOSS), tuple(chosen))
+    return Rates(lrs, sizes, table(arrays.final), table(SHARP), table(LOSS["training loss"]), tuple(chosen))
 
 
 def _measured(network) -> list[int]:
@@ -251,7 +244,7 @@ def rates_figure(network: str = "mlp"):
         tuned = np.stack([values[k, i] for i, k in enumerate(found.chosen)])
         for of, name, arm in ((values[usual], "rate 1e-3", "LB"), (tuned, "rate chosen for each size", "SB")):
             ax.plot(found.sizes, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
-            ax.plot(found.sizes, np.nanmean(of, 1), LINE[arm], marker=MARK[arm], color=COLOR[arm], label=name)
+            ax.plot(found.sizes, np.nanmean(of, 1), **look(arm, ms=None), label=name)
         ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log")
     axes[1].set_yscale("log")
     _legend(figure, *axes)
