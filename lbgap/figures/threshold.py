@@ -1,0 +1,114 @@
+"""Fig. 4's question: does the batch size have a threshold, or only a slope?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..campaign import scales
+from ..campaign.scales import LABS
+from ..claims import Contrast, contrast, holm
+from ..results import arrays
+from .found import found
+from .in_the_laboratory import NOT_YET, SHARP
+from .plots import _axes, fig4, look
+from .words import Text, number, plural
+
+WHAT = {  # what is read at each batch size, and how it is called
+    "test accuracy (%)": arrays.final,
+    "log2 of sharpness": lambda runs: np.log2(SHARP(runs)),
+}
+
+
+def _trials(network, what):
+    """The laboratory's sizes (K,), and what(runs) there of each trial that has them all (T, K)."""
+    values = arrays.laboratory(what, [network])[0].T
+    return scales.scale().laboratory, values[~np.isnan(values).any(1)]
+
+
+def slope(network: str, what) -> Contrast:
+    """How much what(runs) changes with each doubling of the batch, over all sizes of the laboratory, by least
+    squares."""
+    sizes, values = _trials(network, what)
+    return contrast([np.polyfit(np.log2(sizes), trial, 1)[0] for trial in values])
+
+
+def bends(network: str, what) -> dict[int, Contrast]:
+    """How much more what(runs) changes with each doubling up to a batch size than from it on, at each size between."""
+    sizes, values = _trials(network, what)
+    x = np.log2(sizes)
+    steep = lambda trial, part: np.polyfit(x[part], trial[part], 1)[0]
+    return {
+        sizes[k]: contrast([steep(trial, slice(k + 1)) - steep(trial, slice(k, None)) for trial in values])
+        for k in range(1, len(sizes) - 1)
+    }
+
+
+def bends_figure(networks=LABS):
+    """The bend of each curve at each batch size where a threshold might lie, with its 95 % interval."""
+    figure, axes = _axes(len(WHAT) * len(networks), height=2.2)
+    for k, ax in enumerate(axes):
+        network, (words, what) = networks[k // len(WHAT)], list(WHAT.items())[k % len(WHAT)]
+        at = {size: of for size, of in bends(network, what).items() if of.interval}
+        ends = np.array([of.interval for of in at.values()]).reshape(-1, 2).T
+        ax.vlines(list(at), *ends, color=look("LB")["color"])
+        ax.plot(list(at), [of.value for of in at.values()], **look("LB", ls=""))
+        ax.axhline(0, color="k", lw=0.8)
+        ax.set(title=f"{network}: {words}", xscale="log", xlabel="threshold, if there were one" if k >= 2 else None)
+        ax.set_xticks(list(at), [str(size) for size in at], minor=False)
+        ax.set_xticks([], minor=True)
+    for ax in axes[:: len(WHAT)]:
+        ax.set_ylabel("slope below\nless slope above")
+    return figure
+
+
+def told(networks=LABS) -> Text:
+    """How steep the laboratory's curves are, and at how many batch sizes they surely bend as the paper says."""
+    lines = []
+    for network in networks:
+        accuracy, sharpness = (slope(network, what) for what in WHAT.values())
+        if accuracy.interval is None or sharpness.interval is None:
+            continue
+        found = [bends(network, what).values() for what in WHAT.values()]
+        sure = [sum(p < 0.05 and of.value > 0 for p, of in zip(holm([of.p for of in at]), at)) for at in found]
+        lines.append(
+            f"- `{network}`, {plural(accuracy.n)}: with each doubling of the batch test accuracy"
+            f" {_change(accuracy, lambda v: v, 'points', 2)}, and sharpness"
+            f" {_change(sharpness, lambda v: 100 * (2**v - 1), '%', 0)}. Of {len(found[0])} batch sizes at which a"
+            f" threshold might lie, accuracy surely falls faster above than below at {sure[0] or 'none'}, and sharpness"
+            f" surely grows slower at {sure[1] or 'none'} (Holm's correction over the {len(found[0])})."
+        )
+    return Text("\n".join(lines)) if lines else NOT_YET
+
+
+def _change(of: Contrast, scale, unit: str, digits: int) -> str:
+    """By how much something changes with a doubling, or that this is not settled."""
+    ends, said = [scale(v) for v in of.interval], "neither surely rises nor falls"
+    if of.side(0):
+        ends = sorted(map(abs, ends))
+        said = f"{'rises' if of.value > 0 else 'falls'} by {number(abs(scale(of.value)), digits)} {unit}"
+    return f"{said} (95 % interval {number(ends[0], digits)} to {number(ends[1], digits)} {unit})"
+
+
+def two_axes(network: str = "mlp"):
+    """One curve, sharpness against the batch size, on a linear and on a logarithmic axis of the batch size."""
+    sizes, values = _trials(network, SHARP)
+    figure, axes = _axes(2)
+    for ax, kind in zip(axes, ("linear", "log")):
+        ax.plot(np.tile(sizes, len(values)), values.ravel(), ".", color=look("LB")["color"], ms=4, alpha=0.5)
+        ax.plot(sizes, values.mean(0), **look("LB"))
+        ax.set(xlabel=f"batch size, {kind} axis", ylabel="sharpness" if kind == "linear" else None, xscale=kind)
+    return figure
+
+
+def of_the_paper(networks=scales.PRINTED):
+    """Fig. 4 of the paper's networks that are measured at more than their two usual sizes."""
+    more = lambda network: len(arrays.sweep(arrays.final, network, scales.scale().trials)[0]) > 2
+    shown = tuple(filter(more, networks))
+    return fig4(shown) if shown else Text("None of the paper's networks is measured at a third batch size yet.")
+
+
+def verdicts() -> Text:
+    """The paper's claims of a threshold, each with its verdict on the paper's networks."""
+    every = found()
+    ids = "threshold", "threshold-sharpness", "threshold-others"
+    return Text("\n".join(f"- {every[id].claim.says} *Verdict: {every[id].direction}.*" for id in ids))

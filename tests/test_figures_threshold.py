@@ -1,0 +1,94 @@
+"""A threshold or a slope: bends against curves that are made with one and without, and the page's prose."""
+
+import numpy as np
+import pytest
+from test_figures import Made, curves, made  # noqa: F401
+
+from lbgap.campaign import scales
+from lbgap.claims import holm
+from lbgap.figures import threshold
+
+SIZES = scales.scale().laboratory
+
+
+def knee(at, below, above):
+    """A curve over the logarithm of the batch size with one knee, a trial of it shifted by each of three numbers."""
+    x = np.log2(SIZES) - np.log2(at)
+    return lambda trial: 90 + 0.1 * trial + np.where(x < 0, below * x, above * x)
+
+
+def store(made, curve, sharp=lambda b, trial: 2.0 + trial):  # noqa: F811
+    for trial in range(3):
+        for b, value in zip(SIZES, curve(trial)):
+            of = scales.laboratory("mlp", b, trial)
+            made.train(of, value)
+            made.sharp(of, sharp(b, trial))
+
+
+def test_a_knee_is_found_where_it_is_and_a_slope_has_no_bend(made):  # noqa: F811
+    store(made, knee(128, -0.1, -0.6), lambda b, trial: (1 + trial) * b**0.5)
+    found = threshold.bends("mlp", threshold.WHAT["test accuracy (%)"])
+    assert list(found) == list(SIZES[1:-1])
+    assert max(found, key=lambda b: found[b].value) == 128 and found[128].value == pytest.approx(0.5)
+    straight = threshold.bends("mlp", threshold.WHAT["log2 of sharpness"])
+    assert np.allclose([of.value for of in straight.values()], 0, atol=1e-9)
+    assert threshold.slope("mlp", threshold.WHAT["log2 of sharpness"]).value == pytest.approx(0.5)
+
+
+def test_a_curve_is_told_in_words_with_its_signs_right(made):  # noqa: F811
+    steep, random = np.array([-0.2, -0.25, -0.3]), np.random.default_rng(0)
+    noise = random.normal(0, 0.01, (3, len(SIZES)))
+    x = np.log2(SIZES)
+    noise -= [np.polyval(np.polyfit(x, row, 1), x) for row in noise]  # so that the slopes stay what they are
+    rates = dict(zip(SIZES, np.exp(noise.T)))
+    store(
+        made,
+        lambda trial: 90 + steep[trial] * x + noise[trial],
+        lambda b, trial: (1 + trial) * b ** (-0.9 - 0.1 * trial) * rates[b][trial],
+    )
+    said = str(threshold.told(["mlp"]))
+    assert "`mlp`, 3 trials: with each doubling of the batch test accuracy falls by 0.25 points" in said
+    assert "(95 % interval 0.13 to 0.37 points)" in said  # 4.303 * 0.05 / sqrt(3) to either side
+    assert "sharpness falls by 50 %" in said and "at none, and sharpness surely grows slower at none" in said
+
+
+def test_over_an_empty_store_nothing_is_claimed(made):  # noqa: F811
+    assert "Not measured yet" in str(threshold.told())
+    assert "None of the paper's networks" in str(threshold.of_the_paper())
+    assert str(threshold.verdicts()).count("not measured") == 3
+    threshold.bends_figure()
+
+
+def test_networks_at_a_third_size_are_drawn(made):  # noqa: F811
+    for b in (64, 256, 6000):
+        made.train(scales.run("F1", b, 0), 98.0)
+    (ax, _) = threshold.of_the_paper().axes
+    assert list(curves(ax)["test accuracy"][0]) == [64, 256, 6000]
+
+
+def test_the_two_axes_show_the_same_points():
+    one, other = (curves_of(ax) for ax in threshold.two_axes().axes)
+    assert np.array_equal(one, other)
+    assert [ax.get_xscale() for ax in threshold.two_axes().axes] == ["linear", "log"]
+
+
+def curves_of(ax):
+    return np.concatenate([np.array(line.get_data(), float) for line in ax.lines], 1)
+
+
+def test_the_prose_on_the_threshold_is_true():
+    """mlp: a slope, no settled bend, all bends of sharpness upward, some off zero alone; mlp-bn: no slope at all."""
+    steep = {n: [threshold.slope(n, what).side(0) for what in threshold.WHAT.values()] for n in scales.LABS}
+    assert steep == {"mlp": [-1, 1], "mlp-bn": [0, 0]}
+    alone = 0
+    for network in scales.LABS:
+        for words, what in threshold.WHAT.items():
+            found = list(threshold.bends(network, what).values())
+            assert min(holm([of.p for of in found])) >= 0.05
+            alone += sum(of.p < 0.05 for of in found)
+            widths = [of.interval[1] - of.interval[0] for of in found]
+            assert widths[0] == max(widths)  # "the interval at 16 is the longest"
+            if (network, words) == ("mlp", "log2 of sharpness"):
+                assert min(of.value for of in found) > 0
+    assert alone > 1
+    assert np.log2(15000 / 250) == pytest.approx(5.9, abs=0.05)
