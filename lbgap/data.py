@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 import torch
 
-from . import fields, machine, speech
+from . import field_checks, machine, speech
 
 # sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader
 # must arrive at.
@@ -103,8 +103,11 @@ def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0)
 
     Raises ValueError (unknown name, noise outside [0, 1), checksum) and FileNotFoundError (data not to be had).
     """
-    fields.choice("data set", name, CLASSES)
-    noise = fields.number("label_noise", label_noise, high=1, below=True), fields.count("noise_seed", noise_seed)
+    field_checks.choice("data set", name, CLASSES)
+    noise = (
+        field_checks.number("label_noise", label_noise, high=1, below=True),
+        field_checks.count("noise_seed", noise_seed),
+    )
     return _load(name, str(torch.device(device)), *noise, machine.folder("LBGAP_DATA"))
 
 

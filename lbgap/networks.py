@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from . import fields, machine
+from . import field_checks, machine
 
 INPUT = {
     "F1": (1, 28, 28),
@@ -144,7 +144,7 @@ def build(
         ("activation", activation, ACTIVATIONS),
         ("shrink", shrink, (1, 2, 4, 8)),
     ):
-        fields.choice(what, value, known)
+        field_checks.choice(what, value, known)
     with machine.float32(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(operator.index(seed))  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from . import data, fields, networks, remedies
+from . import data, field_checks, networks, remedies
 from .results import content_id
 
 DEAR = 10_000  # training examples: with more, f is not measured after every epoch where no rule needs it
@@ -23,13 +23,13 @@ _KNOWN = {
     "carry": (True, False),
     "dropout": (True, False),
 }
-_above, _share = partial(fields.number, above=True), partial(fields.number, high=1, below=True)
+_above, _share = partial(field_checks.number, above=True), partial(field_checks.number, high=1, below=True)
 CHECKS = {  # of each field but start and remedies
-    **{name: partial(fields.choice, known=known) for name, known in _KNOWN.items()},
-    **dict.fromkeys(("batch_size", "epochs", "patience", "stop_epochs"), partial(fields.count, low=1)),
-    **dict.fromkeys(("init_seed", "order_seed", "noise_seed"), fields.count),
+    **{name: partial(field_checks.choice, known=known) for name, known in _KNOWN.items()},
+    **dict.fromkeys(("batch_size", "epochs", "patience", "stop_epochs"), partial(field_checks.count, low=1)),
+    **dict.fromkeys(("init_seed", "order_seed", "noise_seed"), field_checks.count),
     **dict.fromkeys(("lr", "stop_loss", "stop_f"), _above),
-    **dict.fromkeys(("adam_epsilon", "weight_decay", "lr_end"), fields.number),
+    **dict.fromkeys(("adam_epsilon", "weight_decay", "lr_end"), field_checks.number),
     **dict.fromkeys(("beta1", "beta2", "momentum", "label_noise"), _share),
 }
 
@@ -38,24 +38,31 @@ CHECKS = {  # of each field but start and remedies
 class Run:
     """What to train: everything that can change the result; its `id` is a hash of its content.
 
-    network, dataset, batch_size: as `networks.build` and `data.load` name them; batch_size in examples.
-    seed: sets init_seed (the start x0) and order_seed (order of examples, dropout) unless these are given;
-      runs of one init_seed start at one x0, whatever their batch size.
-    optimizer: "adam" (default, the paper's), "sgd" (with `momentum`) or "adagrad"; lr 1e-3 at every batch size,
-      beta1 0.9, beta2 0.999 and adam_epsilon 1e-8, the defaults of the authors' Keras; weight_decay is L2.
-    epochs: how many, 100 by default; a cap when a stopping rule is given:
-      patience: stop when f has not improved for so many epochs; stop_loss: stop at a mean running loss below this;
-      stop_f: stop at an f below this in `stop_epochs` epochs running, 1 by default, f measured after each epoch as in
-      Eq. 1. With batch norm f jumps from one epoch to the next, and one epoch below is no end.
-    lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
-    start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is its
-      own. carry: take over the optimiser's state from there too (Adam's moments); False resets it.
-    activation, dropout, shrink: as in `networks.build`.
-    precision: "float32", or "tf32" and "bf16", which round inside matrix products of the training only.
-    label_noise, noise_seed: share of training labels replaced, and the seed of the draw.
-    remedies: of `lbgap.remedies`, none by default; one, several, or their specs.
+    Args:
+        network, variant, init, activation, dropout, shrink: as in `networks.build`.
+        dataset, label_noise, noise_seed: as in `data.load`.
+        batch_size: examples a step; the paper's are 256 (SB) and 10 % of the training set (LB).
+        seed: sets init_seed (the start x0) and order_seed (order of examples, dropout) unless these are given; runs of
+            one init_seed start at one x0, whatever their batch size.
+        optimizer: "adam" (the paper's), "sgd" (with `momentum`) or "adagrad".
+        lr: the same at every batch size; it, beta1, beta2 and adam_epsilon are the defaults of the authors' Keras.
+        weight_decay: L2.
+        epochs: how many; a cap when a stopping rule is given.
+        patience: stop when f has not improved for so many epochs.
+        stop_loss: stop at a mean running loss below this.
+        stop_f, stop_epochs: stop at an f below this in so many epochs running, f measured after each epoch as in Eq. 1.
+            With batch norm f jumps from one epoch to the next, and one epoch below is no end.
+        lr_end: if given, the rate falls from lr to it along a straight line, step by step, over `epochs`.
+        start: another Run, where this one starts in place of a fresh x0 (Fig. 5's warm start); its order of examples is
+            its own.
+        carry: take over the optimiser's state from there too (Adam's moments); False resets it.
+        precision: "float32", or "tf32" and "bf16", which round inside matrix products of the training only.
+        remedies: of `lbgap.remedies`; one, several, or their specs.
 
-    Raises ValueError when a value makes no sense; it names the value and what was expected.
+    Raises:
+        ValueError: when a value makes no sense; it names the value and what was expected.
+
+    Source: section 2.2 for batch sizes and optimiser; the paper names no rate, so it is the authors' code's.
 
     >>> Run("F1", "mnist", 256).id  # a hash of the content: on every machine the same
     'f20eb39302c6a143de43c383'
@@ -95,7 +102,7 @@ class Run:
     order_seed: int | None = None
 
     def __post_init__(self, seed):
-        seed = fields.count("seed", seed)
+        seed = field_checks.count("seed", seed)
         if seed and seed not in (self.init_seed, self.order_seed) and None not in (self.init_seed, self.order_seed):
             raise ValueError(
                 f"seed is {seed}, but init_seed is {self.init_seed} and order_seed {self.order_seed}, so it would "
@@ -131,9 +138,7 @@ class Run:
                     "expected the same"
                 )
         if self.carry and not self.start:
-            raise ValueError(
-                "carry is True, but there is no start; expected start=, the run whose optimiser state to take over"
-            )
+            raise ValueError("carry is True, but there is no start; expected start=, whose optimiser to take over")
 
     def _set(self, name: str, value):
         object.__setattr__(self, name, value)
@@ -178,6 +183,9 @@ class Run:
         Args:
             epoch: counted from 1.
             examples: in the training set.
+
+        >>> [k for k in range(1, 13) if Run("F1", "mnist", 256, epochs=12).looks(k, 60_000)]
+        [1, 2, 4, 5, 10, 12]
         """
         needed = self.patience or self.stop_loss is not None or self.stop_f is not None
         return bool(needed) or examples <= DEAR or epoch in (1, 2, 4, self.epochs) or epoch % 5 == 0
@@ -188,10 +196,14 @@ class Run:
         return networks.build(self.network, *form, data.classes(self.dataset))
 
     def until(self, epoch: int) -> Run:
-        """The same run up to an epoch: its iterate there, for Figs. 5 and 6. ValueError where the end changes the
-        path."""
+        """The same run up to an epoch: its iterate there, for Figs. 5 and 6.
+
+        Args:
+            epoch: the last one, counted from 1.
+
+        Raises:
+            ValueError: where another end is another path, since the rate falls towards it.
+        """
         if self.lr_end is not None:
-            raise ValueError(
-                f"lr_end is {self.lr_end}, so the rate depends on the last epoch; expected a run at a constant rate"
-            )
+            raise ValueError(f"lr_end is {self.lr_end}, so the last epoch sets the rate; expected a constant rate")
         return dataclasses.replace(self, epochs=epoch)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import torch.nn.functional as F
 
-from .. import fields
+from .. import field_checks
 from .adversarial import Adversarial
 from .augmentation import Augmentation
 from .conservative import Conservative
@@ -87,7 +87,7 @@ def make(remedies) -> tuple[Remedy, ...]:
     for given in remedies if several else [remedies]:
         if isinstance(given, dict):
             name, numbers = given.get("name"), {k: v for k, v in given.items() if k != "name"}
-            known = [f.name for f in dataclasses.fields(REMEDIES[fields.choice("remedy", name, REMEDIES)])]
+            known = [f.name for f in dataclasses.fields(REMEDIES[field_checks.choice("remedy", name, REMEDIES)])]
             if unknown := set(numbers) - set(known):
                 told = ", ".join(sorted(map(str, unknown)))
                 raise ValueError(f"remedy {name} has no {told}; expected {', '.join(known)}")

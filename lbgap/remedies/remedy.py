@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .. import fields
+from .. import field_checks
 from ..objective import spans
 
 
@@ -130,18 +130,18 @@ class Remedy:
 
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
         """Raise ValueError unless a field lies in [low, high], or above low; a whole number is held as an int."""
-        value = fields.number(name, getattr(self, name), low, high, above=above)
+        value = field_checks.number(name, getattr(self, name), low, high, above=above)
         object.__setattr__(self, name, int(value) if value.is_integer() else value)
 
     def _count(self, name: str, low: int = 1):
         """Raise ValueError unless a field is a whole number of at least `low`, or None where that is its default."""
         value = getattr(self, name)
         if value is not None or getattr(type(self), name, 0) is not None:
-            object.__setattr__(self, name, fields.count(name, value, low))
+            object.__setattr__(self, name, field_checks.count(name, value, low))
 
     def _choice(self, name: str, known: tuple = (True, False)):
         """Raise ValueError unless a field is one of those that are known."""
-        object.__setattr__(self, name, fields.choice(name, getattr(self, name), known))
+        object.__setattr__(self, name, field_checks.choice(name, getattr(self, name), known))
 
 
 def layers(remedy: Remedy) -> list[str]:

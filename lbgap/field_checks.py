@@ -1,17 +1,18 @@
-"""The fields of a `Run` and of the remedies: each is checked and held in one form, so that 1, 1.0 and NumPy's 1 are one
+"""Checks of the fields of a `Run` and of the remedies: each is held in one form, so that 1, 1.0 and NumPy's 1 are one
 id."""
 
 from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
 MOST = 2**63 - 1  # of a whole number, seeds included
 
 
-def count(name: str, value, low: int = 0) -> int:
+def count(name: str, value: object, low: int = 0) -> int:
     """A whole number from `low` to MOST as an int.
 
     Args:
@@ -21,6 +22,9 @@ def count(name: str, value, low: int = 0) -> int:
 
     Raises:
         ValueError: for anything else, True and "1" included.
+
+    >>> count("epochs", 3.0, low=1)
+    3
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (real and low <= value <= MOST and value == int(value)):
@@ -28,7 +32,9 @@ def count(name: str, value, low: int = 0) -> int:
     return int(value)
 
 
-def number(name: str, value, low: float = 0, high: float = math.inf, *, above=False, below=False) -> float:
+def number(
+    name: str, value: object, low: float = 0, high: float = math.inf, *, above: bool = False, below: bool = False
+) -> float:
     """A number in [low, high] as a float.
 
     Args:
@@ -49,7 +55,7 @@ def number(name: str, value, low: float = 0, high: float = math.inf, *, above=Fa
     return float(value)
 
 
-def choice(name: str, value, known):
+def choice(name: str, value: object, known: Iterable) -> str | bool | float:
     """The one of the known words, or numbers, that was given; (True, False) takes NumPy's and 1 and 0 too.
 
     Args:
