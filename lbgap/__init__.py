@@ -23,10 +23,8 @@ _SHOWN = {  # what a room shows here: the room
     "sharpness": "metric",
     "train": "training",
 }
-_ROOMS = (
-    "data landscape metric networks noise objective performance_model remedies results same_function spectrum training"
-)
-__all__ = [*_SHOWN, *_ROOMS.split()]
+_ROOMS = "data landscape metric networks noise objective performance_model remedies results same_function spectrum"
+__all__ = [*_SHOWN, *_ROOMS.split(), "training"]
 
 
 def __getattr__(name):

@@ -8,7 +8,6 @@ import sys
 import warnings
 
 MOVED = {  # old name: where what it held is now
-    "lbgap.experiments": ("lbgap.campaign.experiments", "lbgap.campaign.order"),
     "lbgap.rescaling": ("lbgap.same_function",),
     "lbgap.scaling": ("lbgap.performance_model",),
     "lbgap.stored": ("lbgap.results.arrays",),

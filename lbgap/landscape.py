@@ -28,8 +28,22 @@ def linear(
 ) -> Path:
     """f(alpha x_large + (1 - alpha) x_small): alpha 0 is the small-batch minimiser, 1 the large-batch one (Fig. 3).
 
-    f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. x_small, x_large: (n,).
-    alphas: 25 points in [-1, 2] by default. Raises ValueError when the two have different shapes.
+    Args:
+        f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper.
+        x_small, x_large: flat (n,), of one device.
+        alphas: (P,), 25 points in [-1, 2] by default, as in the paper.
+
+    Returns:
+        f and, where f has one, the accuracy at each alpha.
+
+    Raises:
+        ValueError: when the two have different shapes.
+
+    Source: section 2.2.1, after Goodfellow et al. 2014.
+
+    >>> small, large = torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0])
+    >>> linear(lambda x: ((x**2).sum().item(), 2 * x), small, large, [0, 0.5, 1]).loss
+    array([1., 0., 1.])
     """
     return along(f, x_small, x_large, alphas, lambda a: (1 - a, a))
 
@@ -37,7 +51,11 @@ def linear(
 def curvilinear(
     f: Callable, x_small: torch.Tensor, x_large: torch.Tensor, alphas: Sequence[float] | np.ndarray = ALPHAS
 ) -> Path:
-    """f(sin(alpha pi/2) x_large + cos(alpha pi/2) x_small), as `linear` otherwise (Fig. 7, Appendix D)."""
+    """f(sin(alpha pi/2) x_large + cos(alpha pi/2) x_small), as `linear` otherwise (Fig. 7, Appendix D).
+
+    Args:
+        f, x_small, x_large, alphas: as in `linear`.
+    """
     return along(f, x_small, x_large, alphas, _on_the_circle)
 
 
@@ -52,11 +70,15 @@ KINDS = {"linear": linear, "curvilinear": curvilinear}
 def along(
     f: Callable, x_small: torch.Tensor, x_large: torch.Tensor, alphas: Sequence[float] | np.ndarray, weights: Callable
 ) -> Path:
-    """f at w_small x_small + w_large x_large, (w_small, w_large) = weights(alpha)."""
-    if x_small.shape != x_large.shape or x_small.ndim != 1:
-        raise ValueError(
-            f"x_small has shape {tuple(x_small.shape)}, x_large {tuple(x_large.shape)}; expected one flat (n,)"
-        )
+    """f along any path through two points.
+
+    Args:
+        f, x_small, x_large, alphas: as in `linear`.
+        weights: alpha -> (w_small, w_large), of the point w_small x_small + w_large x_large. An end is taken as it is.
+    """
+    small, large = tuple(x_small.shape), tuple(x_large.shape)
+    if small != large or len(small) != 1:
+        raise ValueError(f"x_small has shape {small}, x_large {large}; expected one flat (n,)")
     x_small, x_large = (x.detach() if hasattr(x, "detach") else x for x in (x_small, x_large))
     loss, accuracy = [], []
     for a in alphas:

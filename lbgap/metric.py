@@ -7,7 +7,7 @@ import dataclasses
 import math
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -29,12 +29,15 @@ COLUMNS = 8  # columns of A drawn at a time
 class Sharpness:
     """The result of `sharpness`.
 
-    value: 100 (fmax - f0) / (1 + f0). f0: f(x). fmax: the largest f found in the box. epsilon: the box's size.
-    evaluations: of f and its gradient, all starts together, f(x) included. passes: the same in examples seen over
-    examples there are: fewer, where most of them are of a part of the examples.
-    first_order: what the gradient alone explains, 100 sum_i b_i |g_i| / (1 + f0), b the half-widths of the box.
-    by_start: value by start, so that the spread is seen. point, position: with keep_point, the maximiser, as x and as
-    its place in the box, each coordinate in [-1, 1].
+    Args:
+        value: 100 (fmax - f0) / (1 + f0).
+        f0, fmax: f(x), and the largest f found in the box.
+        evaluations: of f and its gradient, all starts together, f(x) included.
+        passes: the same in examples seen over examples there are: fewer, where most are of a part of the examples.
+        first_order: what the gradient alone explains, 100 sum_i b_i |g_i| / (1 + f0), b the half-widths of the box.
+        epsilon, solver: as given.
+        by_start: value by start, so that the spread is seen.
+        point, position: with keep_point, the maximiser, as x and as its place in the box, each coordinate in [-1, 1].
     """
 
     value: float
@@ -69,36 +72,52 @@ def sharpness(
 ) -> Sharpness:
     """(C_epsilon, A)-sharpness of f at x: 100 (max f - f(x)) / (1 + f(x)) over a box (Metric 2.1, Eqs. 3-4).
 
-    f: f(x) -> (value, gradient), the gradient of x's type, dtype and device. x: float32 or float64 (n,), tensor or
-    array.
-    epsilon: the box is |delta_i| <= epsilon (|x_i| + 1); in a subspace |z_i| <= epsilon (|(A+ x)_i| + 1) at x + A z.
-    subspace: p, the number of columns of a standard normal A drawn from `seed`; None is the full space.
-      A larger than a gigabyte is not stored but drawn again when needed. matrix: an explicit A (n, p) instead.
-    solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to it
-      for monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative entry.
-      "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper names the
-      method and the ten iterations, neither the program nor where it starts.
-    scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
-    iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to
-      twice as many more from the best of them. Its starts: along the gradient ("zero"), the corner that it points to
-      ("sign"), `random_starts` random positions, and "wide", where an ascent in a box three times as wide ends.
-      Where f offers f.subset(count, seed), the same f on a part of its f.examples, and these are 36,000 or more, it has
-      seven starts: "wide 0" to "wide 3", three corner steps on 1/9 of the examples in a box three times as wide; and
-      "parts", "far 0" and "far 1", ascents that see 1/288 of the examples at each of their 144 steps, from the corner
-      that the gradient points to and from random ones thirty times as far out. The highest on 1/9 of the examples goes
-      on with three evaluations of the whole of f: 8 passes at most. On F1's two minimisers it found 0.99 to 1.25 of
-      what 51 passes from all of the starts above had found (benchmarks/sharpness.py --pair): each kind of start finds
-      the highest hill somewhere, none everywhere.
-    warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
-    offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
-      coordinate, and one that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no
-      rescaling of the coordinates that leaves f as it is moves it.
+    The starts of `best`: along the gradient ("zero"), the corner that it points to ("sign"), `random_starts` random
+    positions, and "wide", where an ascent in a box three times as wide ends. Where f offers f.subset(count, seed), the
+    same f on a part of its f.examples, and these are 36,000 or more, it has seven starts: "wide 0" to "wide 3", three
+    corner steps on 1/9 of the examples in a box three times as wide; and "parts", "far 0" and "far 1", ascents that see
+    1/288 of the examples at each of their 144 steps, from the corner that the gradient points to and from random ones
+    thirty times as far out. The highest on 1/9 of the examples goes on with three evaluations of the whole of f: 8
+    passes at most. On F1's two minimisers it found 0.99 to 1.25 of what 51 passes from all of the starts above had
+    found (benchmarks/sharpness.py --pair): each kind of start finds the highest hill somewhere, none everywhere.
 
-    Raises ValueError for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
-    float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box, and
-    columns of A that are not independent; the message names the value. Not in the paper: `best` and the starts, and an
-    offset other than 1.
-    See the book's chapters *Measuring sharpness* and *Same function, other sharpness* for why they are needed.
+    Args:
+        f: f(x) -> (value, gradient), the gradient of x's type, dtype and device.
+        x: float32 or float64 (n,), tensor or array.
+        epsilon: the box is |delta_i| <= epsilon (|x_i| + 1); in a subspace |z_i| <= epsilon (|(A+ x)_i| + 1) at x + A
+            z.
+        subspace: p, the number of columns of a standard normal A drawn from `seed`; None is the full space. A larger
+            than a gigabyte is not stored but drawn again when needed.
+        matrix: an explicit A (n, p) instead.
+        solver: "best", our projected ascent from several starts on x's device: a lower bound of the maximum, equal to
+            it for monotone f and for quadratics with a diagonal Hessian, or at the minimum of one with no negative
+            entry. "literal", SciPy's L-BFGS-B from the centre, 10 iterations, 10 corrections, no tolerances: the paper
+            names the method and the ten iterations, neither the program nor where it starts.
+        scale: what `literal` hands to SciPy: -scale f, or the metric itself, -100 f / (1 + f0), with "metric".
+        seed: of A and of the random starts.
+        iterations: of `literal` (10, as in the paper). `best` takes half as many evaluations from each start and up to
+            twice as many more from the best of them.
+        random_starts: of `best`.
+        warm: {name: position} of further starts, positions (n,) or (p,) as in `Sharpness`.
+        keep_point: return the maximiser, too.
+        offset: takes the place of the 1 that is added to |x_i| or |(A+ x)_i|. With 0 the box is relative in each
+            coordinate, and one that is 0 stays: adaptive sharpness (Kwon et al., *ASAM*, 2021). In the full space no
+            rescaling of the coordinates that leaves f as it is moves it.
+
+    Returns:
+        The sharpness, and what it cost.
+
+    Raises:
+        ValueError: for epsilon <= 0, offset < 0, a wrong shape, an unknown solver, x in another type than float32 and
+            float64 or a box too fine for it, f(x) <= -1, NaN or infinity in x, f or its gradient at x or in the box,
+            and columns of A that are not independent; the message names the value.
+
+    Source: section 2.2.2, Tables 3 and 4. Not in the paper: `best` and its starts, and an offset other than 1; the
+    book's chapters *Measuring sharpness* and *Same function, other sharpness* say why they are needed.
+
+    >>> bowl = lambda x: ((x**2).sum().item() / 2, x)  # at its minimum, 0, where the box is |delta_i| <= epsilon
+    >>> round(sharpness(bowl, torch.zeros(2, dtype=torch.float64), epsilon=0.1).value, 9)  # 100 (2 epsilon^2 / 2)
+    1.0
     """
     seed = operator.index(seed)
     with machine.sparing(len(x)):
@@ -119,9 +138,22 @@ def sharpness(
 
 
 class Box:
-    """f inside the box round x, in positions u in [-1, 1]^p: phi(u) = f(x + A (b u)), b the half-widths."""
+    """f inside the box round x, in positions u in [-1, 1]^p: phi(u) = f(x + A (b u)), b the half-widths.
 
-    def __init__(self, f, x, epsilon, subspace=None, matrix=None, seed=0, offset=1.0):
+    Args:
+        f, x, epsilon, subspace, matrix, seed, offset: as in `sharpness`, whose ValueErrors it raises.
+    """
+
+    def __init__(
+        self,
+        f: Callable,
+        x: torch.Tensor | np.ndarray,
+        epsilon: float,
+        subspace: int | None = None,
+        matrix: torch.Tensor | np.ndarray | None = None,
+        seed: int = 0,
+        offset: float = 1.0,
+    ):
         if not (epsilon > 0 and math.isfinite(epsilon)):
             raise ValueError(f"epsilon is {epsilon}; expected a number greater than 0, the paper's are 1e-3 and 5e-4")
         if not (offset >= 0 and math.isfinite(offset)):
@@ -129,9 +161,7 @@ class Box:
         self.numpy = isinstance(x, np.ndarray)
         self.x = (torch.from_numpy(x) if self.numpy else x).detach()
         if self.x.ndim != 1 or not self.x.is_floating_point():
-            raise ValueError(
-                f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected a flat float tensor (n,)"
-            )
+            raise ValueError(f"x has shape {tuple(self.x.shape)} and dtype {self.x.dtype}; expected flat float (n,)")
         if self.x.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"x is {self.x.dtype}, too coarse for a small box; expected x.float(), or torch.float64")
         if not torch.isfinite(self.x).all():
@@ -178,37 +208,37 @@ class Box:
         return box
 
     def part(self, share: float, seed: int) -> Box:
-        """The same box, its f0 and g0 too, with f on a share of its examples from here on."""
+        """The same box, its f0 and g0 too, with f on a part of its examples from here on.
+
+        Args:
+            share: of the examples, at least two of them.
+            seed: of the draw.
+        """
         box, count = copy.copy(self), max(2, round(share * self.f.examples))
         box.f, box.share, box.beyond = self.f.subset(count, seed), count / self.f.examples, True
         return box
 
-    def outside(self, u: torch.Tensor):
+    def outside(self, u: torch.Tensor) -> torch.Tensor | np.ndarray:
         """The point x + A (b u) that position u stands for, of the caller's type."""
         delta = self.half * u.to(self.half)
         point = self.x + (delta if self.A is None else self.A.times(delta))
         return point.numpy() if self.numpy else point
 
-    def __call__(self, u) -> tuple[float, torch.Tensor]:
+    def __call__(self, u: torch.Tensor) -> tuple[float, torch.Tensor]:
         """phi(u) and its gradient with respect to u."""
         self.calls.append(self.share)  # one list for all boxes
         value, gradient = self.f(self.outside(u))
         gradient = torch.as_tensor(gradient, device=self.x.device)
         if gradient.shape != self.x.shape:
-            raise ValueError(
-                f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, the shape of x"
-            )
+            raise ValueError(f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, as x")
         value = float(value)
         if not (math.isfinite(value) and torch.isfinite(gradient).all()):
             if self.beyond:  # outside the box that was asked for: no place to go
                 return -math.inf, torch.zeros_like(self.half)
             told = "f's gradient has NaN or infinite entries" if math.isfinite(value) else f"f is {value}"
-            where, advice = (
-                ("at x", "did the training diverge?")
-                if len(self.calls) == 1
-                else ("in the box", "try a smaller epsilon, or float64")
-            )
-            raise ValueError(f"{told} {where}; expected finite numbers: {advice}")
+            if len(self.calls) == 1:
+                raise ValueError(f"{told} at x; expected finite numbers: did the training diverge?")
+            raise ValueError(f"{told} in the box; expected finite numbers: try a smaller epsilon, or float64")
         if self.A is not None:
             gradient = self.A.transposed_times(gradient)
         return value, gradient * self.half
@@ -228,18 +258,21 @@ def _matrix(x, subspace, matrix, seed):
     if subspace is None:
         return None
     if not (isinstance(subspace, numbers.Integral) and 1 <= subspace <= len(x)):
-        raise ValueError(
-            f"subspace is {subspace!r}; expected the number of columns p, 100 in the paper, at most the {len(x)}"
-            " entries of x"
-        )
+        raise ValueError(f"subspace is {subspace!r}; expected p, 100 in the paper, at most the {len(x)} of x")
     if subspace * x.numel() * x.element_size() < STORE_BELOW:
         whole = torch.cat(list(normal_columns(x, subspace, seed)), 1)
         return _Matrix(lambda: iter([whole]))
     return _Matrix(lambda: normal_columns(x, subspace, seed))
 
 
-def normal_columns(x: torch.Tensor, p: int, seed: int):
-    """The columns of the standard normal A (n, p) for `seed`, a few (n, k) at a time; drawn on x's device."""
+def normal_columns(x: torch.Tensor, p: int, seed: int) -> Iterator[torch.Tensor]:
+    """The columns of a standard normal A (n, p), a few (n, k) at a time.
+
+    Args:
+        x: (n,), whose dtype and device A has; it is drawn there.
+        p: columns in all.
+        seed: of the draw.
+    """
     generator = torch.Generator(x.device).manual_seed(seed)
     for start in range(0, p, COLUMNS):
         # (k, n) drawn, then turned, so that a column is contiguous
@@ -275,10 +308,8 @@ class _Matrix:
         p, lengths = len(gram), gram.diagonal().sqrt()
         least = torch.linalg.eigvalsh(gram / lengths.outer(lengths))[0].item() if p <= n and lengths.all() else 0.0
         if not least > 10 * p * torch.finfo(dtype).eps:
-            raise ValueError(
-                f"A, the matrix, has {p} columns of {n} entries that are not independent; expected at most {n} columns,"
-                " none a sum of others"
-            )
+            told = f"A, the matrix, has {p} columns of {n} entries that are not independent"
+            raise ValueError(f"{told}; expected at most {n} columns, none a sum of others")
 
 
 # -- the solvers ------------------------------------------------------------------------------------------------------

@@ -37,26 +37,27 @@ def noise_scale(
 ) -> NoiseScale:
     """The simple noise scale tr(Sigma) / |G|^2 at x, in examples, from the mini-batches of two shuffled passes.
 
-    f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`; its
-      seeds are 2 seed and 2 seed + 1. x: flat tensor (n,). Two float64 vectors (n,) are kept beside the gradient at
-      hand.
-    count: how many mini-batches of each pass are used; None is all. tr(Sigma) and |G|^2 are unbiased in both cases, and
-      |G|^2 is exact with all of them when an example's gradient does not depend on its mini-batch.
+    With batch norm in "batch" mode each mini-batch has its own statistics, as in training (dropout off). G is then the
+    mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are larger, and
+    tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser. Say the size.
 
-    With batch norm in "batch" mode it does: each mini-batch has its own statistics, as in training (dropout off). G is
-    then the mean of the mini-batch gradients over all shuffles, not quite the gradient of `f`, whose batches are
-    larger, and tr(Sigma) is batch_size times the mini-batch's variance, which falls with batch_size near a minimiser.
-    Say the size.
+    Args:
+        f: anything with f.gradients(x, batch_size, seed) -> iterator of (gradient (n,), examples), as `Objective`.
+        x: flat (n,). Two float64 vectors (n,) are kept beside the gradient at hand.
+        batch_size: examples a mini-batch.
+        seed: of the two shuffles, whose own seeds are 2 seed and 2 seed + 1.
+        count: how many mini-batches of each pass are used; None is all. tr(Sigma) and |G|^2 are unbiased in both cases,
+            and |G|^2 is exact with all of them when an example's gradient does not depend on its mini-batch.
 
-    Raises ValueError when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples
-    are one mini-batch.
+    Raises:
+        ValueError: when f has no gradients, or such with NaN, for batch_size < 1, count < 2, and where all examples are
+            one mini-batch.
+
     Source: not in the paper; McCandlish et al. 2018, Eq. 2.9 and, for another pair of unbiased estimates, Appendix A.1.
     """
     if not hasattr(f, "gradients"):
-        raise ValueError(
-            f"f is a {type(f).__name__} without gradients; expected f.gradients(x, batch_size, seed), "
-            "as lbgap.Objective has"
-        )
+        told = f"f is a {type(f).__name__} without gradients"
+        raise ValueError(f"{told}; expected f.gradients(x, batch_size, seed), as lbgap.Objective has")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     if count is not None and count < 2:
@@ -72,9 +73,7 @@ def noise_scale(
     (first, trace_1, k_1), (second, trace_2, k_2) = (_pass(f, x, batch_size, 2 * seed + i, count) for i in range(2))
     trace, squared_gradient = (trace_1 + trace_2) / 2, torch.dot(first, second).item()
     if not (math.isfinite(trace) and math.isfinite(squared_gradient)):
-        raise ValueError(
-            "f's gradients have NaN or infinite entries at x; expected finite ones (did the training diverge?)"
-        )
+        raise ValueError("f's gradients have NaN or infinite entries at x; expected finite ones: did training diverge?")
     value = trace / squared_gradient if squared_gradient > 0 else math.inf
     return NoiseScale(value, trace, squared_gradient, batch_size, k_1 + k_2)
 

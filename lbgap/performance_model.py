@@ -14,29 +14,47 @@ from torch import nn
 
 from . import networks, training
 
-WARM, LEAST = (
-    2,
-    3,
-)  # steps that are not counted, as memory and Adam's moments come into being; and those that are, at least
+# steps that are not counted, as memory and Adam's moments come into being; and those that are, at least
+WARM, LEAST = 2, 3
 SECONDS = 5.0
 
 
 def time(iterations: float, batch_size: float, processors: float = 1, efficiency: float = 1.0) -> float:
-    """How long so many iterations take, I B / (P f): in units of one processor's time for one example (Appendix C).
+    """How long so many iterations take, I B / (P f), in units of one processor's time for one example.
 
-    efficiency: f(P), the parallel efficiency, 1 for perfect scaling. One device of R examples a second has P f = R, and
-    the time is in seconds. Raises ValueError unless all are positive.
+    Args:
+        iterations: I, steps of the optimiser.
+        batch_size: B, examples a step.
+        processors: P.
+        efficiency: f(P), the parallel efficiency, 1 for perfect scaling. One device of R examples a second has P f = R,
+            and the time is in seconds.
+
+    Raises:
+        ValueError: unless all are positive.
+
+    Source: Appendix C.
+
+    >>> time(1000, 256, processors=64, efficiency=0.5)
+    8000.0
     """
     _positive(iterations=iterations, batch_size=batch_size, processors=processors, efficiency=efficiency)
     return iterations * batch_size / (processors * efficiency)
 
 
 def break_even(f_small: float, batch_ratio: float, f_large: float = 1.0) -> float:
-    """The I_LB / I_SB below which LB is faster than SB: batch_ratio f_large / f_small (Appendix C).
+    """The I_LB / I_SB below which LB is faster than SB: batch_ratio f_large / f_small.
 
-    f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB. batch_ratio: B_SB / B_LB, at
-    most 1. Only the quotient of the efficiencies counts, so the examples a second that one device trains at either
-    batch size serve as well. Raises ValueError for a value that is not positive, and for batches exchanged.
+    Only the quotient of the efficiencies counts, so the examples a second that one device trains at either batch size
+    serve as well.
+
+    Args:
+        f_small, f_large: parallel efficiencies f(P) of SB and LB; the paper takes 1 for LB.
+        batch_ratio: B_SB / B_LB, at most 1.
+
+    Raises:
+        ValueError: for a value that is not positive, and for batches exchanged.
+
+    Source: Appendix C.
 
     >>> break_even(0.2, 0.1)  # the paper's example: LB may take half as many iterations, and no more
     0.5
@@ -63,11 +81,16 @@ def throughput(run: training.Run, device: str | torch.device = "cpu", seconds: f
 
     The step is that of the run's network, batch size, optimiser and precision, on random inputs of the network's shape;
     `lbgap.train` also fetches examples, measures after each epoch, and on CUDA replays batches up to 2048 from a graph.
-    seconds: how long to repeat it, 5 by default, after steps that warm up; at least 3 times are taken, on CUDA of ten
-    steps each, so that launches may run ahead. Another program at work on the machine makes it less: the quartiles
-    tell.
-    Raises ValueError unless seconds is positive, and for a run with remedies, whose steps are others. The global random
-    state is left as it was.
+    Another program at work on the machine makes it less: the quartiles tell. The global random state is left as it was.
+
+    Args:
+        run: whose step, without remedies.
+        device: where.
+        seconds: how long to repeat it, after steps that warm up; at least 3 times are taken, on CUDA of ten steps each,
+            so that launches may run ahead.
+
+    Raises:
+        ValueError: unless seconds is positive, and for a run with remedies, whose steps are others.
     """
     _positive(seconds=seconds)
     if run.remedies:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -22,11 +22,14 @@ from . import machine
 class Spectrum:
     """The result of `spectrum`: eigenvalues of the Hessian, in units of f over units of x squared.
 
-    top: the k largest (k,), descending. bottom: the smallest, which is negative at a saddle point (conjecture (ii) of
-    Section 2.1). Both are Ritz values: top is never too large, bottom never too small.
-    top_residuals (k,), bottom_residual: |H v - value v| of the unit Ritz vectors v; so near, at most, is an eigenvalue.
-    nodes, weights (probes * steps,): the density of all n eigenvalues as a sum of points; the weights sum to 1.
-    products: Hessian-vector products used. vectors: with keep_vectors, the orthonormal Ritz vectors of `top`, (n, k).
+    Args:
+        top: the k largest (k,), descending; a Ritz value, so never too large.
+        bottom: the smallest, never too small; negative at a saddle point (conjecture (ii) of Section 2.1).
+        top_residuals, bottom_residual: (k,) and one, |H v - value v| of the unit Ritz vectors v; so near, at most, is
+            an eigenvalue.
+        nodes, weights: (probes * steps,) each, the density of all n eigenvalues as a sum of points; weights sum to 1.
+        products: Hessian-vector products used.
+        vectors: with keep_vectors, the orthonormal Ritz vectors of `top`, (n, k).
     """
 
     top: np.ndarray
@@ -52,20 +55,27 @@ def spectrum(
 ) -> Spectrum:
     """Both ends of the Hessian's spectrum at x, and its density, by stochastic Lanczos quadrature.
 
-    f: anything with f.hvp(x, v) -> (n,), as `Objective`. x: flat float32 or float64 tensor (n,), on any device.
-    probes: Lanczos runs, each from a random start drawn from `seed` on x's device. The density is their mean; top is
-      that of the run whose sum is greatest, bottom the smallest of all runs.
-    steps: Hessian-vector products in a run, at most n. It stores `steps` vectors of n numbers: in float32 32 steps are
-      0.2 GB for F1's 1.5 million parameters, 2 GB for C2's 15 million; with keep_vectors top / steps of that twice
-      again.
-
     How many steps: look at the residuals. On a trained "mlp-bn" (1000 images) 20 give the first three eigenvalues to
     1e-6 and 32 the first eight to 1e-4, with the tenth 2 % and bottom 3 % too near 0; 48 give all ten, 64 bottom too,
     to 1e-3. In float32 products are rounded at about 1e-6 of the largest eigenvalue: a smaller residual means no more
     than that.
 
-    Raises ValueError when f has no hvp or it returns another shape or NaN, when x is not flat, finite and floating, and
-    for probes or steps < 1, or top outside [1, min(steps, n)].
+    Args:
+        f: anything with f.hvp(x, v) -> (n,), as `Objective`.
+        x: flat float32 or float64 (n,), on any device.
+        top: how many of the largest.
+        probes: Lanczos runs, each from a random start. The density is their mean; top is that of the run whose sum is
+            greatest, bottom the smallest of all runs.
+        steps: Hessian-vector products in a run, at most n. It stores `steps` vectors of n numbers: in float32 32 steps
+            are 0.2 GB for F1's 1.5 million parameters, 2 GB for C2's 15 million; with keep_vectors top / steps of that
+            twice again.
+        seed: of the starts, drawn on x's device.
+        keep_vectors: return the vectors of `top`, too.
+
+    Raises:
+        ValueError: when f has no hvp or it returns another shape or NaN, when x is not flat, finite and floating, and
+            for probes or steps < 1, or top outside [1, min(steps, n)].
+
     Source: Section 2.2.2 says that Metric 2.1 relates to these eigenvalues, but does not compute them. Method: Ghorbani
     et al. 2019, Algorithm 1 (Golub and Welsch 1969), with full reorthogonalisation, so that no eigenvalue comes twice.
     """
@@ -75,9 +85,7 @@ def spectrum(
             raise ValueError(f"{name} is {value}; expected at least 1")
     steps = min(steps, len(x))
     if not 1 <= top <= steps:
-        raise ValueError(
-            f"top is {top}; expected 1 to {steps}, the number of steps (at most n): raise steps or lower top"
-        )
+        raise ValueError(f"top is {top}; expected 1 to {steps}, the steps (at most n): raise steps or lower top")
     x, generator = x.detach(), torch.Generator(x.device).manual_seed(operator.index(seed))
     nodes, weights, best, lowest = [], [], None, (math.inf, 0.0)
     for _ in range(probes):
@@ -92,20 +100,23 @@ def spectrum(
             # the coefficients first, then turned, so that a column is contiguous
             vectors = (torch.from_numpy(S.T[largest]).to(x) @ Q).T if keep_vectors else None
             best = values[largest], residuals[largest], vectors
-    return Spectrum(
-        best[0], lowest[0], best[1], lowest[1], np.concatenate(nodes), np.concatenate(weights), probes * steps, best[2]
-    )
+    (largest, residuals, vectors), (bottom, bottom_residual) = best, lowest
+    density = np.concatenate(nodes), np.concatenate(weights)
+    return Spectrum(largest, bottom, residuals, bottom_residual, *density, probes * steps, vectors)
 
 
 @machine.plain()
 def edge(
     f: Callable, x: torch.Tensor, preconditioner: torch.Tensor | None = None, steps: int = 16, seed: int = 0
 ) -> tuple[float, float]:
-    """The largest eigenvalue of the Hessian at x, or with a preconditioner P (n,) of P^-1/2 H P^-1/2, and its residual.
+    """The largest eigenvalue of the Hessian at x, or of P^-1/2 H P^-1/2, and its residual.
 
     Gradient descent at rate eta is unstable where the first is above 2 / eta (Cohen et al. 2021), Adam, with P its
     sqrt(v) + epsilon, where the second is above (2 + 2 beta1) / ((1 - beta1) eta), 38 / eta at 0.9 (Cohen et al. 2022).
-    f, steps, seed, errors: as in `spectrum`; one run of Lanczos.
+
+    Args:
+        f, x, steps, seed: as in `spectrum`, whose errors it raises; one run of Lanczos.
+        preconditioner: the diagonal of P (n,), `Minimizer.preconditioner`; None is the plain Hessian.
     """
     if preconditioner is not None:
         f = _Preconditioned(f, preconditioner.to(x).rsqrt())
@@ -124,13 +135,21 @@ class _Preconditioned:
 
 
 @machine.plain()
-def rises(f: Callable, x: torch.Tensor, directions, length: float) -> np.ndarray:
+def rises(f: Callable, x: torch.Tensor, directions: Iterable[torch.Tensor], length: float) -> np.ndarray:
     """How far f rises at distance `length` along each direction, the steeper of both signs, in the units of Metric 2.1.
 
-    100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,), for K directions d (n,): an iterable, read once.
-    f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. 2 K + 1 evaluations.
-    Negative where f falls to both sides. Raises ValueError for length <= 0, a direction of another shape or of no
-    length, f(x) <= -1, and where f is infinite or NaN.
+    Args:
+        f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. 2 K + 1 evaluations.
+        x: flat (n,).
+        directions: K vectors d (n,) of any length, read once.
+        length: the Euclidean distance from x.
+
+    Returns:
+        100 (max f(x +- length d / |d|) - f(x)) / (1 + f(x)), (K,); negative where f falls to both sides.
+
+    Raises:
+        ValueError: for length <= 0, a direction of another shape or of no length, f(x) <= -1, and f infinite or NaN.
+
     Source: the end of Section 2.2.2: "it rises steeply only along a small dimensional subspace (e.g. 5% of the whole
     space)".
     """
@@ -153,7 +172,7 @@ def rises(f: Callable, x: torch.Tensor, directions, length: float) -> np.ndarray
     return np.asarray(out, float)
 
 
-def random_directions(x: torch.Tensor, count: int, seed: int = 0):
+def random_directions(x: torch.Tensor, count: int, seed: int = 0) -> Iterator[torch.Tensor]:
     """`count` standard normal vectors of x's shape, one at a time, drawn from `seed` on x's device in x's dtype."""
     generator = torch.Generator(x.device).manual_seed(operator.index(seed))
     for _ in range(count):
@@ -162,11 +181,16 @@ def random_directions(x: torch.Tensor, count: int, seed: int = 0):
 
 @machine.plain()
 def ritz(f: Callable, x: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
-    """The Ritz values (p,), descending, of the Hessian at x in the column space of a matrix (n, p).
+    """The Ritz values (p,), descending, of the Hessian at x in the column space of a matrix: the eigenvalues of Q^T H
+    Q.
 
-    They are the eigenvalues of Q^T H Q, the columns of Q an orthonormal basis. p Hessian-vector products, and as much
-    memory again as the matrix. Raises ValueError as `spectrum` does, for a matrix of another shape, and for dependent
-    columns.
+    Args:
+        f, x: as in `spectrum`. p Hessian-vector products.
+        matrix: (n, p) with independent columns, of which Q is an orthonormal basis; as much memory again is taken.
+
+    Raises:
+        ValueError: as `spectrum` does, for a matrix of another shape, and for dependent columns.
+
     Source: Section 2.2.2: with a random A, Metric 2.1 "approximates the Ritz value ... projected onto the column-space
     of A".
     """
@@ -177,9 +201,7 @@ def ritz(f: Callable, x: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
     Q, R = torch.linalg.qr(matrix)
     pivots = R.diagonal().abs() / torch.linalg.vector_norm(matrix, dim=0)  # what is new in each column
     if not (pivots > 10 * torch.finfo(x.dtype).eps).all():
-        raise ValueError(
-            f"matrix has rank below {matrix.shape[1]}, its number of columns; pass independent, finite columns"
-        )
+        raise ValueError(f"matrix has rank below {matrix.shape[1]}, its columns; pass independent, finite columns")
     projected = torch.stack([Q.T @ _product(f, x, q) for q in Q.T]).double().cpu().numpy()
     return np.linalg.eigvalsh((projected + projected.T) / 2)[::-1].copy()
 
@@ -188,12 +210,23 @@ def ritz(f: Callable, x: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
 def quadratic_sharpness(f: Callable, x: torch.Tensor, epsilon: float, spectrum: Spectrum) -> float:
     """Metric 2.1 in the space of the top eigenvectors, as gradient and eigenvalues alone predict it.
 
-    100 / (1 + f) times the maximum of c.z + sum_i top_i z_i^2 / 2 over |z_i| <= epsilon (|(Q^T x)_i| + 1), with Q the
-    vectors of `spectrum(..., keep_vectors=True)` at the same x and c = Q^T g. To be held against
-    `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and, with ReLU, its
-    kinks.
-    f: f(x) -> (value, gradient). Raises ValueError for epsilon <= 0, a spectrum without vectors or of another n, f(x)
-    <= -1, and NaN or infinity in f or its gradient.
+    To be held against `sharpness(f, x, epsilon, matrix=spectrum.vectors)`: what they differ by is f's third order and,
+    with ReLU, its kinks.
+
+    Args:
+        f: f(x) -> (value, gradient).
+        x: flat (n,).
+        epsilon: as in `sharpness`.
+        spectrum: of `spectrum(f, x, keep_vectors=True)`, at the same x.
+
+    Returns:
+        100 / (1 + f) times the maximum of c.z + sum_i top_i z_i^2 / 2 over |z_i| <= epsilon (|(Q^T x)_i| + 1), Q the
+        vectors and c = Q^T g.
+
+    Raises:
+        ValueError: for epsilon <= 0, a spectrum without vectors or of another n, f(x) <= -1, and NaN or infinity in f
+            or its gradient.
+
     Source: Section 2.2.2: for small epsilon the metric "relates to the largest eigenvalue"; Eqs. 3-4.
     """
     if not (epsilon > 0 and math.isfinite(epsilon)):
@@ -208,9 +241,7 @@ def quadratic_sharpness(f: Callable, x: torch.Tensor, epsilon: float, spectrum: 
     value, gradient = f(x)
     _above(value)
     if not torch.isfinite(gradient).all():
-        raise ValueError(
-            "f's gradient has NaN or infinite entries at x; expected finite ones (did the training diverge?)"
-        )
+        raise ValueError("f's gradient has NaN or infinite entries at x; expected finite ones: did training diverge?")
     c, centre = ((Q.T @ v).double().cpu().numpy() for v in (gradient, x))
     # Ritz vectors make Q^T H Q diagonal, converged or not, so each coordinate has its own maximum: at the side of the
     # box that the slope points to, or, where f curves down, where the slope ends before that.
@@ -254,9 +285,7 @@ def _product(f, x, v):
     if out.shape != x.shape:
         raise ValueError(f"f.hvp returned shape {tuple(out.shape)}; expected {tuple(x.shape)}, the shape of x")
     if not torch.isfinite(out).all():
-        raise ValueError(
-            "f.hvp returned NaN or infinite entries; expected a finite product (did the training diverge?)"
-        )
+        raise ValueError("f.hvp returned NaN or infinite entries; expected finite ones (did the training diverge?)")
     return out.to(x)
 
 

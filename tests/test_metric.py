@@ -602,7 +602,7 @@ def test_a_bad_point_value_or_gradient_is_refused_by_name():
                 with pytest.raises(ValueError, match="in the box; expected finite"):
                     sharpness(lambda y: f(y) if torch.equal(y, x) else wrong(y), x, EPS, solver=solver)
     for wrong in (x[None], torch.arange(40)):
-        with pytest.raises(ValueError, match=r"shape \(.*dtype.*expected a flat float tensor"):
+        with pytest.raises(ValueError, match=r"shape \(.*dtype.*expected flat float"):
             sharpness(f, wrong, EPS)
     with pytest.raises(ValueError, match=r"gradient has shape \(3,\); expected \(40,\)"):
         sharpness(lambda x: (1.0, x[:3]), x, EPS)
