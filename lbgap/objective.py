@@ -6,7 +6,8 @@ import contextlib
 import copy
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 from . import data as datasets
 from . import machine, networks
 
+if TYPE_CHECKING:
+    from .training import Minimizer
 MODES = ("batch", "recalibrated", "frozen")
 FEW = 8  # examples on which a reader's network is tried
 
@@ -34,43 +37,47 @@ def _plain(method):
 class Objective:
     """f(x) -> (value, gradient) over a whole split, with dropout off and no augmentation (Eq. 1).
 
-    minimizer: a `Minimizer`, or any nn.Module together with `data`. It is copied, never written to.
-    split: "train" (default) or "test".
-    batch_norm: which statistics the batch-norm layers use.
-      "batch"        those of each fixed, ordered batch of `batch_size` examples, as the authors' code (default);
-      "recalibrated" means over the training set at x, gathered in "batch" mode: a value only, no gradient;
-      "frozen"       the running statistics the minimiser was trained to.
-    batch_size: examples a batch, 5000 as in the authors' code; clipped to the data set.
-    data: with a network, what it was trained on: (inputs, labels) as tensors or arrays, a Dataset or a DataLoader (see
-      `data.own`), or `lbgap.load(name)`. test: the same for split="test". dataset: the older name of data.
-      Labels are (N,) whole numbers from 0, a column of them, one-hot rows, or rows of shares that sum to 1.
-    loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B,
-    classes).
-    dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own. The sum over
-      examples is float64.
-    device: where to measure; by default where the network is.
-    progress: show how many passes over the data have been made.
-    x: flat float tensor (n,) of all parameters that train (requires_grad), in the network's order, tied ones once.
-      Gradients have x's dtype and device. `f.x` is the x that the network came with.
+    `f.x` is the x that the network came with: flat float (n,), all parameters that train (requires_grad), in the
+    network's order, tied ones once. Gradients have x's dtype and device. The sum over examples is float64.
 
-    Raises ValueError for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network,
-    data or a loss of which f is not the mean over the examples of a function of x; the message names what is wrong.
+    Args:
+        minimizer: a `Minimizer`, or any nn.Module together with `data`. It is copied, never written to.
+        split: "train" or "test".
+        batch_norm: which statistics the batch-norm layers use: "batch", those of each fixed, ordered batch of
+            `batch_size` examples, as the authors' code; "recalibrated", means over the training set at x, gathered in
+            "batch" mode, a value only and no gradient; "frozen", the running statistics the minimiser was trained to.
+        batch_size: examples a batch, 5000 as in the authors' code; clipped to the data set.
+        data: with a network, what it was trained on: (inputs, labels) as tensors or arrays, a Dataset or a DataLoader
+            (see `data.own`), or `lbgap.load(name)`. Labels are (N,) whole numbers from 0, a column of them, one-hot
+            rows, or rows of shares that sum to 1.
+        test: the same for split="test".
+        loss: loss(output, labels) -> the mean over a batch of examples, in place of the cross-entropy of logits (B,
+            classes).
+        dataset: the older name of data.
+        dtype: torch.float32 or torch.float64, to measure a copy in that; by default the network's own.
+        device: where to measure; by default where the network is.
+        progress: show how many passes over the data have been made.
+
+    Raises:
+        ValueError: for an unknown split, mode or batch size, for x of another shape or with NaN, and for a network,
+            data or a loss of which f is not the mean over the examples of a function of x; the message names what is
+            wrong.
     """
 
     @machine.plain()
     def __init__(
         self,
-        minimizer,
+        minimizer: Minimizer | nn.Module,
         split: str = "train",
         batch_norm: str = "batch",
         batch_size: int = 5000,
         *,
-        data=None,
-        test=None,
-        loss=None,
-        dataset=None,
+        data: datasets.Examples | None = None,
+        test: datasets.Examples | None = None,
+        loss: Callable | None = None,
+        dataset: datasets.Examples | None = None,
         dtype: torch.dtype | None = None,
-        device=None,
+        device: str | torch.device | None = None,
         progress: bool = False,
     ):
         if batch_norm not in MODES:
@@ -82,9 +89,7 @@ class Objective:
         data = dataset if data is None else data
         if isinstance(minimizer, nn.Module):
             if data is None:
-                raise ValueError(
-                    "dataset is missing; with a network, pass data=(inputs, labels) or data=lbgap.load(name)"
-                )
+                raise ValueError("data is missing; with a network pass data=(inputs, labels) or data=lbgap.load(name)")
             network = copied(minimizer)
         else:
             network, dtype = minimizer.network(), dtype or torch.float32
@@ -97,9 +102,7 @@ class Objective:
             self.network = self.network.to(memory_format=torch.channels_last)  # a reader's network keeps its own
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         if not self.parameters:
-            raise ValueError(
-                "network has no parameter that trains (requires_grad), so there is no x; expected at least one"
-            )
+            raise ValueError("network has no parameter that trains (requires_grad), so no x; expected at least one")
         self.dtype, self.device = dtype or self.parameters[0].dtype, self.parameters[0].device
         if self.dtype not in (torch.float32, torch.float64):
             raise ValueError(
@@ -151,33 +154,48 @@ class Objective:
         return len(self.labels)
 
     def subset(self, count: int, seed: int = 0) -> Objective:
-        """f on `count` of its examples, drawn at random: the same x and batch-norm mode.
+        """f on some of its examples, drawn at random: the same x and batch-norm mode.
 
         The same seed draws the same examples, fewer of them where `count` is smaller, on every device. The network is
         shared with this f, which is no worse for it: each call sets the parameters.
 
-        Raises ValueError for a count below 1 or above the number of examples.
+        Args:
+            count: how many, at least 1.
+            seed: of the draw.
+
+        Raises:
+            ValueError: for a count below 1 or above the number of examples.
         """
         if not 1 <= count <= self.examples:
             raise ValueError(f"count is {count}; expected 1 to {self.examples}, the examples there are")
-        generator = torch.Generator().manual_seed(operator.index(seed))
-        chosen = torch.randperm(self.examples, generator=generator, device="cpu")[:count].to(self.device)
-        part = copy.copy(self)
+        chosen, part = self._shuffled(seed)[:count], copy.copy(self)
         part.inputs, part.labels, part.evaluations = self.inputs[chosen], self.labels[chosen], 0
         return part
 
-    def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0):
-        """(gradient (n,) of a mini-batch's mean loss, its examples) for each mini-batch of one shuffled pass.
+    def _shuffled(self, seed):
+        """The examples' numbers in a random order, drawn on the CPU, so that a device does not change it."""
+        generator = torch.Generator().manual_seed(operator.index(seed))
+        return torch.randperm(self.examples, generator=generator, device="cpu").to(self.device)
 
-        Batch norm takes each mini-batch's own statistics in "batch" mode, as in training. ValueError in "recalibrated"
-        mode.
+    def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0) -> Iterator[tuple[torch.Tensor, int]]:
+        """The gradient of each mini-batch's mean loss, of one shuffled pass.
+
+        Batch norm takes each mini-batch's own statistics in "batch" mode, as in training.
+
+        Args:
+            x: flat (n,).
+            batch_size: examples a mini-batch.
+            seed: of the shuffle.
+
+        Returns:
+            (gradient (n,), its examples) for each.
+
+        Raises:
+            ValueError: in "recalibrated" mode.
         """
         if self.batch_norm == "recalibrated":
             raise ValueError("batch_norm='recalibrated' has no gradient; use batch_norm='batch'")
-        order = torch.randperm(
-            len(self.labels), generator=torch.Generator().manual_seed(operator.index(seed)), device="cpu"
-        )
-        order = order.to(self.device)
+        order = self._shuffled(seed)
         self._set(x)
         for part in spans(len(order), batch_size):  # what is switched off in `_gradient` is not off where this yields
             yield self._gradient(order[part]).to(x), len(order[part])
@@ -299,9 +317,8 @@ class Objective:
         elif isinstance(output, torch.Tensor):
             check_mean(self.loss, output.detach(), typed(self.labels[: len(inputs)], self.dtype))
             whole = self.labels.ndim == 1 and not (self.labels.is_floating_point() or self.labels.is_complex())
-            self._counts = (
-                output.ndim == 2 and whole and 0 <= self.labels.min() <= self.labels.max() < output.shape[1] > 1
-            )
+            classes = output.shape[-1] if output.ndim == 2 and whole else 0
+            self._counts = classes > 1 and bool(0 <= self.labels.min() <= self.labels.max() < classes)
         else:
             self._counts = False
         self.labels = typed(self.labels, self.dtype)
@@ -342,7 +359,7 @@ class _Unfused(TorchFunctionMode):
         return function(*arguments, **(settings or {}))
 
 
-def twice(network: nn.Module):
+def twice(network: nn.Module) -> contextlib.ExitStack:
     """A context in which what the network does can be differentiated twice: not so in every fused kernel."""
     context = contextlib.ExitStack()
     context.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
@@ -355,12 +372,11 @@ def twice(network: nn.Module):
 def copied(network: nn.Module) -> nn.Module:
     """A copy of a reader's network as it is, weight_norm's and spectral_norm's layers included.
 
-    Raises ValueError for a network that cannot be copied, that PyTorch cannot look into, or that has no shapes yet.
+    Raises:
+        ValueError: for a network that cannot be copied, that PyTorch cannot look into, or that has no shapes yet.
     """
     if any(isinstance(m, torch.jit.ScriptModule) for m in network.modules()):
-        raise ValueError(
-            "network has a TorchScript module, whose batch norm is not to be seen; expected the nn.Module itself"
-        )
+        raise ValueError("network has a TorchScript module, whose batch norm is unseen; expected the nn.Module itself")
     if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in [*network.parameters(), *network.buffers()]):
         raise ValueError("network has lazy layers without a shape yet; expected one that has seen a batch")
     try:
@@ -379,7 +395,12 @@ def typed(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def check_logits(output: torch.Tensor, count: int) -> None:
-    """Raise ValueError unless a network's output for `count` examples is logits (count, classes)."""
+    """Raise ValueError unless a network's output is logits (count, classes).
+
+    Args:
+        output: what it returned.
+        count: the examples it was given.
+    """
     expected = (
         f"expected logits ({count}, classes), one row an example: wrap the network so that it returns them, or pass "
         "loss=, a function of its output and the labels"
@@ -401,7 +422,15 @@ def check_logits(output: torch.Tensor, count: int) -> None:
 def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
     """Labels as `F.cross_entropy` takes them: (N,) int64 in [0, classes), or (N, classes) shares that sum to 1.
 
-    Raises ValueError for labels that are neither these, nor a column or one-hot rows of them.
+    Args:
+        labels: these, or a column or one-hot rows of them.
+        classes: the network's outputs.
+
+    Raises:
+        ValueError: for other labels.
+
+    >>> class_labels(torch.tensor([[0, 1, 0], [1, 0, 0]]), 3)
+    tensor([1, 0])
     """
     told = f"labels are {labels.dtype} of shape {tuple(labels.shape)}"
     labels = labels.int() if labels.dtype == torch.bool else labels
@@ -419,18 +448,20 @@ def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
         raise ValueError(f"{told}; expected whole numbers, the classes; to fit other numbers pass loss=")
     low, high = labels.min().item(), labels.max().item()
     if not 0 <= low <= high < classes:
-        hint = (
-            ": leave out the examples that are to be ignored" if low < 0 else ": subtract 1" if high == classes else ""
-        )
-        raise ValueError(
-            f"labels go from {low} to {high}; expected 0 to {classes - 1}, as the network has {classes} outputs{hint}"
-        )
+        hint = ": leave out the ignored examples" if low < 0 else ": subtract 1" if high == classes else ""
+        told = f"labels go from {low} to {high}; expected 0 to {classes - 1}"
+        raise ValueError(f"{told}, as the network has {classes} outputs{hint}")
     return labels.long()
 
 
 @torch.no_grad()
-def check_mean(loss: torch.Tensor, output: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise ValueError unless a loss of a few examples is the mean of each one's own."""
+def check_mean(loss: Callable, output: torch.Tensor, labels: torch.Tensor) -> None:
+    """Raise ValueError unless a loss of a few examples is the mean of each one's own.
+
+    Args:
+        loss: loss(output, labels) -> a tensor without dimensions.
+        output, labels: of the network, and of the data, for the same few examples.
+    """
     try:
         whole = loss(output, labels)
         singles = [loss(output[k : k + 1], labels[k : k + 1]) for k in range(len(labels))]
@@ -440,9 +471,7 @@ def check_mean(loss: torch.Tensor, output: torch.Tensor, labels: torch.Tensor) -
             f" shape {tuple(labels.shape)}: {type(error).__name__}: {error}"
         ) from error
     if not (isinstance(whole, torch.Tensor) and whole.ndim == 0):
-        raise ValueError(
-            f"loss returned {whole!r:.60}; expected one number, a tensor without dimensions: the batch's mean"
-        )
+        raise ValueError(f"loss returned {whole!r:.60}; expected one number, a tensor without dimensions, the mean")
     mean = torch.stack(singles).double().mean().item()
     if not abs(whole.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
         raise ValueError(
@@ -475,9 +504,16 @@ def unflat(x: torch.Tensor, like: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def spans(count: int, size: int) -> list[slice]:
-    """Slices of `size` examples that cover `count`; the last is partial, and a rest of one joins the batch before it.
+    """Slices that cover so many examples; the last is partial, and a rest of one joins the batch before it.
 
     Batch norm cannot normalise a single example.
+
+    Args:
+        count: of the examples.
+        size: of a batch.
+
+    >>> spans(7, 3)
+    [slice(0, 3, None), slice(3, 7, None)]
     """
     starts = list(range(0, count, size))
     if len(starts) > 1 and count - starts[-1] == 1:
@@ -489,10 +525,14 @@ def spans(count: int, size: int) -> list[slice]:
 def recalibrate(
     network: nn.Module, inputs: torch.Tensor, batch_size: int = 5000, visit: Callable | None = None
 ) -> None:
-    """Set the running statistics of `network` to their mean over `inputs`, in fixed batches, dropout off.
+    """Set the running statistics of a network to their mean over examples, dropout off; without batch norm, only visit.
 
-    visit(logits (B, classes), start), if given, sees each batch's output: the same pass then measures a loss.
-    A network without batch norm is only visited.
+    Args:
+        network: it is changed in place; its modes are put back.
+        inputs: the examples (N, ...), taken in fixed batches.
+        batch_size: of these.
+        visit: visit(logits (B, classes), start), if given, sees each batch's output: the same pass then measures a
+            loss.
     """
     norms, modes = networks.batch_norms(network), {m: m.training for m in network.modules()}
     momenta = [m.momentum for m in norms]

@@ -14,7 +14,8 @@ import pathlib
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -32,14 +33,19 @@ CHECKPOINT = {"run", "order", "network", "optimizer", "cpu_rng", "cuda_rng", "hi
 class Minimizer:
     """Where a run ended.
 
-    x: (n,) float32, all trainable parameters, flat, in the network's order. buffers: the network's buffers by name.
-    history: lists with one entry for each epoch of "epoch", after which f was measured (see `Run.looks`). "train_loss"
-      and "train_accuracy" are f and its accuracy (percent) in `batch` mode; "test_loss" and "test_accuracy" are
-      recalibrated; "running_loss" is the mean mini-batch loss seen while training; "distance" is ||x - x0||. With
-      remedies also "batch_size" and "updates", the optimiser's steps, of every epoch; their running loss is what they
-      minimise. diverged: the loss became infinite or NaN, and training stopped there.
-    preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v corrected
-      for its bias; None for other optimisers and for a minimiser from a file.
+    Args:
+        run: what was trained.
+        x: (n,) float32, all trainable parameters, flat, in the network's order.
+        buffers: the network's buffers by name.
+        history: lists with one entry for each epoch of "epoch", after which f was measured (see `Run.looks`).
+            "train_loss" and "train_accuracy" are f and its accuracy (percent) in `batch` mode; "test_loss" and
+            "test_accuracy" are recalibrated; "running_loss" is the mean mini-batch loss seen while training; "distance"
+            is ||x - x0||. With remedies also "batch_size" and "updates", the optimiser's steps, of every epoch; their
+            running loss is what they minimise.
+        diverged: the loss became infinite or NaN, and training stopped there.
+        seconds: of wall time that training took, all sittings together.
+        preconditioner: (n,), what Adam divides its mean gradient by where training ended, sqrt(v) + epsilon, v
+            corrected for its bias; None for other optimisers and for a minimiser from a file.
     """
 
     run: Run
@@ -47,7 +53,7 @@ class Minimizer:
     buffers: dict[str, torch.Tensor]
     history: dict[str, list[float]]
     diverged: bool = False
-    seconds: float = 0.0  # of wall time that training took, all sittings together
+    seconds: float = 0.0
     preconditioner: torch.Tensor | None = None
 
     @property
@@ -72,7 +78,7 @@ class Minimizer:
         return network.eval()
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write x, buffers, history and run, with their checksum, as one safetensors file."""
+        """Write x, buffers, history and run, with their checksum, as one safetensors file, whole or not at all."""
         save_file = machine.needs("safetensors.torch", "data").save_file
         meta = {"run": self.run.spec, "history": self.history, "diverged": self.diverged, "seconds": self.seconds}
         meta = {k: json.dumps(v) for k, v in meta.items()}
@@ -82,7 +88,12 @@ class Minimizer:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Minimizer:
-        """Read what `save` wrote. Raises FileNotFoundError, and ValueError for a damaged file or another one."""
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: where there is no such file.
+            ValueError: for a damaged file or another one.
+        """
         safetensors = machine.needs("safetensors", "data")
         if not pathlib.Path(path).exists():
             raise FileNotFoundError(f"{path} does not exist; expected a minimiser saved as safetensors")
@@ -113,7 +124,11 @@ def _digest(tensors, meta) -> str:
 
 
 def minimizer(name: str) -> Minimizer:
-    """A packaged minimiser: "F1-SB" or "F1-LB", trial 0 of Table 2. Raises ValueError for another name."""
+    """A packaged minimiser: "F1-SB" or "F1-LB", trial 0 of Table 2.
+
+    Raises:
+        ValueError: for another name.
+    """
     folder = pathlib.Path(__file__).parent / "minimizers"
     known = sorted(path.stem for path in folder.glob("*.safetensors"))
     if name not in known:
@@ -153,24 +168,41 @@ def train(
     on_epoch: Callable | None = None,
     keep: Iterable[int] = (),
 ) -> Minimizer:
-    """Train a network as `run` says, and return where it ended (Eq. 2).
+    """Train a network as a run says, and return where it ended (Eq. 2).
 
-    device: where; on CPU the same run on the same machine with the same number of threads gives the same bits.
-    checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
-      writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside it, in
-      files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes on from
-      there. A damaged file that is named by its run's id is renamed, and said in a line; of any other name, refused.
-    deadline: a time.monotonic() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
-    progress: show a bar. on_epoch(epoch, network): called after each epoch; it must leave the network as it is.
-    keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
+    Args:
+        run: what to train. On the CPU the same run on the same machine with as many threads gives the same bits.
+        device: where.
+        checkpoint: a file; training goes on from it if it exists, bit for bit as if it had never stopped (on CPU), and
+            writes it at the end of an epoch when `checkpoint_every` seconds have passed, and at the very end. Beside
+            it, in files named by their id, it looks for `run.start` and for the same run at an earlier epoch, and goes
+            on from there. A damaged file that is named by its run's id is renamed, and said in a line; of any other
+            name, refused.
+        checkpoint_every: seconds.
+        deadline: a time.monotonic() after which OutOfTime is raised at the end of an epoch, the checkpoint written.
+        progress: show a bar.
+        on_epoch: on_epoch(epoch, network), called after each epoch; it must leave the network as it is.
+        keep: epochs at which to leave a checkpoint of the run up to there, beside `checkpoint`, whole and in float32.
 
-    Raises ValueError if the batch is larger than the training set, ArithmeticError if the run it starts from diverged.
+    Raises:
+        ValueError: if the batch is larger than the training set.
+        ArithmeticError: if the run it starts from diverged.
     """
     machine.keep_memory()
+    sitting = _Sitting(device, checkpoint and pathlib.Path(checkpoint), checkpoint_every, deadline, progress, on_epoch)
     with machine.float32(), machine.on_cpu(), machine.plain():
-        return _train(
-            run, device, checkpoint and pathlib.Path(checkpoint), checkpoint_every, deadline, progress, on_epoch, keep
-        ).minimizer()
+        return _train(run, sitting, keep).minimizer()
+
+
+class _Sitting(NamedTuple):
+    """How one call of `train` goes about it, as its arguments say: nothing here changes where a run ends."""
+
+    device: str | torch.device
+    checkpoint: pathlib.Path | None
+    checkpoint_every: float
+    deadline: float | None
+    progress: bool
+    on_epoch: Callable | None = None
 
 
 @dataclasses.dataclass
@@ -302,44 +334,36 @@ def _read(file: pathlib.Path, run: Run) -> dict:
     return state
 
 
-def _train(run, device, checkpoint, checkpoint_every, deadline, progress, on_epoch=None, keep=()) -> _Training:
+def _train(run: Run, sitting: _Sitting, keep: Iterable[int] = ()) -> _Training:
     """`train`, with the optimiser's state at the end."""
+    device, checkpoint = sitting[:2]
     dataset = data.load(run.dataset, device, *run.noise)
     inputs = dataset.x_train
     if run.batch_size > len(inputs):
-        raise ValueError(
-            f"batch_size is {run.batch_size}, more than the {len(inputs)} examples of {run.dataset}; "
-            f"expected at most {len(inputs)}"
-        )
+        raise ValueError(f"batch_size is {run.batch_size}; expected at most {len(inputs)}, all of {run.dataset}")
     training, state = _Training.fresh(run, device), _checkpoint(run, checkpoint)
     if any(isinstance(m, nn.Conv2d) for m in training.network):
         inputs = inputs.to(memory_format=torch.channels_last)
     if run.start and (state is None or state["epoch"] < run.epochs):
         beside = checkpoint and checkpoint.with_name(f"{run.start.id}.pt")
-        training.start_from(_train(run.start, device, beside, checkpoint_every, deadline, progress))
+        training.start_from(_train(run.start, sitting._replace(checkpoint=beside, on_epoch=None)))
     x0 = flat(training.network.parameters())
-    with (
-        torch.random.fork_rng(devices=training.cuda),
-        _precision(run.precision, device) as autocast,
-        machine.sparing(len(x0)),
-    ):
+    random, precision = torch.random.fork_rng(devices=training.cuda), _precision(run.precision, device)
+    with random, precision as autocast, machine.sparing(len(x0)):
         torch.manual_seed(run.order_seed)  # dropout
         if state:
             training.load(state)
         if training.finished:
             return training
         kept = {} if run.lr_end is not None else {k: run.until(k) for k in keep if k < run.epochs}
-        _go_on(
-            training, dataset, inputs, x0, autocast, checkpoint, checkpoint_every, deadline, progress, on_epoch, kept
-        )
+        _go_on(training, sitting, dataset, inputs, x0, autocast, kept)
     return training
 
 
-def _go_on(
-    training, dataset, inputs, x0, autocast, checkpoint, checkpoint_every, deadline, progress, on_epoch, keep
-) -> None:
+def _go_on(training: _Training, sitting: _Sitting, dataset, inputs, x0, autocast, keep) -> None:
     """Train epoch by epoch until it is finished, or late; keep: {epoch: the run up to there, whose checkpoint to
     leave}."""
+    _, checkpoint, checkpoint_every, deadline, progress, on_epoch = sitting
     run, history, network = training.run, training.history, training.network
     bar = _bar(run, training.epoch) if progress else None
     saved = last = time.monotonic()
@@ -398,7 +422,7 @@ def _epoch(step: Step, inputs, order, batch_size: int, epoch: int = 0) -> float:
 
 
 @torch.no_grad()
-def adam_roots(optimizer: torch.optim.Optimizer):
+def adam_roots(optimizer: torch.optim.Optimizer) -> Iterator[tuple[torch.Tensor, float]]:
     """(sqrt(v), epsilon) of every parameter, v Adam's second moment, corrected for its bias."""
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -439,9 +463,7 @@ def _graphed(network, sample, autocast):
         with torch.cuda.device(sample.device):
             return torch.cuda.make_graphed_callables(_Forward(network.train(), autocast), (sample.clone(),))
     except RuntimeError as error:
-        warnings.warn(
-            f"no CUDA graph could be captured ({error}); training goes on without it, more slowly", stacklevel=2
-        )
+        warnings.warn(f"no CUDA graph could be captured ({error}); training goes on, more slowly", stacklevel=2)
         return network
     finally:
         torch.cuda.set_rng_state(random, sample.device)
@@ -451,7 +473,7 @@ def _graphed(network, sample, autocast):
 
 
 def batches(permutation: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Split a permutation (N,) into batches, as `objective.spans` says."""
+    """A permutation (N,) in batches, as `objective.spans` says."""
     return [permutation[part] for part in spans(len(permutation), size)]
 
 
@@ -472,16 +494,19 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     """Loss and accuracy (percent): train in `batch` mode, test recalibrated; the network is left as it was.
 
     The pass over the training set that measures f also gathers the statistics for the test set.
+
+    Args:
+        network: at the point that is measured.
+        dataset: its training and test set.
+
+    Returns:
+        {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}.
     """
     was_training = network.training
     buffers = {name: b.clone() for name, b in network.named_buffers()}
     tallies = {"train": [], "test": []}
-    recalibrate(
-        network,
-        dataset.x_train,
-        EVALUATION_BATCH,
-        lambda logits, start: tallies["train"].append(tally(logits, dataset.y_train[start : start + len(logits)])),
-    )
+    count = lambda logits, at: tallies["train"].append(tally(logits, dataset.y_train[at : at + len(logits)]))
+    recalibrate(network, dataset.x_train, EVALUATION_BATCH, count)
     network.eval()
     for inputs, labels in zip(dataset.x_test.split(EVALUATION_BATCH), dataset.y_test.split(EVALUATION_BATCH)):
         tallies["test"].append(tally(network(inputs), labels))

@@ -237,7 +237,7 @@ def test_bad_settings_are_refused_by_name(dataset):
     }.items():
         with pytest.raises(ValueError, match=words):
             Objective(network, dataset=dataset, **settings)
-    with pytest.raises(ValueError, match="dataset is missing.*load"):
+    with pytest.raises(ValueError, match="data is missing.*load"):
         Objective(network)
 
 
