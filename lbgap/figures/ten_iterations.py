@@ -1,0 +1,67 @@
+"""The solver story of section 2.2.2: what ten iterations of L-BFGS-B find, beside the best that we can."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import paper
+from ..campaign import experiments, scales
+from ..results import arrays
+from .controls import EPSILON
+from .in_the_laboratory import NOT_YET
+from .plots import _axes, look
+from .words import ARMS, Text, known, number, spread
+
+SOLVERS = {"best": {}, "literal": {"solver": "literal"}}
+MEASURED = (*scales.SHOWN, *scales.LABS)
+
+
+def found(networks=MEASURED) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """{(network, arm): {solver: sharpness (T,)}} of the trials that both solvers have measured; of the laboratory its
+    smallest and its largest batch."""
+    out = {}
+    for network in networks:
+        ends = [] if arrays.waiting(network) else [experiments.ends(network, t) for t in scales.scale().trials]
+        for arm, runs in zip(ARMS, zip(*ends)):
+            both = {solver: arrays.sharpness(runs, EPSILON, **settings) for solver, settings in SOLVERS.items()}
+            there = ~np.isnan(sum(both.values()))
+            if there.any():
+                out[network, arm] = {solver: values[there] for solver, values in both.items()}
+    return out
+
+
+def drawn(networks=MEASURED):
+    """What either solver finds at either end of each network: a line from ten iterations (hollow) to our best
+    (filled)."""
+    every = found(networks)
+    figure, (ax,) = _axes(1, columns=1, height=max(1.5, 0.4 * len(every)))
+    for k, ((_, arm), of) in enumerate(every.items()):
+        ax.plot([of["literal"], of["best"]], np.full((2, len(of["best"])), -k), color=look(arm)["color"], lw=1)
+        for solver, values in of.items():
+            style = look(arm, ls="", ms=6, mfc="white" if solver == "literal" else None)
+            ax.plot(values, np.full(len(values), -k), **style, label=f"{arm}, {solver}")
+    ax.set_yticks(-np.arange(len(every)), [", ".join(key) for key in every])
+    ax.set(xscale="log" if every else "linear", xlabel=f"sharpness, epsilon {EPSILON:g}")
+    return figure
+
+
+def reached(networks=MEASURED) -> Text:
+    """How much of what `best` finds the ten iterations reach, by network: the median over the trials."""
+    every = found(networks)
+    share = {key: number(np.median(100 * of["literal"] / of["best"])) for key, of in every.items()}
+    lines = [
+        f"- {network}: {' and '.join(f'{share[network, arm]} % for {arm}' for arm in ARMS if (network, arm) in share)}"
+        for network in dict.fromkeys(network for network, _ in every)
+    ]
+    return Text("\n".join(lines)) if lines else NOT_YET
+
+
+def trained_as_far(network: str = "F1") -> Text:
+    """Whether our minima are trained as far as the paper's, by their training accuracy."""
+    said, theirs = [], paper.cell("table2", network)["train"]
+    for arm, runs in arrays.pairs(network).items():
+        ours, f = arrays.final(runs, "train"), arrays.final(runs, "train", "batch", "loss")
+        if len(known(ours)):
+            mean, deviation = theirs[arm]
+            said.append(f"{arm}: ours {spread(ours)} % (f {spread(f)}), the paper's {mean:.2f} ± {deviation:.2f} %")
+    return Text(f"Training accuracy on {network}: {'; '.join(said)}.") if said else NOT_YET
