@@ -12,7 +12,7 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,14 +22,11 @@ from . import paper
 from .campaign import experiments, scales
 
 FILE = pathlib.Path(__file__).parent / "claims.json"
-HOLDS, PART, FAILS, UNDECIDED, UNMEASURED = DIRECTIONS = (
-    "holds",
-    "holds in part",
-    "does not hold here",
-    "undecided",
-    "not measured",
-)
+HOLDS, PART, FAILS = "holds", "holds in part", "does not hold here"
+UNDECIDED, UNMEASURED = "undecided", "not measured"
+DIRECTIONS = HOLDS, PART, FAILS, UNDECIDED, UNMEASURED
 REPRODUCED, DIFFERS, _ = SIZES = ("reproduced", "differs", UNDECIDED)
+Numbers = Sequence[float] | np.ndarray  # one a seed, or one a comparison
 FACTOR = 2.0  # a size is reproduced within it
 LEVEL, ALPHA = 0.95, 0.05
 
@@ -40,10 +37,16 @@ LEVEL, ALPHA = 0.95, 0.05
 class Contrast(NamedTuple):
     """How far one side is from another.
 
-    value: a difference, or a ratio of geometric means. interval: at 95 %, or None with fewer than two seeds. how: its
-    kind. p: two-sided, that there is no difference. n: seeds. diverged: runs that have no value for good. scale:
-    "difference" or "ratio". error, df: the standard error of the value, or of a ratio's logarithm, and Student's
-    degrees of freedom.
+    Args:
+        value: a difference, or a ratio of geometric means.
+        interval: at 95 %, or None with fewer than two seeds.
+        how: the interval's kind.
+        p: two-sided, that there is no difference.
+        n: seeds.
+        diverged: runs that have no value for good.
+        scale: "difference" or "ratio".
+        error: the standard error of the value, or of a ratio's logarithm.
+        df: Student's degrees of freedom.
     """
 
     value: float
@@ -57,11 +60,17 @@ class Contrast(NamedTuple):
     df: float = math.nan
 
     def side(self, null: float) -> int:
-        """1 or -1 when the interval lies above or below the null, else 0."""
+        """1 or -1 when the interval lies above or below the null, else 0.
+
+        >>> Contrast(1.0, (0.5, 1.5), "").side(0), Contrast(1.0, (-0.5, 2.5), "").side(0)
+        (1, 0)
+        """
         return 0 if self.interval is None else int(self.interval[0] > null) - int(self.interval[1] < null)
 
 
-def contrast(a, b=None, *, scale: str = "difference", seeds: str = "paired", diverged: int = 0) -> Contrast:
+def contrast(
+    a: Numbers, b: Numbers | None = None, *, scale: str = "difference", seeds: str = "paired", diverged: int = 0
+) -> Contrast:
     """a - b or a / b over seeds, with its interval.
 
     Args:
@@ -75,6 +84,10 @@ def contrast(a, b=None, *, scale: str = "difference", seeds: str = "paired", div
 
     Raises:
         ValueError: another scale or kind of seeds; paired sides of different lengths.
+
+    >>> found = contrast([91.0, 92.0, 93.0], [90.0, 90.5, 92.5])
+    >>> found.value, found.n, found.how
+    (1.0, 3, 'paired by seed')
     """
     for value, known in ((scale, ("difference", "ratio")), (seeds, ("paired", "independent"))):
         if value not in known:
@@ -95,22 +108,32 @@ def contrast(a, b=None, *, scale: str = "difference", seeds: str = "paired", div
     return _welch(*map(_summary, sides), scale, "Welch over seeds", diverged)
 
 
-def summarised(a, b, *, scale: str = "difference", n: int = 5) -> Contrast:
-    """a - b or a / b from [mean, standard deviation] of n trials each, as the paper prints them, by Welch's t.
+def summarised(a: Sequence[float], b: Sequence[float], *, scale: str = "difference", n: int = 5) -> Contrast:
+    """a - b or a / b of what the paper prints, by Welch's t.
 
     A ratio is one of means; its interval takes a deviation over its mean for one of the logarithm.
+
+    Args:
+        a, b: [mean, standard deviation].
+        scale: "difference" or "ratio".
+        n: trials of each.
     """
     sides = [(math.log(mean), sd / mean, n) if scale == "ratio" else (mean, sd, n) for mean, sd in (a, b)]
     return _welch(*sides, scale, "Welch from means and deviations", 0)
 
 
-def welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b) -> tuple[float, float]:
-    """The 95 % interval of mean_a - mean_b by Welch's t."""
+def welch(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> tuple[float, float]:
+    """The 95 % interval of mean_a - mean_b by Welch's t.
+
+    Args:
+        mean_a, sd_a, n_a: mean, standard deviation and number of one side's seeds.
+        mean_b, sd_b, n_b: of the other's.
+    """
     return _welch((mean_a, sd_a, n_a), (mean_b, sd_b, n_b), "difference", "", 0).interval
 
 
-def welch_p(mean_a, sd_a, n_a, mean_b, sd_b, n_b) -> float:
-    """Welch's p that the means are the same."""
+def welch_p(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:
+    """Welch's p that the means are the same; arguments as in `welch`."""
     return _welch((mean_a, sd_a, n_a), (mean_b, sd_b, n_b), "difference", "", 0).p
 
 
@@ -145,8 +168,15 @@ def _tail(above, error, df) -> float:
     return float(stats.t.sf(above / error, df)) if error else float(above <= 0)
 
 
-def holm(p) -> np.ndarray:
-    """The p values, adjusted by Holm's step-down method for being so many; NaN is no comparison, and stays."""
+def holm(p: Numbers) -> np.ndarray:
+    """The p values, adjusted by Holm's step-down method for being so many.
+
+    Args:
+        p: (K,); NaN is no comparison, and stays.
+
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+    """
     p = np.asarray(p, float)
     out, order = np.full(len(p), np.nan), np.argsort(p)  # NaN last
     m, least = int((~np.isnan(p)).sum()), 0.0
@@ -162,9 +192,12 @@ def holm(p) -> np.ndarray:
 class Verdict(NamedTuple):
     """What one network says of a claim.
 
-    direction: one of DIRECTIONS. size: one of SIZES, None without the paper's number. value, interval, how, n and
-    diverged are our `Contrast`'s. p: two-sided, that the claim does not hold. quotient: the 95 % interval of ours over
-    the paper's.
+    Args:
+        direction: one of DIRECTIONS.
+        size: one of SIZES, None without the paper's number.
+        value, interval, how, n, diverged: our `Contrast`'s.
+        p: two-sided, that the claim does not hold.
+        quotient: the 95 % interval of ours over the paper's.
     """
 
     direction: str
@@ -178,7 +211,7 @@ class Verdict(NamedTuple):
     quotient: tuple[float, float] | None
 
 
-def verdict(ours: Contrast, claimed, theirs: Contrast | None = None) -> Verdict:
+def verdict(ours: Contrast, claimed: float | Sequence[float | None], theirs: Contrast | None = None) -> Verdict:
     """The verdict on one claim from our contrast: of its direction, and apart from that of its size.
 
     Args:
@@ -233,11 +266,17 @@ def _p(ours, low, high) -> float:
 
 
 def over(ours: Contrast, theirs: Contrast) -> tuple[float, float] | None:
-    """The 95 % interval of our value over the paper's, made of the two intervals; None without one of them.
+    """The 95 % interval of our value over the paper's, made of the two intervals.
 
-    Of their logarithms, by MOVER: with values x, y and intervals (l, u), (m, v) it goes from
-    x - y - sqrt((x - l)^2 + (v - y)^2) to x - y + sqrt((u - x)^2 + (y - m)^2). A value of another sign than the paper's
-    counts as 0.
+    Of their logarithms, by MOVER: with values x, y and intervals (l, u), (m, v) it goes from x - y - sqrt((x - l)^2 +
+    (v - y)^2) to x - y + sqrt((u - x)^2 + (y - m)^2). A value of another sign than the paper's counts as 0.
+
+    Args:
+        ours, theirs: contrasts on one scale.
+
+    Returns:
+        Its ends; None where one has no interval, or the paper's value is 0.
+
     Source: Zou and Donner 2008, Construction of confidence limits about effect measures, Statistics in Medicine 27.
     """
     if not (ours.interval and theirs.interval and theirs.value):
@@ -302,7 +341,11 @@ def combined(cells: Iterable[tuple[str, Verdict]], least: int = 1) -> Combined:
 
 
 def corrected(found: dict[str, Combined]) -> dict[str, str]:
-    """The directions of all claims after Holm's correction over those measured: what does not stand it is undecided."""
+    """The directions of all claims after Holm's correction over those measured: what does not stand it is undecided.
+
+    Args:
+        found: {id: its networks' verdicts combined}.
+    """
     adjusted = holm([of.p for of in found.values()])
     return {
         id: UNDECIDED if of.direction in (HOLDS, PART) and p >= ALPHA else of.direction
@@ -317,10 +360,16 @@ def corrected(found: dict[str, Combined]) -> dict[str, str]:
 class Test:
     """The one primary test of a claim.
 
-    networks, experiments: on which networks, measured by which of `experiments.EXPERIMENTS`. statistic: in words;
-    measure: its name for a machine, or None. scale: "difference" or "ratio". null: in words. claimed: (low, high), what
-    the value is claimed to lie between, None for no bound. seeds: what the interval is over, and how. least: see
-    `combined`. refuted: what would refute the claim.
+    Args:
+        networks, experiments: on which networks, measured by which of `experiments.EXPERIMENTS`.
+        statistic: in words.
+        measure: its name for a machine, or None.
+        scale: "difference" or "ratio".
+        null: in words.
+        claimed: (low, high), what the value is claimed to lie between, None for no bound.
+        seeds: what the interval is over, and how.
+        least: see `combined`.
+        refuted: what would refute the claim.
     """
 
     networks: tuple[str, ...]
@@ -339,9 +388,14 @@ class Test:
 class Claim:
     """A claim of the paper.
 
-    section, element, page: where it stands. says: what it says. numbers: whether the paper prints numbers for it.
-    paper: the table by which its size is judged, or None. seen: what had been measured and looked at when it was
-    registered.
+    Args:
+        id: a short name.
+        section, element, page: where it stands.
+        says: what it says.
+        numbers: whether the paper prints numbers for it.
+        paper: the table by which its size is judged, or None.
+        test: how it is judged.
+        seen: what had been measured and looked at when it was registered.
     """
 
     id: str
@@ -369,7 +423,11 @@ def load() -> tuple[Claim, ...]:
 
 
 def get(id: str) -> Claim:
-    """A claim by its id. ValueError for an unknown one."""
+    """A claim by its id.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
     found = {claim.id: claim for claim in load()}
     if id not in found:
         raise ValueError(f"claim {id!r} is unknown; expected one of {', '.join(found)}")
@@ -383,7 +441,14 @@ def rules() -> dict:
 
 
 def read(text: str) -> tuple[Claim, ...]:
-    """The claims of a file like claims.json. ValueError, which names the claim, for one that is not as it should be."""
+    """The claims of a file like claims.json.
+
+    Args:
+        text: of the file.
+
+    Raises:
+        ValueError: for a claim that is not as it should be; it names it.
+    """
     found: dict[str, Claim] = {}
     for i, entry in enumerate(json.loads(text)["claims"]):
         name = f"claim {entry.get('id', f'number {i + 1}')!r}"
@@ -408,6 +473,7 @@ def _read(kind, entry, name):
 
 def _check(claim: Claim, name: str) -> None:
     test, datasets, tables = claim.test, scales.SCALES["full"].datasets, paper.numbers()
+    table = claim.paper and claim.paper.split("/")[0]
     unknown = set(test.experiments) - set(experiments.EXPERIMENTS)
     low, high = test.claimed if len(test.claimed) == 2 else (None, None)
     empty = [key for of in (claim, test) for key, value in vars(of).items() if value == ""]
@@ -417,12 +483,7 @@ def _check(claim: Claim, name: str) -> None:
             (not empty, "empty", empty, "words"),
             (re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", claim.id), "id", claim.id, "small letters, digits and hyphens"),
             (1 <= claim.page <= 16, "page", claim.page, "1 to 16"),
-            (
-                claim.paper is None or claim.paper.split("/")[0] in tables,
-                "paper",
-                claim.paper,
-                f"one of {', '.join(tables)}",
-            ),
+            (table is None or table in tables, "paper", claim.paper, f"one of {', '.join(tables)}"),
             (claim.numbers or claim.paper is None, "numbers", claim.numbers, "true, where `paper` names a table"),
             (set(test.networks) <= set(datasets), "networks", test.networks, f"some of {', '.join(datasets)}"),
             (not unknown, "experiments", sorted(unknown), "those of `lbgap status`"),

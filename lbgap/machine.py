@@ -10,6 +10,8 @@ import itertools
 import os
 import pathlib
 import platform
+from collections.abc import Iterator
+from types import ModuleType
 
 import torch
 
@@ -18,9 +20,12 @@ _DEFAULT = torch.get_num_threads()  # PyTorch's own choice, unless the caller ch
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
-def path(text) -> pathlib.Path:
-    """A path that a reader names; ~ is the home folder also where no shell has said so. ValueError where there is
-    none."""
+def path(text: str | os.PathLike) -> pathlib.Path:
+    """A path that a reader names; ~ is the home folder also where no shell has said so.
+
+    Raises:
+        ValueError: where there is no such home folder.
+    """
     found = os.path.expanduser(text)
     if found.startswith("~"):
         raise ValueError(f"{text} is in a home folder that there is not; expected a path without ~")
@@ -54,7 +59,7 @@ def devices() -> list[str]:
     return ["cpu", *(["cuda"] if count else []), *(f"cuda:{at}" for at in range(count))]
 
 
-def needs(module: str, extra: str):
+def needs(module: str, extra: str) -> ModuleType:
     """A module that not every installation has.
 
     Args:
@@ -86,7 +91,7 @@ def threads(parameters: int) -> int:
 
 
 @contextlib.contextmanager
-def sparing(parameters: int):
+def sparing(parameters: int) -> Iterator[None]:
     """A context on `threads(parameters)` threads; PyTorch's number is put back after it.
 
     Args:
@@ -104,7 +109,7 @@ def sparing(parameters: int):
 
 
 @contextlib.contextmanager
-def plain(tf32: bool = False):
+def plain(tf32: bool = False) -> Iterator[None]:
     """A context, or decorator, in which it does not matter what the caller has switched on.
 
     The same numbers inside `torch.no_grad()`, `torch.inference_mode()`, autocast or with a coarser precision of matrix
@@ -129,7 +134,7 @@ def plain(tf32: bool = False):
 
 
 @contextlib.contextmanager
-def float32():
+def float32() -> Iterator[None]:
     """A context in which tensors are float32 unless said otherwise, whatever the caller's default is."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
@@ -139,13 +144,13 @@ def float32():
         torch.set_default_dtype(before)
 
 
-def on_cpu():
+def on_cpu() -> contextlib.AbstractContextManager:
     """A context in which tensors are on the CPU unless said otherwise, whatever the caller's default is."""
     # a device as context slows each call down, so only where it is needed
     return contextlib.nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
 
 
-def bar(**settings):
+def bar(**settings: object) -> object | None:
     """A progress bar, or None on a bare machine with torch, numpy and scipy only.
 
     Args:
@@ -177,7 +182,7 @@ def keep_memory() -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Write a file whole or not at all: the block writes another path, which is put on the disk and then in its place.
 
     Args:
@@ -198,7 +203,7 @@ def replacing(path):
         fresh.unlink(missing_ok=True)
 
 
-def set_aside(path: pathlib.Path, why) -> None:
+def set_aside(path: pathlib.Path, why: object) -> None:
     """Rename a damaged file, so that what it held is made anew, and say so in a line.
 
     Args:

@@ -32,9 +32,17 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
     In each `batch_norm` mode f is the same but for batch norm's epsilon, 1e-5, which now weighs as 1e-5 / c^2 does
     beside a channel's variance: 7e-5 of f at the packaged F1-LB with F1-SB's norms (c about 3), and some percent where
     c is 0.1 and less. So measure f at both before a comparison.
-    Raises ValueError if the two are not of one network, if it has no batch norm, and for a filter whose norm is 0,
-    infinite or NaN; the message names the layer, by its place in the network.
-    Not in the paper; Li et al., *Visualizing the Loss Landscape of Neural Nets*, 2018, section 3, on why it is needed.
+
+    Args:
+        minimizer: whose filters are scaled.
+        reference: another one of the same network.
+
+    Raises:
+        ValueError: if the two are not of one network, if it has no batch norm, and for a filter whose norm is 0,
+            infinite or NaN; the message names the layer, by its place in the network.
+
+    Source: not in the paper; Li et al., *Visualizing the Loss Landscape of Neural Nets*, 2018, section 3, on why it is
+    needed.
     """
     network = minimizer.network()
     shapes, others = ({k: tuple(p.shape) for k, p in m.network().named_parameters()} for m in (minimizer, reference))
@@ -46,10 +54,8 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
             )
     layers = _normalised(network)
     if not layers:
-        raise ValueError(
-            f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters; "
-            "expected a network that has, such as F1 or C1"
-        )
+        told = f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters"
+        raise ValueError(f"{told}; expected a network that has, such as F1 or C1")
     ours, theirs = (_parts(network, m.x.to(minimizer.x.device)) for m in (minimizer, reference))
     factors = {}
     for name in layers:
@@ -136,18 +142,24 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
     range. With it, batch norm's epsilon weighs as 1e-5 / factor^2 does beside a channel's variance, as in
     `match_norms`; in a network whose every m.eps is multiplied by factor^2, it too is the same to rounding. So measure
     f at both before a comparison.
-    Raises ValueError for a factor that is not finite and greater than 0, and for a network without batch norm that has
-    another activation than ReLU; the message names it.
-    Not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale transformation
-    it is.
+
+    Args:
+        minimizer: whose twin.
+        factor: above 0.
+
+    Raises:
+        ValueError: for a factor that is not finite and greater than 0, and for a network without batch norm that has
+            another activation than ReLU; the message names it.
+
+    Source: not in the paper; Dinh et al., *Sharp Minima Can Generalize For Deep Nets*, 2017, whose alpha-scale
+    transformation it is.
     """
     if not (factor > 0 and math.isfinite(factor)):
         raise ValueError(f"factor is {factor}; expected a finite number greater than 0, such as 0.25 or 4")
     network = minimizer.network()
     if layers := _normalised(network):
-        return _scaled(
-            minimizer, network, dict.fromkeys(layers, torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device))
-        )
+        c = torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device)
+        return _scaled(minimizer, network, dict.fromkeys(layers, c))
     for name, layer in network.named_children():
         if not isinstance(layer, HOMOGENEOUS):
             raise ValueError(
@@ -163,15 +175,25 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
 
 
 def match_loss(minimizer: Minimizer, value: float, f: Callable) -> tuple[Minimizer, float]:
-    """The minimiser with its last layer's weight and bias times one t > 0, so that f there is `value`; and t.
+    """The minimiser with its last layer's weight and bias times one t > 0, so that f there is a given value.
 
-    f: f.evaluate(x) -> (value, accuracy), x flat (n,), such as an `Objective` of this minimiser. t multiplies the
-    logits: it is the inverse of a softmax's temperature. No prediction changes, so accuracies stay, but for ties.
-    f is convex in t: it falls without end where every example is classified right, and otherwise to a minimum and then
-    rises; t is sought on the falling side, from 0.01 to 100. The minimiser passed in is left as it was.
+    t multiplies the logits: it is the inverse of a softmax's temperature. No prediction changes, so accuracies stay,
+    but for ties. f is convex in t: it falls without end where every example is classified right, and otherwise to a
+    minimum and then rises; t is sought on the falling side, from 0.01 to 100. The minimiser passed in is left as it
+    was.
 
-    Raises ValueError if f does not reach `value` there; it names the values that f does reach.
-    Not in the paper.
+    Args:
+        minimizer: whose loss is changed.
+        value: what f is to be.
+        f: f.evaluate(x) -> (value, accuracy), x flat (n,), such as an `Objective` of this minimiser.
+
+    Returns:
+        The minimiser there, and t.
+
+    Raises:
+        ValueError: if f does not reach the value; it names those that f does reach.
+
+    Source: not in the paper.
     """
     tail = sum(p.numel() for p in minimizer.network()[-1].parameters())
 
@@ -232,7 +254,5 @@ def _lengths(weight: torch.Tensor, layer: str, whose: str = "") -> torch.Tensor:
     lengths = weight.double().flatten(1).norm(dim=1)
     for k, length in enumerate(lengths.tolist()):
         if not (length > 0 and math.isfinite(length)):
-            raise ValueError(
-                f"{whose}filter {k} of layer {layer} has norm {length}; expected a finite one greater than 0"
-            )
+            raise ValueError(f"{whose}filter {k} of layer {layer} has norm {length}; expected a finite one above 0")
     return lengths
