@@ -144,7 +144,7 @@ def build(
     Source: Table 1, Appendix B.
 
     >>> sum(p.numel() for p in build("F1").parameters())
-    1464330
+    1462794
     """
     for what, value, known in (
         ("network", name, NETWORKS),

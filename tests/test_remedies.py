@@ -145,7 +145,7 @@ def test_the_table_names_every_remedy_and_a_layer_is_taken_once():
         "every is 1.5": lambda: Growth(every=1.5),
         "theta is 0; expected a number above 0": lambda: VarianceTest(theta=0),
         "examples is 1; .* at least 2": lambda: Ghost(1),
-        "network 'mlp' has no batch norm, so it has no ghosts": lambda: Run("mlp", "mnist-1k", 8, remedies=Ghost(4)),
+        "network 'mlp' has no batch norm for ghosts": lambda: Run("mlp", "mnist-1k", 8, remedies=Ghost(4)),
         "warmup is -1": lambda: Schedule(warmup=-1),
         "factor is 0;": lambda: Schedule(factor=0),
         "examples is 0": lambda: Injected(0),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import torch
 import torch.nn.functional as F
+from torch import nn
 
 from .. import field_checks
 from .adversarial import Adversarial
@@ -41,15 +43,20 @@ REMEDIES = {
     "penalty": GradientPenalty,
 }
 _NAMES = {cls: name for name, cls in REMEDIES.items()}
+Some = Remedy | dict | Iterable[Remedy | dict]  # a remedy or its spec, or several
 
 
 def spec(remedy: Remedy) -> dict:
-    """{"name": ..., and every field that is not its default}: what is hashed."""
+    """{"name": ..., and every field that is not its default}: what is hashed.
+
+    >>> spec(SAM(rho=0.05)), spec(SAM(rho=0.1))
+    ({'name': 'sam'}, {'name': 'sam', 'rho': 0.1})
+    """
     told = {f.name: getattr(remedy, f.name) for f in dataclasses.fields(remedy) if getattr(remedy, f.name) != f.default}
     return {"name": _NAMES[type(remedy)], **told}
 
 
-def use(network, optimizer, remedies, loss=F.cross_entropy) -> Step:
+def use(network: nn.Module, optimizer: torch.optim.Optimizer, remedies: Some, loss: Callable = F.cross_entropy) -> Step:
     """Remedies in a training loop of the reader's own: step(inputs, labels) in place of zero_grad, backward and step.
 
     ```python
@@ -70,17 +77,22 @@ def use(network, optimizer, remedies, loss=F.cross_entropy) -> Step:
     remedies = make(remedies)
     for remedy in remedies:
         if asked := {"size", "rate"} & set(layers(remedy)):
-            raise ValueError(
-                f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) from epoch to"
-                " epoch, which your own loop does; expected remedies that act inside a step, such as SAM or Ghost"
-            )
+            told = f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) by epoch"
+            raise ValueError(f"{told}, as your own loop does; expected such as act in a step, SAM or Ghost")
     return Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
 
 
-def make(remedies) -> tuple[Remedy, ...]:
-    """Remedies from themselves or from their specs, in the order of REMEDIES, so that the same ones are the same.
+def make(remedies: Some) -> tuple[Remedy, ...]:
+    """Remedies in the order of REMEDIES, so that the same ones are the same.
 
-    Raises ValueError for an unknown name or number, and for two that would stand in for one layer of a step.
+    Args:
+        remedies: one or several, themselves or their specs.
+
+    Raises:
+        ValueError: for an unknown name or number, and for two that would stand in for one layer of a step.
+
+    >>> make([{"name": "ghost", "examples": 32}, SAM(rho=0.05)])
+    (Ghost(examples=32), SAM(rho=0.05, examples=None, adaptive=False))
     """
     out = []
     several = isinstance(remedies, Iterable) and not isinstance(remedies, dict | str)
@@ -100,9 +112,7 @@ def make(remedies) -> tuple[Remedy, ...]:
     for remedy in out:
         for layer in layers(remedy):
             if layer in taken:
-                raise ValueError(
-                    f"remedies {_NAMES[type(taken[layer])]} and {_NAMES[type(remedy)]} both stand in for the step's "
-                    f"{layer}; expected one of them"
-                )
+                both = f"{_NAMES[type(taken[layer])]} and {_NAMES[type(remedy)]}"
+                raise ValueError(f"remedies {both} both stand in for the step's {layer}; expected one of them")
             taken[layer] = remedy
     return tuple(out)

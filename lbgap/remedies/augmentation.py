@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from ..networks import input_shape
-from .remedy import Remedy
+from .remedy import Remedy, Step
+
+if TYPE_CHECKING:
+    from ..run import Run
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(Remedy):
-    """Mirror, turn and shift each image of a batch, each by numbers of its own (E.1).
+    """Mirror, turn and shift each image of a batch, each by numbers of its own.
 
-    flip: mirror every other image, on average, left to right. degrees: turn by up to so many either way.
-    shift: move by up to this share of the side, along both axes. Pixels are interpolated; what comes in from outside is
-    0. Drawn on the batch's device from PyTorch's generator. Raises ValueError for a negative number.
-
+    Pixels are interpolated; what comes in from outside is 0. Drawn on the batch's device from PyTorch's generator. By
     affine_grid rather than torchvision's transforms, which draw once for a whole batch: that would be another remedy.
+
+    Args:
+        flip: mirror every other image, on average, left to right.
+        degrees: turn by up to so many either way.
+        shift: move by up to this share of the side, along both axes.
+
+    Raises:
+        ValueError: for a negative number.
+
+    Source: E.1, Table 6.
     """
 
     flip: bool = True
@@ -32,13 +43,13 @@ class Augmentation(Remedy):
         self._number("shift", 0, 1)
         self._choice("flip")
 
-    def fits(self, run):
+    def fits(self, run: Run) -> None:
+        """Raise ValueError for a network whose inputs are no images."""
         if len(input_shape(run.network)) != 3:
-            raise ValueError(
-                f"network is {run.network!r}, whose inputs are no images; expected F1, C1, C2, C3, C4, mlp or mlp-bn"
-            )
+            raise ValueError(f"network is {run.network!r}, whose inputs are no images; expected such as F1, C1 or mlp")
 
-    def inputs(self, step, inputs):
+    def inputs(self, step: Step, inputs: torch.Tensor) -> torch.Tensor:
+        """`augmented`, image by image."""
         return self.augmented(inputs)
 
     def augmented(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -52,8 +63,14 @@ class Augmentation(Remedy):
 def affine(
     inputs: torch.Tensor, turn: torch.Tensor, across: torch.Tensor, down: torch.Tensor, mirrored: torch.Tensor
 ) -> torch.Tensor:
-    """Square images (B, C, H, H): each mirrored or not (B,), turned clockwise by an angle (B,), moved right and down by
-    shares of its side (B,)."""
+    """Square images, each mirrored or not, turned clockwise, moved right and down.
+
+    Args:
+        inputs: (B, C, H, H).
+        turn: (B,) radians.
+        across, down: (B,) shares of the side.
+        mirrored: (B,) bool.
+    """
     cos, sin, sign = turn.cos(), turn.sin(), 1 - 2 * mirrored.to(turn)
     # Where each pixel of the new image comes from: undo the move, then the turn, then the mirror. A side is 2 long.
     linear = torch.stack([torch.stack([sign * cos, sign * sin], 1), torch.stack([-sin, cos], 1)], 1)  # (B, 2, 2)
@@ -61,8 +78,5 @@ def affine(
     theta = torch.cat([linear, -linear @ moved], 2)  # (B, 2, 3)
     grid = F.affine_grid(theta, list(inputs.shape), align_corners=False)
     out = F.grid_sample(inputs, grid, align_corners=False)
-    return (
-        out.contiguous(memory_format=torch.channels_last)
-        if inputs.is_contiguous(memory_format=torch.channels_last)
-        else out
-    )
+    last = torch.channels_last
+    return out.contiguous(memory_format=last) if inputs.is_contiguous(memory_format=last) else out

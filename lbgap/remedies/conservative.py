@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 
-from .remedy import Remedy
+import torch
+
+from .remedy import Batch, Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)
 class Conservative(Remedy):
-    """Each batch is a proximal sub-problem, min over x of its loss + strength |x - x_k|^2, solved by a few steps (Eq.
-    5).
+    """Each batch is a proximal sub-problem, min over x of its loss + strength |x - x_k|^2, solved by a few steps.
 
-    steps: of the run's own optimiser, 3 as in the paper. strength: lambda, 1e-3 as in the paper.
-    moments: "kept" (default), the optimiser's state goes on from sub-problem to sub-problem, so that with strength 0
-      and one step this is the optimiser itself; "reset", each sub-problem begins anew. The paper does not say.
-    Raises ValueError for steps < 1, a negative strength, or another word.
+    Args:
+        steps: of the run's own optimiser, 3 as in the paper.
+        strength: lambda, 1e-3 as in the paper.
+        moments: "kept", the optimiser's state goes on from sub-problem to sub-problem, so that with strength 0 and one
+            step this is the optimiser itself; "reset", each sub-problem begins anew. The paper does not say.
+
+    Raises:
+        ValueError: for steps < 1, a negative strength, or another word.
+
+    Source: E.2, Eq. 5, Table 7.
     """
 
     steps: int = 3
@@ -28,10 +35,12 @@ class Conservative(Remedy):
         self._choice("moments", ("kept", "reset"))
 
     @property
-    def cost(self):
+    def cost(self) -> float:
+        """Passes over each batch: its steps."""
         return float(self.steps)
 
-    def update(self, step, batch):
+    def update(self, step: Step, batch: Batch) -> torch.Tensor:
+        """The steps of one sub-problem; the loss where it began."""
         centre = [p.detach().clone() for p in step.parameters]
         if self.moments == "reset":
             step.optimizer.state.clear()

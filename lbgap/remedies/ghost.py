@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,14 +11,24 @@ from ..networks import batch_norms, build
 from ..objective import spans
 from .remedy import Remedy, Step
 
+if TYPE_CHECKING:
+    from ..run import Run
+
 
 @dataclasses.dataclass(frozen=True)
 class Ghost(Remedy):
-    """A large batch goes through batch norm in ghosts of so many `examples`, each normalised by its own mean and
-    variance.
+    """A large batch goes through batch norm in ghosts, each normalised by its own mean and variance.
 
     In these networks nothing else joins the examples of a batch, so the forward pass is taken ghost by ghost. The
-    running statistics move once a ghost. Raises ValueError for examples < 2, and for a network without batch norm.
+    running statistics move once a ghost.
+
+    Args:
+        examples: of a ghost, at least 2.
+
+    Raises:
+        ValueError: for fewer, and for a network without batch norm.
+
+    Source: Hoffer et al., *Train longer, generalize better*, 2017, section 4.
     """
 
     examples: int = 256
@@ -25,13 +36,12 @@ class Ghost(Remedy):
     def __post_init__(self):
         self._count("examples", 2)
 
-    def fits(self, run):
+    def fits(self, run: Run) -> None:
+        """Raise ValueError for a network without batch norm."""
         with torch.device("meta"):
             if not batch_norms(build(run.network, run.variant, shrink=run.shrink)):
-                raise ValueError(
-                    f"network {run.network!r} has no batch norm, so it has no ghosts; expected one that has, such as F1"
-                    " or C1"
-                )
+                raise ValueError(f"network {run.network!r} has no batch norm for ghosts; expected such as F1 or C1")
 
-    def forward(self, step, inputs):
+    def forward(self, step: Step, inputs: torch.Tensor) -> torch.Tensor:
+        """The logits (B, classes), ghost by ghost."""
         return torch.cat([Step.forward(step, inputs[part]) for part in spans(len(inputs), self.examples)])

@@ -8,17 +8,21 @@ import dataclasses
 import torch
 
 from ..objective import twice
-from .remedy import Remedy
+from .remedy import Batch, Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientPenalty(Remedy):
     """L + weight / 2 times the mean over pieces of the batch of |grad L_piece|^2, differentiated twice.
 
-    examples: of a piece, None for the whole batch (Barrett and Dherin 2021); with SB's batch size it is the regulariser
-      that Smith et al. 2021 find in SGD's epochs, there with weight lr / 2, and Geiping et al. 2022 add to full-batch
-      training.
-    Raises ValueError for a negative weight or examples < 1.
+    Args:
+        weight: at least 0.
+        examples: of a piece, None for the whole batch (Barrett and Dherin 2021); with SB's batch size it is the
+            regulariser that Smith et al. 2021 find in SGD's epochs, there with weight lr / 2, and Geiping et al. 2022
+            add to full-batch training.
+
+    Raises:
+        ValueError: for a negative weight or examples < 1.
     """
 
     weight: float = 0.01
@@ -30,7 +34,8 @@ class GradientPenalty(Remedy):
         self._number("weight", 0)
         self._count("examples")
 
-    def gradient(self, step, batch):
+    def gradient(self, step: Step, batch: Batch) -> torch.Tensor:
+        """Leave the gradient of loss and penalty; the loss alone."""
         step.optimizer.zero_grad(set_to_none=True)
         losses = 0.0
         for part in batch.split(self.examples):

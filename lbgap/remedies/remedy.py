@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from .. import field_checks
 from ..objective import spans
 
+if TYPE_CHECKING:
+    from ..data import Data
+    from ..run import Run
+
 
 class Batch(NamedTuple):
-    """Examples of one step: inputs (B, ...), labels (B,), and weights (B,) of their losses, or None where all weigh
-    1."""
+    """Examples of one step.
+
+    Args:
+        inputs: (B, ...).
+        labels: (B,).
+        weights: (B,) of their losses, or None where all weigh 1.
+    """
 
     inputs: torch.Tensor
     labels: torch.Tensor
@@ -29,25 +40,34 @@ class Batch(NamedTuple):
 
 
 class Step:
-    """What training does with a mini-batch. Each method is a layer; the outer call the inner, so a remedy may replace
+    """What training does with a mini-batch, in layers: the outer method calls the inner one, so a remedy may replace
     any.
 
     `step(inputs, labels)` prepares a batch (`inputs`, `weights`) and calls `update`, that calls `gradient`, that calls
-    `loss`, that calls `forward`. `size` and `rate` are asked once an epoch and once a step.
-    run: the `Run`. dataset: its `Data`. graph: a faster forward pass for batches of exactly `graph_size`, or None.
-    loss: `F.cross_entropy`, or another mean loss with its `reduction`. updates: how many steps the optimiser has taken.
+    `loss`, that calls `forward`. `size` and `rate` are asked once an epoch and once a step. `updates` counts the steps
+    that the optimiser has taken, `parameters` are those it moves.
+
+    Args:
+        run: the `Run`, whose remedies it takes.
+        network: in training mode.
+        optimizer: of its parameters.
+        dataset: its `Data`, or None in a loop of the reader's own.
+        autocast: () -> the context of a forward pass.
+        graph: a faster forward pass for batches of exactly `graph_size`, or None.
+        graph_size: examples.
+        loss: `F.cross_entropy`, or another mean loss with its `reduction`.
     """
 
     def __init__(
         self,
-        run,
-        network,
-        optimizer,
-        dataset,
-        autocast=contextlib.nullcontext,
-        graph=None,
-        graph_size=None,
-        loss=F.cross_entropy,
+        run: Run,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        dataset: Data | None,
+        autocast: Callable = contextlib.nullcontext,
+        graph: Callable | None = None,
+        graph_size: int | None = None,
+        loss: Callable = F.cross_entropy,
     ):
         self.run, self.network, self.optimizer, self.dataset, self.autocast = run, network, optimizer, dataset, autocast
         self.graph, self.graph_size, self.criterion = graph, graph_size, loss
@@ -57,7 +77,7 @@ class Step:
             for layer in layers(remedy):
                 setattr(self, layer, functools.partial(getattr(remedy, layer), self))
 
-    def __call__(self, inputs, labels) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
 
     @property
@@ -99,11 +119,20 @@ class Step:
         return (self.graph if self.graph and len(inputs) == self.graph_size else self.network)(inputs)
 
     def size(self, epoch: int, previous: int) -> int:
-        """The batch size of an epoch, counted from 0; previous: that of the epoch before, or the run's own."""
+        """The batch size of an epoch.
+
+        Args:
+            epoch: counted from 0.
+            previous: that of the epoch before, or the run's own.
+        """
         return previous
 
     def rate(self, epoch: float) -> float:
-        """The factor of the learning rate after so many epochs, parts of one included."""
+        """The factor of the learning rate.
+
+        Args:
+            epoch: so many are done, parts of one included.
+        """
         return 1.0
 
     def descend(self) -> None:
@@ -116,17 +145,17 @@ LAYERS = ("inputs", "weights", "update", "gradient", "loss", "forward", "size", 
 
 
 class Remedy:
-    """A change of training. A subclass is a frozen dataclass of its numbers, with a method for each layer it stands in
+    """A change of training: a frozen dataclass of its numbers, with a method for each layer of a `Step` it stands in
     for.
 
-    Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. cost: of its training,
-    in forward and backward passes over each batch. fits(run): raise ValueError where it cannot be used.
+    Such a method gets the `Step` first; the plain layer under it is `Step.<layer>(step, ...)`. `cost` is what its
+    training costs, in forward and backward passes over each batch.
     """
 
     cost = 1.0
 
-    def fits(self, run) -> None:
-        pass
+    def fits(self, run: Run) -> None:
+        """Raise ValueError where it cannot be used."""
 
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
         """Raise ValueError unless a field lies in [low, high], or above low; a whole number is held as an int."""

@@ -12,16 +12,23 @@ from .remedy import Batch, Remedy, Step
 
 @dataclasses.dataclass(frozen=True)
 class SAM(Remedy):
-    """The gradient is taken at the worst point of a ball round x, to first order: x + rho g / |g| (Foret et al. 2021).
+    """The gradient is taken at the worst point of a ball round x, to first order: x + rho g / |g|.
 
-    Batch norm's running statistics move at x only, once a step (once for each perturbation).
+    rho = 0 is the optimiser itself, bit for bit (without dropout). Batch norm's running statistics move at x only, once
+    a step (once for each perturbation).
 
-    rho: the ball's radius, 0.05 as there. examples: each perturbation is that of so many examples of the batch (m of
-      Foret et al.), None for the whole batch. adaptive: the ball is in units of each weight's size, |w| + 0.01, so that
-      a rescaled network has the same (ASAM, Kwon et al. 2021, whose rho is about ten times as large). That holds here
-      for biases and batch norm's scales as for every other weight; the authors' code leaves biases out (a unit of 1).
-    rho = 0 is the optimiser itself, bit for bit (without dropout). Raises ValueError for a negative rho or examples <
-    1.
+    Args:
+        rho: the ball's radius, 0.05 as there.
+        examples: each perturbation is that of so many examples of the batch (m of Foret et al.), None for the whole
+            batch.
+        adaptive: the ball is in units of each weight's size, |w| + 0.01, so that a rescaled network has the same (ASAM,
+            Kwon et al. 2021, whose rho is about ten times as large). That holds here for biases and batch norm's scales
+            as for every other weight; the authors' code leaves biases out (a unit of 1).
+
+    Raises:
+        ValueError: for a negative rho or examples < 1.
+
+    Source: Foret et al. 2021; one step of the paper's Eq. 6.
     """
 
     rho: float = 0.05
@@ -35,7 +42,8 @@ class SAM(Remedy):
         self._count("examples")
         self._choice("adaptive")
 
-    def gradient(self, step, batch):
+    def gradient(self, step: Step, batch: Batch) -> torch.Tensor:
+        """Leave the gradient of the worst point; the loss at x."""
         parts, total, losses = batch.split(self.examples), None, 0.0
         for part in parts:
             share = len(part.labels) / len(batch.labels)
@@ -50,8 +58,14 @@ class SAM(Remedy):
 
 
 def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Loss and gradient at x + rho g / |g|, g what is in the grad of `step.used`; parameters and running statistics
-    stay."""
+    """Loss and gradient at x + rho g / |g|; parameters and running statistics stay.
+
+    Args:
+        step: g is what is in the grad of `step.used`.
+        batch: where loss and gradient are taken.
+        rho: the ball's radius.
+        adaptive: as in `SAM`.
+    """
     used = step.used
     gradient = [p.grad for p in used]
     with torch.no_grad():

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 
-from .remedy import Remedy
+from .remedy import Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(Remedy):
-    """The rate rises from 0 to the run's lr along a straight line over `warmup` epochs, and is multiplied by `factor`
-    every `every`.
+    """The rate rises from 0 to the run's lr along a straight line, and is multiplied by a factor from time to time.
 
-    warmup: epochs, 0 for none. every: epochs, None for never. Raises ValueError for numbers out of range.
+    Args:
+        warmup: epochs of the rise, 0 for none.
+        factor: above 0.
+        every: epochs between two decays, None for never.
+
+    Raises:
+        ValueError: for numbers out of range.
+
+    Source: Goyal et al. 2017; Smith et al. 2018.
     """
 
     warmup: float = 0.0
@@ -24,6 +31,11 @@ class Schedule(Remedy):
         self._number("factor", 0, above=True)
         self._count("every")
 
-    def rate(self, step, epoch):
+    def rate(self, step: Step, epoch: float) -> float:
+        """The rise, times the factor once for each decay that is past.
+
+        >>> [Schedule(warmup=2, factor=0.5, every=10).rate(None, epoch) for epoch in (1, 5, 25)]
+        [0.5, 1.0, 0.25]
+        """
         rising = min(1.0, epoch / self.warmup) if self.warmup else 1.0
         return rising * (self.factor ** (int(epoch) // self.every) if self.every else 1.0)

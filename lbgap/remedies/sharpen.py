@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from .remedy import Remedy, Step
+import torch
+
+from .remedy import Batch, Remedy, Step
 from .sam import at_worst
 
 
@@ -13,7 +15,15 @@ class Sharpen(Remedy):
     """Minimise L(x) - weight log L(x + rho g / |g|): a low loss, and a high one beside it.
 
     The logarithm keeps the second term from taking over, since the loss beside a sharp minimum can grow without end.
-    Raises ValueError for a negative rho or weight. Ours: the reverse of SAM.
+
+    Args:
+        rho: how far away the loss is to be high.
+        weight: of the logarithm.
+
+    Raises:
+        ValueError: for a negative rho or weight.
+
+    Source: ours, the reverse of SAM.
     """
 
     rho: float = 1.0
@@ -25,7 +35,8 @@ class Sharpen(Remedy):
         self._number("rho", 0)
         self._number("weight", 0)
 
-    def gradient(self, step, batch):
+    def gradient(self, step: Step, batch: Batch) -> torch.Tensor:
+        """Leave the gradient of both terms; the loss at x."""
         loss = Step.gradient(step, batch)
         used = step.used
         here = [p.grad for p in used]

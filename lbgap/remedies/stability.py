@@ -7,15 +7,23 @@ import dataclasses
 import torch
 import torch.nn.functional as F
 
-from .remedy import Remedy, Step
+from .remedy import Batch, Remedy, Step
 
 
 @dataclasses.dataclass(frozen=True)
 class Stability(Remedy):
-    """Say the same of an example and of a noisy copy: L + strength * -sum_j P(j | x) log P(j | x') (Zheng et al. 2016).
+    """Say the same of an example and of a noisy copy: L + strength * -sum_j P(j | x) log P(j | x').
 
-    deviation: of the normal noise x' - x, 0.04 of the pixels' range as there; strength: 0.01 as there.
-    The gradient goes through both. Raises ValueError for a negative number.
+    The gradient goes through both.
+
+    Args:
+        deviation: of the normal noise x' - x, 0.04 of the pixels' range as there.
+        strength: of the second term, 0.01 as there.
+
+    Raises:
+        ValueError: for a negative number.
+
+    Source: E.3; Zheng et al. 2016.
     """
 
     deviation: float = 0.04
@@ -27,7 +35,8 @@ class Stability(Remedy):
         self._number("deviation", 0)
         self._number("strength", 0)
 
-    def loss(self, step, batch):
+    def loss(self, step: Step, batch: Batch) -> torch.Tensor:
+        """The loss with the second term."""
         noisy = batch.inputs + self.deviation * torch.randn_like(batch.inputs)
         plain = Step.loss(step, batch)
         with step.autocast():
