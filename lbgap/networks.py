@@ -13,7 +13,11 @@ from torch import nn
 
 from . import field_checks, machine
 
-INPUT = {"F2": (360,), **dict.fromkeys(("F1", "mlp", "mlp-bn", "wide", "conv"), (1, 28, 28))}  # all others (3, 32, 32)
+INPUT = {
+    "F1": (1, 28, 28),
+    "F2": (360,),
+    **dict.fromkeys(("mlp", "mlp-bn", "wide", "conv"), (1, 28, 28)),
+}  # all others (3, 32, 32)
 
 
 class Form(NamedTuple):
