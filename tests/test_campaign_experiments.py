@@ -301,7 +301,7 @@ def test_every_table_and_figure_says_what_is_missing(name, tmp_path, monkeypatch
 def test_every_claim_is_measured(tiny, monkeypatch):
     monkeypatch.setenv("LBGAP_SCALE", "tiny")
     monkeypatch.setenv("LBGAP_RESULTS", str(tiny.store))
-    every = figures.found.found()
+    every = figures.judged_claims()
     missing = {id for id, of in every.items() if not of.cells}
     few = {"correlated", "metric-spectrum", "threshold", "threshold-sharpness", "threshold-others"}
     assert missing <= few | {"noise", "cause"}  # two epochs do not come to the causal grid's loss

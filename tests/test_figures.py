@@ -10,7 +10,7 @@ from conftest import ROOT
 import lbgap
 from lbgap import figures, paper, results
 from lbgap.campaign import experiments, order, scales, units
-from lbgap.figures import controls
+from lbgap.figures import comparisons
 from lbgap.results import arrays
 
 PAIR = [98.1, 98.0, 98.2], [97.8, 97.9, 97.7]
@@ -414,7 +414,7 @@ def test_the_evaluators_part_of_the_gap_has_an_interval_over_pairs(made):
 
 def test_a_goal_in_the_loss_is_one_loss_only_where_f_is(made):
     assert "pending" in str(figures.matched_loss("F1"))
-    settings = controls.run_settings("matched_loss", "F1")[0]
+    settings = comparisons.run_settings("matched_loss", "F1")[0]
     for of, loss in zip(scales.pair("F1", 0, **settings), (0.001, 0.0002)):
         made.train(of, loss=loss)
     assert (
@@ -562,15 +562,15 @@ def test_the_learning_rate_is_chosen_on_the_validation_split(made):
             made.train(
                 scales.pair("F1", 0, lr=lr)[arm], 96.0 - arm if lr == best else 99.0
             )  # the test set may say another thing
-    chosen = row(figures.learning_rate_table("F1"), "F1", "**chosen: SB 0.001, LB 0.01**")
+    chosen = row(figures.learning_rates("F1"), "F1", "**chosen: SB 0.001, LB 0.01**")
     assert chosen[2:7] == ["96.00", "95.00", "1.00", "98.00", "98.00"]
-    left, _ = figures.learning_rates("F1").axes
+    left, _ = figures.learning_rate_curves("F1").axes
     assert curves(left)["LB"][1].tolist() == [97.0, 97.0, 97.0, 97.0, 98.0]
     other = units.train(scales.pair("F1", 0, dataset="mnist-val", lr=3e-3)[0])
     made.store.put(other, {"diverged": True}, {})
-    assert "chosen: SB 0.001" in str(figures.learning_rate_table("F1"))
+    assert "chosen: SB 0.001" in str(figures.learning_rates("F1"))
     (made.store.folder / "train" / f"{results.content_id(other)}.json").unlink()
-    assert "no choice yet" in str(figures.learning_rate_table("F1"))
+    assert "no choice yet" in str(figures.learning_rates("F1"))
 
 
 def test_figure_6_is_read_at_equal_loss(made):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from lbgap import figures
-from lbgap.figures import controls, plots, statistics, words
+from lbgap.figures import few_steep_directions, statistics, why_small_batches_escape, words
 
 
 def test_welch_is_scipys():
@@ -58,13 +58,13 @@ def test_a_power_law_is_crossed_where_it_is():
     assert figures.crossing(x, 1e4 * x**2, 0.1) == pytest.approx(math.sqrt(1e-5))
     assert figures.crossing(x, 1e4 * x**2, 1e-3) == pytest.approx(math.sqrt(1e-7))
     assert np.isnan(figures.crossing(x, x, 1.0)) and np.isnan(figures.crossing([], [], 1.0))
-    assert controls.at_loss(np.array([1.0, np.nan, 1e-2]), np.array([5.0, 1.0, 50.0]), 0.1) == pytest.approx(
-        math.sqrt(250)
-    )
+    assert why_small_batches_escape.at_loss(
+        np.array([1.0, np.nan, 1e-2]), np.array([5.0, 1.0, 50.0]), 0.1
+    ) == pytest.approx(math.sqrt(250))
 
 
 def test_a_density_is_smoothed_to_mass_one():
-    u, density = plots.smoothed(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), 0.3)
+    u, density = few_steep_directions.smoothed(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), 0.3)
     assert density.sum() * (u[1] - u[0]) == pytest.approx(1, abs=1e-3)
     assert density[np.abs(u - 2).argmin()] == pytest.approx(0.75 * stats.norm.pdf(0, scale=0.3), rel=1e-3)
 
@@ -104,7 +104,7 @@ def test_where_f_ended_is_told_with_what_it_may_be_called():
     ],
 )
 def test_the_leader_stands_first(value, pair, said):
-    assert words.ahead(statistics.Compared(value, pair, "")) == said
+    assert words.leads(statistics.Compared(value, pair, "")) == said
 
 
 @pytest.mark.parametrize(

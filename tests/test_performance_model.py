@@ -275,7 +275,7 @@ def test_whether_larger_batches_are_faster_follows_the_speeds(made, values, word
 def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F811
     for of in scales.pair("F1", 0):
         made.train(of, 98.0, test_accuracy=[90.0, 91.0])
-    np.testing.assert_array_equal(figures.scaling.iterations(scales.pair("F1", 0), 98.0), [np.inf, np.inf])
+    np.testing.assert_array_equal(figures.when_it_pays.iterations(scales.pair("F1", 0), 98.0), [np.inf, np.inf])
     assert "**Verdict: pending** for F1" in str(figures.pays())
     for of, last in zip(scales.pair("F1", 1), (91.0, 98.0)):  # LB alone
         made.train(of, 98.0, test_accuracy=[90.0, last])

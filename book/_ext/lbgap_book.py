@@ -204,9 +204,9 @@ def publish_verdicts(app, exception):
     if exception is None and app.builder.format == "html" and VERDICTS in app.env.found_docs:
         kept = Path(app.config.nb_execution_cache_path) / "claims.json"
         if not kept.exists():
-            from lbgap.figures import found
+            from lbgap.figures import so_was_the_paper_right
 
-            kept.write_text(json.dumps(found.published(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            kept.write_text(json.dumps(so_was_the_paper_right.published(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         shutil.copy(kept, Path(app.outdir, VERDICTS).parent / "claims.json")
 
 

@@ -117,9 +117,9 @@ def attempt(choice: Choice, changed=lambda trial: None, stopped=lambda: False) -
 
 def draw(trials: list[Trial]):
     """The last trial's accuracy by epoch and its walk, and every trial as two dots joined by a line."""
-    from ..figures.plots import COLOR, LINE, MARK, _axes, _legend
+    from ..figures.panels import COLOR, LINE, MARK, canvas, legend
 
-    figure, (curves, walk, dots) = _axes(3, 3, 2.9)
+    figure, (curves, walk, dots) = canvas(3, 3, 2.9)
     figure.set_size_inches(9, 3.3)
     last = trials[-1]
     for arm, values in last.accuracy.items():
@@ -142,7 +142,7 @@ def draw(trials: list[Trial]):
         for arm, (x, y) in zip(done, places):
             dots.plot(x, y, MARK[arm], color=COLOR[arm], mfc=COLOR[arm] if trial is last else "white")
     dots.set(xlabel="sharpness", ylabel="test accuracy, %", title="every trial", xscale="log")
-    _legend(figure, curves)
+    legend(figure, curves)
     return figure
 
 

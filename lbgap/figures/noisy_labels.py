@@ -8,11 +8,10 @@ from scipy import stats
 from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
 from ..results import arrays
-from .causal import arrived, complete
-from .controls import EPSILON, LOSS, UPDATES, compare, row
-from .plots import COLOR, LINE, _axes, _legend, _mark
+from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, training_loss
+from .panels import COLOR, LINE, canvas, legend, mark
 from .statistics import difference, gap, ratio
-from .words import ARMS, FACTOR, PENDING, Text, ahead, ended, interval, known, matched, number, trials
+from .words import ARMS, FACTOR, PENDING, Text, ended, interval, known, leads, matched, number, trials
 
 NETWORK, EQUAL = "wide", "equal updates"
 
@@ -44,7 +43,7 @@ def noisy_table() -> Text:
 def noisy_curves():
     """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in
     15."""
-    figure, axes = _axes(len(LABEL_NOISE))
+    figure, axes = canvas(len(LABEL_NOISE))
     for ax, share in zip(axes, LABEL_NOISE):
         held = ends(share)
         runs = {"SB": held["60 epochs"]["SB"], "LB": held[EQUAL]["LB"]}
@@ -55,8 +54,8 @@ def noisy_curves():
                     ax.plot(at, curve, LINE[arm], color=COLOR[arm], lw=1, label=arm)
                     ax.set_xscale("log")
         ax.set(title=f"{100 * share:g} % wrong labels", xlabel="updates", ylabel="test accuracy (%)")
-        _mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])
-    _legend(figure, *axes)
+        mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])
+    legend(figure, *axes)
     return figure
 
 
@@ -77,12 +76,12 @@ def _verdict(share: float) -> str:
         better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[lead.side(0)]
         shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
         both[end] = lead.side(0) == -1 and sharper.side(1) == 1
-        f = {arm: LOSS["training loss"](pair[arm]) for arm in ARMS}
+        f = {arm: training_loss(pair[arm]) for arm in ARMS}
         to_loss = "stop_f" in ENDS.get(end, {})
         at_loss += [end] if to_loss and matched(*f.values()) else []
         missed = to_loss and not all(arrived([of]) for arm in ARMS for of in pair[arm] if complete([of]))
         lines.append(
-            f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
+            f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {leads(lead)}; "
             f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
             f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
         )

@@ -1,37 +1,30 @@
-"""Remedies beside plain SB and LB: Tables 6 and 7, E.3 and its plots, the tuning, and one scoreboard of them all."""
+"""Remedies of the paper: Tables 6 and 7, and E.3 with its plots."""
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from .. import data, paper
-from ..campaign import scales, treatments
+from .. import paper
+from ..campaign import treatments
 from ..campaign.experiments import EXPERIMENTS
 from ..campaign.scales import PAPER
 from ..campaign.treatments import CHEAP, TREATMENTS
-from ..networks import form
+from ..claims import holm
 from ..results import arrays
-from .controls import EPOCHS, EPSILON, LOSS, UPDATES, best, compare, each_trial, row, times
-from .plots import COLOR, MARK, _axes, _legend, _mark, _wanted, paths
-from .statistics import Compared, gap, holm, ratio, welch, welch_p
-from .tables import KEY
+from .comparisons import EPSILON, KEY, LOSS, UPDATES, compare, row, times
+from .panels import paths
+from .scores import BOARD, family, judgements, ratio_cell, scores, treated
+from .statistics import gap, paper_gain, ratio
 from .words import (
     ARMS,
-    FACTOR,
     PENDING,
     Networks,
     Text,
-    ahead,
     by_network,
     by_side,
     dots,
-    ended,
     interval,
-    judged,
-    known,
-    matched,
+    leads,
     names,
     note,
     number,
@@ -40,50 +33,9 @@ from .words import (
     spread,
     table,
     trials,
-    with_interval,
 )
 
-BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
 NOT_THERE = "not in the paper"
-
-
-def treated(name: str, network: str) -> dict[str, list]:
-    """A remedy's runs of all trials: {"LB": runs}, and "SB" where it is tried there too; no runs while the network is
-    waiting."""
-    makers = {"SB": TREATMENTS[name].small, "LB": TREATMENTS[name].run}
-    return {arm: each_trial(name, network, make) for arm, make in makers.items() if make}
-
-
-def benches() -> Text:
-    """Plain SB and LB of the benches, on which remedies can be tried often."""
-    words = {n: f"{form(n).network} on {scales.scale().datasets[n]}" for n in EXPERIMENTS["benches"].networks}
-    return compare([row(n, said, arrays.pairs(n)) for n, said in words.items()], extra=EPOCHS | UPDATES)
-
-
-def bench_gaps(networks: Networks = BOARD) -> Text:
-    """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB
-    is."""
-
-    def sentence(network):
-        runs = arrays.pairs(network)
-        lead = gap(*runs.values())
-        if np.isnan(lead.value):
-            return None
-        small, large = scales.sizes(network)
-        count = data.examples(runs["LB"][0].dataset)[0]
-        share = f"{number(100 * large / count, 0)} %" if large < count else "the whole"
-        share += " of the training set" if large < count else " training set"
-        word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
-        return (
-            f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
-            f"{trials(*map(arrays.final, runs.values()))}: {ahead(lead)}."
-        )
-
-    return by_network(networks, sentence)
-
-
-# -- E.1, Table 6 ------------------------------------------------------------------------------------------------------
-
 SETS = {"as it is": {}, "augmented": {"augmented": True}}  # which training set, and the settings of its sharpness
 
 
@@ -127,14 +79,11 @@ def verdict6(networks: Networks = None) -> Text:
             told += [] if np.isnan(sharper.value) else [f"on the training set {words} {times(sharper)}"]
         return (
             f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented,"
-            f" {ahead(left)}; without augmentation {PENDING if np.isnan(before.value) else ahead(before)}. LB's"
+            f" {leads(left)}; without augmentation {PENDING if np.isnan(before.value) else leads(before)}. LB's"
             f" sharpness over SB's at epsilon {EPSILON:g}: {'; '.join(told) or PENDING}."
         )
 
     return by_network(networks or treatments.IMAGES, sentence)
-
-
-# -- E.2, Table 7 ------------------------------------------------------------------------------------------------------
 
 
 def table7(networks: Networks = None) -> Text:
@@ -160,14 +109,6 @@ def table7(networks: Networks = None) -> Text:
         f"{table('sharpness | epsilon | LB | conservative LB | conservative, Table 7 | LB, Table 3', sharp)}"
         f"{note(chosen)}"
     )
-
-
-def paper_gain(network: str) -> Compared:
-    """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table
-    2."""
-    after, before = paper.cell("table7_conservative", network)["LB"], paper.cell("table2", network)["test"]["LB"]
-    five = *after, 5, *before, 5
-    return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
 
 
 def verdict7_paper() -> Text:
@@ -209,12 +150,12 @@ def verdict7(networks: Networks = None) -> Text:
         every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {plain}"
         return (
             f"**Verdict: {word}.** {network}, {trials(s.accuracy)}:"
-            f" {ahead(s.gain, 'conservative LB', 'plain LB', every)};"
-            f" {f'SB against it is {PENDING}' if np.isnan(s.left.value) else ahead(s.left, 'SB', 'conservative LB')}."
-            f" Its sharpness over plain LB's: {_ratio(s.ratio)}."
+            f" {leads(s.gain, 'conservative LB', 'plain LB', every)};"
+            f" {f'SB against it is {PENDING}' if np.isnan(s.left.value) else leads(s.left, 'SB', 'conservative LB')}."
+            f" Its sharpness over plain LB's: {ratio_cell(s.ratio)}."
         )
 
-    return Text(f"{by_network(chosen, sentence)}\n\n{_family(found)}")
+    return Text(f"{by_network(chosen, sentence)}\n\n{family(found)}")
 
 
 def moments(networks: Networks = None) -> Text:
@@ -242,13 +183,11 @@ def half_pull(networks: Networks = None) -> Text:
         word = "open" if gain.interval is None or sharp.interval is None else word
         return (
             f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(arrays.final(half), arrays.final(whole))}: "
-            f"{ahead(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
+            f"{leads(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
         )
 
     return by_network(networks or TREATMENTS["conservative_half"].networks, sentence)
 
-
-# -- E.3 ---------------------------------------------------------------------------------------------------------------
 
 ROBUST = ("adversarial", "stability")
 
@@ -285,7 +224,7 @@ def robust_verdict(networks: Networks = BOARD) -> Text:
     said = "\n".join(line for of in lines.values() for line in of)
     return Text(
         f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
-        f"off).\n\n{said}\n\n{_family(found)}"
+        f"off).\n\n{said}\n\n{family(found)}"
         + (f"\n\nPending: {', '.join(missing)}." if missing else "")
         + note(networks)
     )
@@ -298,262 +237,3 @@ def remedy_paths(name: str, networks: Networks = BOARD):
         for words, runs in (("plain", arrays.pairs(network)), (TREATMENTS[name].title, treated(name, network))):
             panels.append((f"{network}, {words}", network, *(runs[arm] for arm in ARMS), "linear", {}, ARMS))
     return paths(panels)
-
-
-# -- tuning ------------------------------------------------------------------------------------------------------------
-
-
-def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
-    """{(remedy, arm): {number: its validation runs of all trials}}."""
-    out = {}
-    for trial in arrays.trials("tuning"):
-        for (name, arm, value), of in treatments.candidates(network, trial).items():
-            out.setdefault((name, arm), {}).setdefault(value, []).append(of)
-    return out
-
-
-def chosen_numbers(network: str) -> dict[tuple[str, str], float | None]:
-    """{(remedy, arm): the number that does best on the validation split, None while runs are pending}."""
-    return {which: best(found) for which, found in validated(network).items()}
-
-
-def tuning(networks: Networks = None) -> Text:
-    """Validation accuracy of every number tried for a remedy, in either arm alike, and which one is chosen."""
-    rows = []
-    for network in names(networks or EXPERIMENTS["tuning"].networks):
-        chosen = chosen_numbers(network)
-        for (name, arm), found in validated(network).items():
-            cells = (f"{value:g}: {spread(arrays.final(runs))}" for value, runs in found.items())
-            at = chosen[name, arm]
-            numbers = f"**{at:g}**" if at else PENDING, f"{treatments.TUNED[name][network][arm]:g}"
-            rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), *numbers])
-    return table("network | remedy | arm | number: validation accuracy, % | best | used here", rows)
-
-
-# -- the scoreboard ----------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class Score:
-    """A remedy on one network: its runs, their test accuracy and sharpness (T,), and what it makes of plain LB.
-
-    gain: points over plain LB; left: of plain SB over it; ratio: its sharpness over plain LB's; small, small_ratio: the
-    same two at SB against plain SB, None where it is not tried there.
-    """
-
-    network: str
-    title: str
-    source: str
-    runs: list
-    accuracy: np.ndarray
-    sharp: np.ndarray
-    gain: Compared
-    left: Compared
-    ratio: Compared
-    small: Compared | None
-    small_ratio: Compared | None
-
-    @property
-    def pending(self) -> bool:
-        return not len(known(self.accuracy))
-
-
-def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
-    """Any runs as a line of the scoreboard; small: the same at SB."""
-    plain = arrays.pairs(network)
-    sharp = {arm: arrays.sharpness(plain[arm], EPSILON) for arm in ARMS}
-    own, at_small = arrays.sharpness(runs, EPSILON), (None, None)
-    if small is not None:
-        at_small = gap(small, plain["SB"]), ratio(sharp["SB"], arrays.sharpness(small, EPSILON))
-    compared = gap(runs, plain["LB"]), gap(plain["SB"], runs), ratio(sharp["LB"], own), *at_small
-    return Score(network, title, source, runs, arrays.final(runs), own, *compared)
-
-
-def scores(network: str, which=None) -> list[Score]:
-    """Every remedy that is tried on a network, or those named, in the order of TREATMENTS."""
-    out = []
-    for name in TREATMENTS if which is None else names(which):
-        if network in TREATMENTS[name].networks:
-            runs = treated(name, network)
-            out.append(score(network, TREATMENTS[name].title, TREATMENTS[name].source, runs["LB"], runs.get("SB")))
-    return out
-
-
-def _board(networks, which):
-    """{network: its scores}, the networks of the remedies named by default, else BOARD."""
-    own = dict.fromkeys(n for name in names(which) for n in TREATMENTS[name].networks) if which else BOARD
-    return {network: scores(network, which) for network in names(networks or tuple(own))}
-
-
-ACCURACY, SHARPNESS = (0, "gains", "loses"), (1, "sharper", "flatter")
-ASKED = {"gain": ACCURACY, "ratio": SHARPNESS, "small": ACCURACY, "small_ratio": SHARPNESS}
-
-
-def judgements(network: str) -> dict[tuple[str, str], str]:
-    """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, or "pending"}.
-
-    One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole
-    book.
-    """
-    asked = {(s.title, what): getattr(s, what) for s in scores(network) for what in ASKED}
-    asked, out = {which: found for which, found in asked.items() if found is not None}, {}
-    for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
-        out[which] = PENDING if np.isnan(found.value) else judged(found, p, *ASKED[which[1]])
-    return out
-
-
-def _family(words: dict[str, dict]) -> str:
-    """Over how many comparisons the words, {network: its judgements}, are corrected."""
-    counts = {n: sum(word not in (PENDING, "open") for word in found.values()) for n, found in words.items()}
-    told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
-    return (
-        "The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
-        f"{told or 'none yet'}."
-    )
-
-
-def _gain(found: Compared | None, word="") -> str:
-    if found is None:
-        return "not tried"
-    return with_interval(found) + (f", {word}" if word and not np.isnan(found.value) else "")
-
-
-def _ratio(found: Compared, word="") -> str:
-    return PENDING if np.isnan(found.value) else times(found) + (f", {word}" if word else "")
-
-
-def scoreboard(networks: Networks = None, which=None) -> Text:
-    """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which:
-    remedies' names."""
-    board = _board(networks, which)
-    words = {network: judgements(network) for network in board}
-    rows, pending, fits = [], {}, []
-    for network, found in board.items():
-        for arm, runs in arrays.pairs(network).items():
-            s = score(network, f"*plain {arm}*", "", runs)
-            if not s.pending:
-                compared = (_gain(s.gain), "", _ratio(s.ratio), "") if arm == "SB" else ("", _gain(s.left), "", "")
-                rows.append(_line(s, compared))
-        for s in found:
-            if s.pending:
-                pending.setdefault(network, []).append(s.title)
-            else:
-                gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
-                compared = _gain(s.gain, gains), _gain(s.left), _ratio(s.ratio, flat), _gain(s.small, at_small)
-                rows.append(_line(s, compared))
-        fits += _fits(network, [s for s in found if not s.pending])
-    head = (
-        "network | remedy at LB | test accuracy, % | points over plain LB | left to plain SB | sharpness |"
-        " over plain LB's | f | updates | at SB, points over plain SB | trials"
-    )
-    missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
-    said = [str(table(head, rows))] if rows else []
-    said += [f"Still pending: {missing}."] if missing else []
-    said += ["\n".join(fits)] if fits else []
-    said.append(
-        f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {_family(words)} Updates count those of a"
-        " run's start too."
-    )
-    return Text("\n\n".join(said) + note(board))
-
-
-def _fits(network: str, found: list[Score]) -> list[str]:
-    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is
-    pending."""
-    plain = {arm: LOSS["training loss"](runs) for arm, runs in arrays.pairs(network).items()}
-    if not all(len(known(f)) for f in plain.values()):
-        return []
-    own = {s.title: LOSS["training loss"](s.runs) for s in found}
-    off = [f"{title} ({number(known(f).mean(), 4)})" for title, f in own.items() if not matched(f, plain["LB"])]
-    said = f" Every remedy measured ended within a factor of {FACTOR:g} of plain LB's f." if found else ""
-    said = f" Not within a factor of {FACTOR:g} of plain LB's f: {'; '.join(off)}." if off else said
-    return [f"- {network}, plain: {ended(plain)}.{said}"]
-
-
-def _line(s: Score, compared) -> list[str]:
-    gain, left, sharper, small = compared
-    title, count = s.title + (f" ({s.source})" if s.source else ""), f"{len(known(s.accuracy))} of {len(s.runs)}"
-    f, updates = (known(what(s.runs)).mean() for what in (LOSS["training loss"], arrays.updates))
-    line = [s.network, title, spread(s.accuracy), gain, left, spread(s.sharp), sharper]
-    return [*line, number(f, 4), number(updates, 0), small, count]
-
-
-def scoreboard_verdict(networks: Networks = None, which=None) -> Text:
-    """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
-    board = _board(networks, which)
-    words = {network: judgements(network) for network in board}
-
-    def sentence(network):
-        found = [s for s in board[network] if not np.isnan(s.gain.value)]
-        if not found:
-            return None
-        own = lambda s: {words[network][s.title, what] for what in ("gain", "ratio")}
-        ours = lambda *wanted: [s for s in found if set(wanted) <= own(s)]
-        told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
-        before = gap(*(arrays.pairs(network)[arm] for arm in ARMS))
-        return (
-            f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.**"
-            f" {f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {ahead(before)}'}. Gain:"
-            f" {told(ours('gains'))}. Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and"
-            f" gaining: {told(ours('flatter', 'gains'))}. End sharper: {told(ours('sharper'))}; sharper and gaining:"
-            f" {told(ours('sharper', 'gains'))}. The rest is not settled with these trials."
-        )
-
-    return Text(f"{by_network(tuple(board), sentence)}\n\n{_family(words)}")
-
-
-def scoreboard_figure(networks: Networks = None, which=None):
-    """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
-    means, intervals."""
-    gain = lambda s: s.gain.value
-    board = _board(networks, which)
-    board = {n: sorted((s for s in found if not np.isnan(gain(s))), key=gain) for n, found in board.items()}
-    figure, axes = _axes(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
-    for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
-        plain = arrays.pairs(network)
-        small = score(network, "plain SB", "", plain["SB"])
-        accuracy, sharp = known(arrays.final(plain["LB"])), known(arrays.sharpness(plain["LB"], EPSILON))
-        middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
-        for ax, what, null, of, log in (
-            (left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
-            (right, lambda s: known(s.sharp) / middle, 1, "ratio", True),
-        ):
-            for y, s in enumerate(found):
-                at, values = getattr(s, of), what(s)
-                if np.isnan(at.value):
-                    continue
-                ax.plot(values, np.full(len(values), y), ".", color="0.45", ms=3, label="a trial")
-                ax.plot(at.value, y, MARK["LB"], color=COLOR["LB"], ms=4, label="mean, 95 % interval")
-                if at.interval:
-                    ax.plot(at.interval, (y, y), "-", color=COLOR["LB"], lw=1.4)
-                if log:
-                    ax.set_xscale("log")
-            ax.axvline(null, color=COLOR["LB"], ls="--", lw=1, label="plain LB")
-            if found and not np.isnan(getattr(small, of).value):
-                ax.axvline(getattr(small, of).value, color=COLOR["SB"], lw=1, label="plain SB")
-            ax.set(yticks=range(len(found)), yticklabels=[s.title for s in found] if ax is left else [])
-            ax.tick_params(axis="y", labelsize=7)
-            ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
-            kind, wanted = "train" if ax is left else "sharpness", _wanted(network, *names(which or TREATMENTS))
-            _mark(ax, network, [u for u in wanted if u["kind"] == kind])
-    _legend(figure, *axes)
-    return figure
-
-
-def scoreboard_data(networks: Networks = BOARD, which=None) -> dict:
-    """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
-    among the remedies."""
-    board = _board(networks, which)
-    some = [network for network, found in board.items() if not all(s.pending for s in found)] or list(board)[:1]
-    for network in some:
-        board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))
-    titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))
-    by = [[{s.title: s for s in board[network]}.get(title) for title in titles] for network in some]
-    keys = "gain", "ratio", "left"
-    three = lambda found: [found.value, *(found.interval or (np.nan, np.nan))]
-    return {
-        "remedies": titles,
-        "networks": tuple(some),
-        "trials": [[len(known(s.accuracy)) if s else 0 for s in line] for line in by],
-        **{key: [[three(getattr(s, key)) if s else [np.nan] * 3 for s in line] for line in by] for key in keys},
-    }

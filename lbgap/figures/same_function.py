@@ -8,10 +8,11 @@ from fractions import Fraction
 import numpy as np
 
 from ..campaign import experiments, scales
+from ..claims import holm
 from ..results import arrays
-from .controls import EPSILON, networks_of, row, times
-from .plots import _panels, look
-from .statistics import holm, ratio
+from .comparisons import EPSILON, matched_ways, networks_of, row, times
+from .panels import each_network, look
+from .statistics import ratio
 from .words import (
     ARMS,
     PENDING,
@@ -67,7 +68,7 @@ def twins(networks: Networks = None):
                     ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
         ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
 
-    return _panels(networks_of("twins", networks), draw, "twins")
+    return each_network(networks_of("twins", networks), draw, "twins")
 
 
 def twins_verdict(networks: Networks = None) -> Text:
@@ -182,6 +183,13 @@ def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e
         " Metric 2.1, LB / SB"
     )
     return table(head, rows, networks)
+
+
+def norm_matched(networks: Networks = None) -> Text:
+    """Filter norms exchanged, which leaves the functions as they are: is LB sharper, or are its weights only
+    smaller?"""
+    ways = {"as they are": None, "LB with SB's norms": {"LB": "norms"}, "SB with LB's norms": {"SB": "norms"}}
+    return matched_ways("norm_matched", networks, ways)
 
 
 def norms_verdict(networks: Networks = None) -> Text:

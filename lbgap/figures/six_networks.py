@@ -9,7 +9,7 @@ from torch import nn
 
 from .. import data, networks
 from ..campaign import scales
-from .plots import COLOR, _axes
+from .panels import COLOR, canvas
 from .words import Text, number, table
 
 FILLED = {"convolution": "#dfe8f4", "dense": "#f7e3da"}
@@ -57,7 +57,7 @@ def layers(network: str) -> list[Layer]:
 def drawn(shown=("F1", "F2", "C1", "C1-text", "C2")):
     """Each network as a row of boxes, a layer each, with its channels or units; above it a column as high as it has
     parameters."""
-    figure, axes = _axes(len(shown), columns=1, height=1.15)
+    figure, axes = canvas(len(shown), columns=1, height=1.15)
     for ax, network in zip(axes, shown):
         found = layers(network)
         highest = max(layer.parameters for layer in found)
@@ -78,7 +78,7 @@ def drawn(shown=("F1", "F2", "C1", "C1-text", "C2")):
 
 def examples(classes: int = 10):
     """One digit of each class of MNIST, as F1 sees them, and as many windows of speech, as F2 does."""
-    figure, axes = _axes(2 * classes, columns=classes, height=0.9)
+    figure, axes = canvas(2 * classes, columns=classes, height=0.9)
     digits, frames = data.load("mnist-1k"), data.load("speech-lj")
     for k in range(classes):
         first = int((digits.y_train == k).nonzero()[0])

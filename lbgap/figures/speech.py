@@ -10,9 +10,10 @@ import numpy as np
 from .. import data, machine, speech
 from ..results import arrays
 from ..speech import features, lj
-from .plots import _axes
+from .comparisons import trained
+from .panels import canvas
 from .statistics import gap, ratio
-from .words import Text, ahead, interval, number, table, trials
+from .words import Networks, Text, interval, leads, number, table, trials
 
 WHAT = {  # of a corpus: whose voice, where its classes come from
     "timit": ("630 people, read sentences", "Kaldi's forced alignment"),
@@ -45,7 +46,7 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
     frames, labels = x[first : first + count] * features.STEP, y[first : first + count]
     times = (np.arange(count) * features.HOP + features.WINDOW / 2) / features.RATE  # of each frame's middle
     half = features.HOP / features.RATE / 2
-    figure, (ax,) = _axes(1, 1, 3.2)
+    figure, (ax,) = canvas(1, 1, 3.2)
     ax.grid(False)
     extent = (times[0] - half, times[-1] + half, 0, features.BANDS)
     ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=extent)
@@ -103,7 +104,7 @@ def human_verdict() -> Text:
         sides[network] = lead.side(0), sharper.side(1)
         lines.append(
             f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}:"
-            f" {ahead(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp"
+            f" {leads(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp"
             f" ({interval(sharper.interval, 1)})."
         )
     if len(sides) == 2:
@@ -111,3 +112,10 @@ def human_verdict() -> Text:
     else:
         word = "open, since one of the two is pending" if sides else "pending"
     return Text(f"**Does a human voice say what the stand-in says? Verdict: {word}.**\n\n" + "\n".join(lines))
+
+
+def known_voices(networks: Networks = None) -> Text:
+    """F2 tested on other sentences of the voices that it was trained on: is the gap one between batches or between
+    voices?"""
+    words = "a sixth of the training utterances held out, to test on"
+    return trained("known_voices", networks, labels=lambda _: words)

@@ -6,10 +6,14 @@ Sharpness is compared on a log scale. The rules and their arithmetic are in `lbg
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
+import numpy as np
+from scipy import stats
+
+from .. import claims, paper
+from ..claims import Contrast, contrast, holm, summarised, welch, welch_p  # noqa: F401  (holm: one room for them)
 from ..claims import Contrast as Compared
-from ..claims import contrast, holm, summarised, welch, welch_p  # noqa: F401  (one room for them, and their old place)
 from ..results import arrays
 from .words import ARMS, interval, number
 
@@ -84,6 +88,41 @@ def paper_ratio(cell: dict) -> Compared:
     return summarised(cell["LB"], cell["SB"], scale="ratio")
 
 
+def paper_gain(network: str) -> Compared:
+    """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table
+    2."""
+    after, before = paper.cell("table7_conservative", network)["LB"], paper.cell("table2", network)["test"]["LB"]
+    five = *after, 5, *before, 5
+    return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
+
+
+def theirs_for(network: str, theirs: claims.Contrast) -> claims.Contrast | None:
+    """The paper's contrast where ours is of the same data, so that sizes can be compared."""
+    return None if arrays.stand_in(network) else theirs
+
+
+def elsewhere(network: str) -> str:
+    """ ", on a stand-in for TIMIT" for a network on other data than the paper's, else nothing."""
+    return f", on {arrays.stand_in(network)}" if arrays.stand_in(network) else ""
+
+
+def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: str, digits: int = 2) -> str:
+    """The paper's value, and whether ours has its size, in sentences."""
+    on = ", on TIMIT," if arrays.stand_in(network) else ""
+    said = (
+        f"The paper has{on} {number(theirs.value, digits)} {unit} ({interval(theirs.interval, digits)}, "
+        "from its means and deviations)"
+    )
+    if arrays.stand_in(network):
+        return f"{said}; ours is another data set, so sizes are not compared."
+    if verdict.quotient is None:
+        return f"{said}. Size: {verdict.size}, one trial gives no interval."
+    low, high = (number(v, 1) for v in verdict.quotient)
+    quotient = verdict.value / theirs.value
+    times = "of the other sign" if quotient <= 0 else f"{number(quotient, 1)} times the paper's"
+    return f"{said}. Size: {verdict.size}; ours is {times} (95 % interval {low} to {high})."
+
+
 def ahead(found: Compared, first="SB", second="LB") -> str:
     """Who leads, by how much and how sure: "LB is ahead by 1.30 points (95 % interval 0.20 to 2.40)"."""
     value, pair = found.value, found.interval
@@ -108,3 +147,37 @@ def sharper(found: Compared, first="LB", second="SB") -> str:
 def meet(a, b) -> bool:
     """Whether two intervals have a point in common."""
     return a[0] <= b[1] and b[0] <= a[1]
+
+
+def correlation(x, y, least: int = 5) -> Contrast:
+    """Spearman's rank correlation with its interval by Fisher's z; no value with fewer than `least` pairs."""
+    n = len(x)
+    if n < least:
+        return contrast([])
+    rho = float(stats.spearmanr(x, y).statistic)
+    z, error = math.atanh(min(max(rho, -1 + 1e-12), 1 - 1e-12)), 1 / math.sqrt(n - 3)
+    ends = [math.tanh(z + side * stats.norm.ppf((1 + claims.LEVEL) / 2) * error) for side in (-1, 1)]
+    p = 2 * float(stats.norm.sf(abs(z) / error))
+    return Contrast(rho, tuple(ends), "Fisher's z", p, n, error=error, df=math.inf)
+
+
+def at_one_f(of: dict, pick) -> list[float]:
+    """Sharpness at the largest f (pick=max), or the smallest (min), that all ways down pass, between measured points.
+
+    Args:
+        of: {arm: (f, sharpness)} along training, as `arrays.descent` gives it.
+        pick: max or min.
+    """
+    f = {max: min, min: max}[pick](pick(f) for f, _ in of.values())
+    return [float(np.exp(np.interp(np.log(f), *(np.log(v[np.argsort(fs)]) for v in (fs, s))))) for fs, s in of.values()]
+
+
+def crossing(x, y, level: float) -> float:
+    """The x at which y first reaches a level from below or above, on straight lines between the logarithms; NaN if it
+    never does."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    x, y = np.log(x[y > 0]), np.log(y[y > 0]) - np.log(level)
+    for a, b, at, to in zip(x, x[1:], y, y[1:]):
+        if at * to <= 0 and at != to:
+            return float(np.exp(a - at * (b - a) / (to - at)))
+    return float("nan")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from ..campaign import scales
-from ..campaign.scales import LABS
+from ..campaign.scales import LABS, PAPER
 from ..claims import Contrast, contrast, holm
 from ..results import arrays
-from .found import found
-from .in_the_laboratory import NOT_YET, SHARP
-from .plots import _axes, fig4, look
-from .words import Text, number, plural
+from .comparisons import sharpness_of
+from .measures import judged_claims
+from .panels import against_batch, canvas, each_network, look
+from .words import NOT_YET, Networks, Text, names, number, plural
 
 WHAT = {  # what is read at each batch size, and how it is called
     "test accuracy (%)": arrays.final,
-    "log2 of sharpness": lambda runs: np.log2(SHARP(runs)),
+    "log2 of sharpness": lambda runs: np.log2(sharpness_of(runs)),
 }
 
 
@@ -45,7 +45,7 @@ def bends(network: str, what) -> dict[int, Contrast]:
 
 def bends_figure(networks=LABS):
     """The bend of each curve at each batch size where a threshold might lie, with its 95 % interval."""
-    figure, axes = _axes(len(WHAT) * len(networks), height=2.2)
+    figure, axes = canvas(len(WHAT) * len(networks), height=2.2)
     for k, ax in enumerate(axes):
         network, (words, what) = networks[k // len(WHAT)], list(WHAT.items())[k % len(WHAT)]
         at = {size: of for size, of in bends(network, what).items() if of.interval}
@@ -91,13 +91,23 @@ def _change(of: Contrast, scale, unit: str, digits: int) -> str:
 
 def two_axes(network: str = "mlp"):
     """One curve, sharpness against the batch size, on a linear and on a logarithmic axis of the batch size."""
-    sizes, values = _trials(network, SHARP)
-    figure, axes = _axes(2)
+    sizes, values = _trials(network, sharpness_of)
+    figure, axes = canvas(2)
     for ax, kind in zip(axes, ("linear", "log")):
         ax.plot(np.tile(sizes, len(values)), values.ravel(), ".", color=look("LB")["color"], ms=4, alpha=0.5)
         ax.plot(sizes, values.mean(0), **look("LB"))
         ax.set(xlabel=f"batch size, {kind} axis", ylabel="sharpness" if kind == "linear" else None, xscale=kind)
     return figure
+
+
+def fig4(networks: Networks = PAPER):
+    """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their
+    means."""
+
+    def draw(ax, network):
+        return against_batch(ax, network, lambda what: arrays.sweep(what, network, scales.scale().trials))
+
+    return each_network(names(networks), draw, "table2", "table3", "fig4", "fig4_whole")
 
 
 def of_the_paper(networks=scales.PRINTED):
@@ -109,6 +119,6 @@ def of_the_paper(networks=scales.PRINTED):
 
 def verdicts() -> Text:
     """The paper's claims of a threshold, each with its verdict on the paper's networks."""
-    every = found()
+    every = judged_claims()
     ids = "threshold", "threshold-sharpness", "threshold-others"
     return Text("\n".join(f"- {every[id].claim.says} *Verdict: {every[id].direction}.*" for id in ids))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import claims
 from ..results import arrays
 
 ARMS = ("SB", "LB")
@@ -27,6 +28,9 @@ class Text:
         return self.text
 
     __repr__ = __str__
+
+
+NOT_YET = Text("Not measured yet. [What is measured, and what is not](status.ipynb) says what it takes.")
 
 
 def names(networks: Networks) -> tuple:
@@ -69,6 +73,11 @@ def dots(values, digits: int = 2) -> str:
     return spread(values, digits) + (f" ({points(values, digits)})" if len(known(values)) > 1 else "")
 
 
+def short(value: float) -> str:
+    """A number with two significant digits."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
 def by_side(found, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
     """The word for the side of `null` on which an interval lies; `alone` for a contrast without an interval."""
     return alone if found.interval is None else {1: above, -1: below, 0: neither}[found.side(null)]
@@ -92,7 +101,7 @@ def interval(pair, digits: int = 2) -> str:
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
 
 
-def ahead(found, first="SB", second="LB", more="") -> str:
+def leads(found, first="SB", second="LB", more="") -> str:
     """Who leads in test accuracy, by how much, how sure: the leader stands first, so that the difference has no sign.
 
     found: a `Compared` difference, first less second. more: goes into the brackets, after the interval.
@@ -101,6 +110,15 @@ def ahead(found, first="SB", second="LB", more="") -> str:
     if value < 0:
         first, second, value, pair = second, first, -value, pair and (-pair[1], -pair[0])
     return f"{first} is ahead of {second} by {number(value)} points ({interval(pair)}{more})"
+
+
+def clause(direction: str) -> str:
+    """A verdict's word as the end of a clause that begins with "that ..."."""
+    return f"is {direction}" if direction == claims.UNDECIDED else direction
+
+
+def capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def matched(*losses) -> bool:
@@ -140,6 +158,20 @@ def trials(*arrays) -> str:
     """How many trials there are of those that there should be."""
     n, of = min(len(known(a)) for a in arrays), len(arrays[0])
     return plural(n) + ("" if n >= of else f" of {of}, the others pending")
+
+
+def counted(of: int, n: int, gone=0) -> str:
+    """How many of `of` trials there are, how many are `gone` for good, and whether others are pending."""
+    said = plural(n) + ("" if n >= of else f" of {of}")
+    if gone:
+        said += f", {gone} diverged or without a value"
+    return said + (", the others pending" if n + gone < of else "")
+
+
+def marked(words: str, gone: int) -> str:
+    """A cell of a table, and how many of its runs diverged or have no value."""
+    said = f"{gone} diverged or without a value"
+    return words if not gone else said if words == PENDING else f"{words} ({said})"
 
 
 def table(head: str, rows: list[list[str]], networks: Networks = ()) -> Text:

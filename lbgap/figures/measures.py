@@ -1,4 +1,4 @@
-"""What we found: every claim of the paper with its verdict, from the stored results, by the rules of `claims`."""
+"""What is measured for each of the paper's claims, and the verdict on it by the rules of `claims`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,30 @@ import functools
 import math
 
 import numpy as np
-from scipy import stats
 
 from .. import claims, data, paper, performance_model, results
 from ..campaign import experiments, scales, treatments, units
 from ..claims import Claim, Contrast, contrast
 from ..results import arrays
-from . import causal
-from .remedies import paper_gain, treated
-from .statistics import best_and_last, gap, lost, paper_gap, paper_ratio, ratio, rises, trials_gone
-from .words import ARMS, Text, known
+from . import causal_grid as causal
+from .comparisons import KEY, arrived, complete, sharpness_of
+from .scores import treated
+from .statistics import (
+    at_one_f,
+    best_and_last,
+    correlation,
+    gap,
+    lost,
+    paper_gain,
+    paper_gap,
+    paper_ratio,
+    ratio,
+    rises,
+    trials_gone,
+)
+from .words import ARMS, known
 
-EPSILON = {"1e-3": 1e-3, "5e-4": 5e-4}
+EPSILONS = {key: epsilon for epsilon, key in KEY.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Judged:
     """What became of a claim.
 
     Args:
@@ -55,23 +67,23 @@ class Found:
     p: float
 
 
-def found() -> dict[str, Found]:
+def judged_claims() -> dict[str, Judged]:
     """Every claim by its id, in the paper's order, judged by what the store holds now."""
     folders = [folder for folder in results.Store().folders if folder.exists()]
     rooms = [room for folder in folders for room in (folder, *sorted(folder.iterdir())) if room.is_dir()]
-    return _found(repr(scales.scale()), tuple((room, room.stat().st_mtime_ns) for room in rooms))
+    return _judged(repr(scales.scale()), tuple((room, room.stat().st_mtime_ns) for room in rooms))
 
 
 @functools.lru_cache(maxsize=1)
-def _found(scale, state) -> dict[str, Found]:
-    """`found`, remembered for as long as no document comes or goes: a page asks several times."""
+def _judged(scale, state) -> dict[str, Judged]:
+    """`judged_claims`, remembered for as long as no document comes or goes: a page asks several times."""
     cells, before = {}, {}
     for claim in claims.load():
         every = _across(claim) if claim.test.measure is None else _by_network(claim)
         cells[claim.id] = tuple(c for c in every if c.said.direction != claims.UNMEASURED)
         before[claim.id] = claims.combined(((c.network, c.said) for c in cells[claim.id]), claim.test.least)
     after = claims.corrected(before)
-    return {claim.id: Found(claim, cells[claim.id], after[claim.id], before[claim.id].p) for claim in claims.load()}
+    return {claim.id: Judged(claim, cells[claim.id], after[claim.id], before[claim.id].p) for claim in claims.load()}
 
 
 def _by_network(claim) -> list[Cell]:
@@ -133,9 +145,6 @@ def _theirs(claim, network) -> Contrast | None:
     return paper_ratio(cell[key])
 
 
-# -- what is measured: (network, {"SB": runs, "LB": runs}, ...) -> Contrast ------------------------------------------
-
-
 def _accuracy_gap(network, runs):
     return gap(runs["SB"], runs["LB"])
 
@@ -163,9 +172,9 @@ def _gap_at_best_epoch(network, runs):
 
 def _sharpness_ratio(network, runs, epsilon, form=""):
     settings = {"": {}, "test": {"split": "test"}, "subspace": {"subspace": 100}, "norms": {}}[form]
-    small = arrays.sharpness(runs["SB"], EPSILON[epsilon], **settings)
+    small = arrays.sharpness(runs["SB"], EPSILONS[epsilon], **settings)
     with_norms = {"match": "norms", "to": runs["SB"]} if form == "norms" else {}
-    large = arrays.sharpness(runs["LB"], EPSILON[epsilon], **settings, **with_norms)
+    large = arrays.sharpness(runs["LB"], EPSILONS[epsilon], **settings, **with_norms)
     measured = functools.partial(units.sharpness, **settings)
     gone = lost(runs["SB"], small, measured)
     gone = gone | lost(runs["LB"], large, None if with_norms else measured)
@@ -173,7 +182,7 @@ def _sharpness_ratio(network, runs, epsilon, form=""):
 
 
 def _box_growth(network, runs, arm):
-    return contrast(*(arrays.sharpness(runs[arm], e) for e in EPSILON.values()), scale="ratio")
+    return contrast(*(arrays.sharpness(runs[arm], e) for e in EPSILONS.values()), scale="ratio")
 
 
 def _path_rise_ratio(network, runs, kind, step=0.5):
@@ -268,17 +277,6 @@ def _warm_late_flatness(network, runs):
     return contrast(values["middle"], values["late"], scale="ratio", seeds="independent")
 
 
-def at_one_f(of: dict, pick) -> list[float]:
-    """Sharpness at the largest f (pick=max), or the smallest (min), that all ways down pass, between measured points.
-
-    Args:
-        of: {arm: (f, sharpness)} along training, as `arrays.descent` gives it.
-        pick: max or min.
-    """
-    f = {max: min, min: max}[pick](pick(f) for f, _ in of.values())
-    return [float(np.exp(np.interp(np.log(f), *(np.log(v[np.argsort(fs)]) for v in (fs, s))))) for fs, s in of.values()]
-
-
 def _descent_ratio(network, runs, where):
     out = []
     for both in zip(runs["SB"], runs["LB"]):
@@ -299,22 +297,22 @@ def _escape(network, runs):
     return contrast(arrays.sharpness(runs["LB"], 1e-3), known(started)[-1:], scale="ratio", seeds="independent")
 
 
-def _grid(network):
+def grid_values(network):
     """Test accuracy and sharpness (T,) of the causal grid's cells, NaN where a run did not come to the loss."""
     grid, out = causal.cells(network), {}
     for cell, runs in grid.items():
-        there = np.array([causal.complete([of]) and causal.arrived([of]) for of in runs], bool)
-        out[cell] = [np.where(there, values, np.nan) for values in (arrays.final(runs), causal.sharpness(runs))]
+        there = np.array([complete([of]) and arrived([of]) for of in runs], bool)
+        out[cell] = [np.where(there, values, np.nan) for values in (arrays.final(runs), sharpness_of(runs))]
     return out
 
 
 def _noise_flattens(network, runs):
-    grid = _grid(network)
+    grid = grid_values(network)
     return ratio(grid[treatments.NOISE[2], "as it is"][1], grid["LB", "as it is"][1])
 
 
 def _flattening_gain(network, runs):
-    grid = _grid(network)
+    grid = grid_values(network)
     small, large, flat = (grid[cell][0] for cell in (causal.SB, causal.LB, ("LB", "flatter")))
     return contrast(flat - large - (small - large) / 2)
 
@@ -369,25 +367,10 @@ MEASURES = {
 }
 
 
-# -- claims over networks or minimisers: a rank correlation -----------------------------------------------------------
-
-
 def _across(claim) -> list[Cell]:
     x, y = {"correlated": _gaps_and_ratios, "metric-spectrum": _metrics_and_eigenvalues}[claim.id](claim)
     ours = correlation(x, y)
     return [Cell("", f"{len(x)} {claim.test.seeds}", ours, claim.verdict(ours))]
-
-
-def correlation(x, y, least: int = 5) -> Contrast:
-    """Spearman's rank correlation with its interval by Fisher's z; no value with fewer than `least` pairs."""
-    n = len(x)
-    if n < least:
-        return contrast([])
-    rho = float(stats.spearmanr(x, y).statistic)
-    z, error = math.atanh(min(max(rho, -1 + 1e-12), 1 - 1e-12)), 1 / math.sqrt(n - 3)
-    ends = [math.tanh(z + side * stats.norm.ppf((1 + claims.LEVEL) / 2) * error) for side in (-1, 1)]
-    p = 2 * float(stats.norm.sf(abs(z) / error))
-    return Contrast(rho, tuple(ends), "Fisher's z", p, n, error=error, df=math.inf)
 
 
 def _gaps_and_ratios(claim):
@@ -416,213 +399,3 @@ def _metrics_and_eigenvalues(claim):
                 top = whole["top"][0] if whole else edge["plain"] if edge else math.nan
                 out += [] if math.isnan(sharp * top) else [(sharp, top)]
     return _columns(out)
-
-
-# -- in words ---------------------------------------------------------------------------------------------------------
-
-PAGES = {  # which page of the book tests a claim
-    "generalisation_gap": ("gap", "training-accuracy", "similar-loss", "not-overfitting", "early-stopping"),
-    "walking_between_minima": ("linear-path", "curved-path"),
-    "measuring_sharpness": (
-        *("sharper", "sharper-half-box", "sharper-subspace", "sharper-subspace-half-box", "orders", "box-growth"),
-        "test-function",
-    ),
-    "few_steep_directions": ("metric-spectrum", "many-large-eigenvalues", "five-percent", "saddle-points"),
-    "one_minute_laboratory": ("other-data",),
-    "same_function": ("different-minimisers",),
-    "causal_grid": ("noise", "cause"),
-    "remedies": (
-        *("augmentation", "augmentation-sharp", "conservative", "conservative-sharp", "adversarial", "stability"),
-        *("robust-sharp", "dynamic-sampling"),
-    ),
-    "when_it_pays": ("performance-model",),
-    "tables_and_figures": (*("starts", "correlated", "threshold", "threshold-sharpness", "threshold-others"),),
-    "batch_or_rate": ("optimizers",),
-    "why_small_batches_escape": (
-        *("closest-minimiser", "distance-3-10", "warm-early", "warm-late", "warm-late-flat", "start-alike"),
-        *("large-sharpens", "small-flattens", "escape"),
-    ),
-}
-TOLD = {  # a direction as the head of a list, best first
-    claims.HOLDS: "It holds here",
-    claims.PART: "It holds in part: on some networks, or on fewer than the claim asks for",
-    claims.FAILS: "It does not hold here",
-    claims.UNDECIDED: "Undecided: our interval allows both",
-}
-CELL = {claims.HOLDS: "yes", claims.PART: "in part", claims.FAILS: "no", claims.UNDECIDED: "open"}
-
-
-def page_of(id: str) -> str:
-    """The page of the book that tests a claim."""
-    return next(page for page, ids in PAGES.items() if id in ids)
-
-
-def where(of: Found) -> str:
-    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"."""
-    said = {}
-    for cell in of.cells:
-        said.setdefault(CELL[cell.said.direction], []).append(_who(cell))
-    named = [(word, [name for name in said[word] if name]) for word in CELL.values() if word in said]
-    return "; ".join(f"{word} on {', '.join(networks)}" for word, networks in named if networks)
-
-
-def line(of: Found) -> str:
-    """A claim, where it holds, and the page that tests it, in a line."""
-    there = where(of)
-    corrected = claims.combined(((c.network, c.said) for c in of.cells), of.claim.test.least).direction != of.direction
-    more = ", but that does not stand Holm's correction" if corrected and of.cells else ""
-    told = f" *{there[0].upper()}{there[1:]}{more}.*" if there else ""
-    return f"{of.claim.says}{told} [Look]({page_of(of.claim.id)}.ipynb)"
-
-
-QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
-    "Does the small batch (SB) test better than the large batch (LB)?": "gap",
-    "Is the minimum where LB ends the sharper one?": "sharper",
-    "Is that why it tests worse?": "cause",
-}
-
-
-def short(value: float) -> str:
-    """A number with two significant digits."""
-    return f"{float(f'{value:.2g}'):,.10g}"
-
-
-def headline() -> Text:
-    """The paper's argument in three questions, each answered network by network."""
-    every = found()
-    lines = [f"- **{question}** {_answer(every[id])}" for question, id in QUESTIONS.items()]
-    return Text("\n".join(lines))
-
-
-def _answer(of: Found) -> str:
-    if not of.cells:
-        return "Not measured yet."
-    if of.claim.id == "cause":
-        told = [
-            f"on {c.network}, SAM makes LB flatter and wins back {_half(c.network, c.ours)} of the gap"
-            for c in of.cells
-        ]
-    elif all(math.isnan(c.ours.value) for c in of.cells):
-        told = ["no value can be had"]
-    elif of.claim.id == "gap":
-        told = [
-            f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
-            for c in of.cells
-            if not math.isnan(c.ours.value)
-        ]
-    else:
-        told = [
-            f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells if not math.isnan(c.ours.value)
-        ]
-    once = [c.network for c in of.cells if c.ours.n == 1]
-    more = f" ({', '.join(once)}: one trial so far)" if once else ""
-    said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
-    return said[0].upper() + said[1:]
-
-
-def _half(network: str, ours: Contrast) -> str:
-    """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
-    grid = _grid(network)
-    lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
-    side = (
-        "the interval allows either side of half" if ours.interval and ours.interval[0] < 0 < ours.interval[1] else ""
-    )
-    return f"{short(ours.value + lead / 2)} of {short(lead)} points" + (f" ({side})" if side else "")
-
-
-def what_we_found() -> Text:
-    """Every measured claim in a line, by verdict, and what was not measured."""
-    every, parts = found(), []
-    for direction, head in TOLD.items():
-        mine = [of for of in every.values() if of.direction == direction]
-        if mine:
-            parts.append(f"**{head}** ({len(mine)})\n\n" + "\n".join(f"- {line(of)}" for of in mine))
-    left = sum(of.direction == claims.UNMEASURED for of in every.values())
-    parts.append(f"**Not measured yet:** {left} of the paper's {len(every)} claims. {_measured()}")
-    return Text("\n\n".join(parts))
-
-
-def _measured() -> str:
-    """Which of the paper's networks have a pair, and on what hardware."""
-    trained = {}
-    for network in scales.SHOWN:
-        if not arrays.waiting(network):
-            n = len(known(np.minimum(*map(arrays.final, arrays.pairs(network).values()))))
-            trained[network] = n
-    some = ", ".join(f"{name} ({n} trial{'' if n == 1 else 's'})" for name, n in trained.items() if n)
-    none = ", ".join(name for name, n in trained.items() if not n)
-    return (
-        f"Of the paper's networks we have trained {some or 'none'}; not yet {none}. All of it on processors, none on a"
-        " GPU."
-    )
-
-
-def verdicts() -> Text:
-    """Every measured claim with its verdict, by page, and folded under it the numbers and the test."""
-    every, parts = found(), []
-    for page, ids in PAGES.items():
-        lines = [
-            f"- **{every[id].direction}** · {line(every[id])}\n  {_folded(every[id])}" for id in ids if every[id].cells
-        ]
-        if lines:
-            name = page.replace("_", " ")
-            parts.append(f"**{name[0].upper()}{name[1:]}**\n\n" + "\n".join(lines))
-    left = sum(not of.cells for of in every.values())
-    return Text("\n\n".join([*parts, f"Not measured yet: {left} of the paper's {len(every)} claims."]))
-
-
-def _folded(of: Found) -> str:
-    """The numbers and the test of a claim, behind a line to press."""
-    test = of.claim.test
-    cells = [
-        f"<li>{_who(cell) or 'all'}: {_value(cell.ours, test)}: {cell.said.direction}"
-        f"{f'; size {cell.said.size}' if cell.said.size else ''}</li>"
-        for cell in of.cells
-    ]
-    p = "" if math.isnan(of.p) else f" p before Holm's correction: {of.p:.2g}."
-    return (
-        f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. "
-        f"Refuted if {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
-    )
-
-
-def _who(cell: Cell) -> str:
-    return ", ".join(filter(None, (cell.network, cell.setting)))
-
-
-def _interval(ours: Contrast) -> str:
-    if ours.interval is None:
-        return "no interval"
-    return f"95 % interval {short(ours.interval[0])} to {short(ours.interval[1])}"
-
-
-def _value(ours: Contrast, test) -> str:
-    if math.isnan(ours.value):
-        return f"no value, {ours.diverged} diverged or without one"
-    trials = (
-        f"{ours.n} trial{'' if ours.n == 1 else 's'}" if test.seeds in ("paired", "independent") else f"n = {ours.n}"
-    )
-    gone = f", {ours.diverged} diverged or without a value" if ours.diverged else ""
-    times = " times" if ours.scale == "ratio" else ""
-    return f"{short(ours.value)}{times} ({_interval(ours)}; {trials}{gone})"
-
-
-def _plain(cell: Cell) -> dict:
-    finite, ours = lambda v: v if v is not None and math.isfinite(v) else None, cell.ours
-    told = {"network": cell.network, "setting": cell.setting, "direction": cell.said.direction, "size": cell.said.size}
-    told |= {"value": finite(ours.value), "interval": ours.interval and [finite(v) for v in ours.interval]}
-    return told | {"trials": ours.n, "diverged": ours.diverged}
-
-
-def published() -> dict:
-    """All of it as plain data, for the file that the book publishes: {claim: {"says", "direction", "p", "cells"}}."""
-    return {
-        id: {
-            **{key: getattr(of.claim, key) for key in ("says", "section", "element", "page", "seen")},
-            "test": dataclasses.asdict(of.claim.test),
-            "direction": of.direction,
-            "p": None if math.isnan(of.p) else of.p,
-            "cells": [_plain(cell) for cell in of.cells],
-        }
-        for id, of in found().items()
-    }

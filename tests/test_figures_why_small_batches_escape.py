@@ -7,8 +7,14 @@ from test_figures import Made, made  # noqa: F401
 
 from lbgap import claims
 from lbgap.campaign import experiments, scales, units
-from lbgap.figures import found
-from lbgap.figures import in_the_laboratory as laboratory
+from lbgap.figures import (
+    batch_or_rate,
+    comparisons,
+    few_steep_directions,
+    measures,
+    statistics,
+    why_small_batches_escape,
+)
 from lbgap.results import arrays
 
 AT_ONE = lambda of: units.sharpness(of, (1e-3,))
@@ -17,14 +23,16 @@ AT_ONE = lambda of: units.sharpness(of, (1e-3,))
 def test_the_prose_on_warm_starts_is_true():
     """After 13 epochs of SB, LB tests better than LB from the start, and is flatter, most of the way to SB."""
     runs = arrays.pairs("mlp")
-    at, accuracy = laboratory.warm_values("mlp", arrays.final)
-    _, sharp = laboratory.warm_values("mlp", laboratory.SHARP)
+    at, accuracy = why_small_batches_escape.warm_values("mlp", arrays.final)
+    _, sharp = why_small_batches_escape.warm_values("mlp", comparisons.sharpness_of)
     assert list(at) == [1, 2, 3, 5, 8, 13] and accuracy.shape == sharp.shape == (5, 6)
     small, large = (arrays.final(runs[arm]) for arm in ("SB", "LB"))
     assert claims.contrast(accuracy[:, -1], large).interval[0] > 0
-    assert claims.contrast(laboratory.SHARP(runs["LB"]), sharp[:, -1], scale="ratio").interval[0] > 1
+    assert claims.contrast(comparisons.sharpness_of(runs["LB"]), sharp[:, -1], scale="ratio").interval[0] > 1
     assert accuracy[:, -1].mean() - large.mean() > 0.5 * (small.mean() - large.mean())
-    assert sharp[:, -1].mean() < 0.5 * (laboratory.SHARP(runs["LB"]).mean() + laboratory.SHARP(runs["SB"]).mean())
+    assert sharp[:, -1].mean() < 0.5 * (
+        comparisons.sharpness_of(runs["LB"]).mean() + comparisons.sharpness_of(runs["SB"]).mean()
+    )
 
 
 @pytest.mark.parametrize("network", scales.LABS)
@@ -38,7 +46,7 @@ def test_the_prose_on_the_way_down_is_true(network):
             ends[arm].append(s[-1])
             if network == "mlp":  # LB ends sharper than after its first epoch, SB flatter
                 assert (s[-1] > s[0]) == (arm == "LB")
-    start = found._descent_ratio(network, arrays.pairs(network), "start")
+    start = measures._descent_ratio(network, arrays.pairs(network), "start")
     assert 0.5 < start.interval[0] and start.interval[1] < 2
     if network == "mlp":
         assert max(ends["SB"]) < min(ends["LB"])
@@ -47,7 +55,7 @@ def test_the_prose_on_the_way_down_is_true(network):
 def test_the_prose_on_steep_directions_is_true():
     """Under one in twenty are steep; LB's are steeper without batch norm and not with it; a cliff after the ninth."""
     for network in scales.LABS:
-        of = laboratory.curved(network)
+        of = few_steep_directions.curved(network)
         assert len(of["SB"]["share"]) == len(of["LB"]["share"]) == 5
         low, high = {"mlp": (1 / 4000, 1 / 1000), "mlp-bn": (1 / 100, 1 / 25)}[network]  # one in 2,000, one in 50
         assert all(low < of[arm]["share"].mean() / 100 < high for arm in of)
@@ -60,7 +68,8 @@ def test_the_prose_on_steep_directions_is_true():
 
 def test_the_prose_on_metric_and_curvature_is_true():
     said = {
-        line.split(":")[0][2:]: float(line.split()[4]) for line in str(laboratory.metric_and_curvature()).splitlines()
+        line.split(":")[0][2:]: float(line.split()[4])
+        for line in str(few_steep_directions.metric_and_curvature()).splitlines()
     }
     assert said["mlp"] > 0.8 > 0.4 > said["mlp-bn"]
 
@@ -73,7 +82,7 @@ def test_the_prose_on_distances_is_true():
 
 def test_the_prose_on_rates_is_true():
     """Sharpness follows the rate more than the batch size, and says nothing about accuracy."""
-    of = laboratory.rates("mlp")
+    of = batch_or_rate.rates("mlp")
     there = (of.f < 5e-3).all(2)
     sharp, accuracy = np.where(there, of.sharpness.mean(2), np.nan), of.accuracy.mean(2)
     over = lambda axis: np.nanmedian(np.nanmax(sharp, axis) / np.nanmin(sharp, axis))
@@ -89,13 +98,12 @@ def test_two_arms_are_compared_at_one_f_between_the_measured_ones():
     """On straight lines in the logarithms: sharpness 4 / f for SB, and 1 / f for LB, at f 0.01 and 1."""
     f, g = np.array([1.0, 0.1, 0.001]), np.array([4.0, 0.5, 0.01])
     of = {"SB": (f, 4 / f), "LB": (g, 1 / g)}
-    assert found.at_one_f(of, max) == pytest.approx([4.0, 1.0])
-    assert found.at_one_f(of, min) == pytest.approx([400.0, 100.0])
+    assert statistics.at_one_f(of, max) == pytest.approx([4.0, 1.0])
+    assert statistics.at_one_f(of, min) == pytest.approx([400.0, 100.0])
 
 
 def test_a_rate_is_chosen_on_the_validation_split(made, monkeypatch):  # noqa: F811
     """Batch 8 does best at 3e-3 there, 1,000 at 1e-2; on the test set the largest rate would win."""
-    monkeypatch.setattr(laboratory, "_trials", lambda: range(2))
     monkeypatch.setattr(experiments, "LABORATORY_RATES", (1e-3, 3e-3, 1e-2))
     for trial in range(2):
         for b in scales.scale().laboratory:
@@ -107,9 +115,9 @@ def test_a_rate_is_chosen_on_the_validation_split(made, monkeypatch):  # noqa: F
                 made.sharp(
                     of, b * lr * (1 + trial / 10), epsilons=(1e-3,), unit=lambda of: units.sharpness(of, (1e-3,))
                 )
-    of = laboratory.rates("mlp")
+    of = batch_or_rate.rates("mlp")
     assert [of.rates[k] for k in of.chosen] == [3e-3] * 7 + [1e-2] and of.accuracy.shape == (3, 8, 2)
-    said = str(laboratory.rates_verdict("mlp"))
+    said = str(batch_or_rate.rates_verdict("mlp"))
     assert "**At one rate, 1e-3**, batch 8 is ahead by 1.00 points" in said
     assert "**Each at its own rate**, batch 8 is ahead by 0.93 points" in said
     assert "8: 0.003" in said and "1,000: 0.01" in said and "2 trials" in said

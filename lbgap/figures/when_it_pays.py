@@ -8,8 +8,8 @@ from .. import data, performance_model
 from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
 from ..results import arrays
-from .controls import networks_of
-from .plots import _panels, look
+from .comparisons import networks_of
+from .panels import each_network, look
 from .words import ARMS, Networks, Text, by_network, known, number, points
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
@@ -28,7 +28,7 @@ def throughput(networks: Networks = None):
                 ax.set(xscale="log", yscale="log")
         ax.set(title=network, xlabel="batch size", ylabel="training examples a second")
 
-    return _panels(networks_of("throughput", networks), draw, "throughput")
+    return each_network(networks_of("throughput", networks), draw, "throughput")
 
 
 def speeds(network: str, device: str = "cpu") -> dict[int, dict]:

@@ -5,7 +5,7 @@ import pytest
 
 from lbgap import figures
 from lbgap.campaign import scales, units
-from lbgap.figures import edge as module
+from lbgap.figures import edge_of_stability as module
 
 LEVEL = 38_000  # 38 / eta
 
@@ -87,8 +87,8 @@ def test_the_first_epochs_are_counted_in_neither_arm(store):
         1,
         1,
     )  # of 1, 10 and 10 steps
-    grey = [patch for patch in figures.edge_of_stability("mlp").axes[1].patches if patch.get_label() == "not counted"]
-    assert len(grey) == 1 and not figures.edge_of_stability("mlp").axes[0].patches
+    grey = [patch for patch in figures.edge("mlp").axes[1].patches if patch.get_label() == "not counted"]
+    assert len(grey) == 1 and not figures.edge("mlp").axes[0].patches
 
 
 def test_trials_that_disagree_are_not_a_verdict(store):
@@ -105,7 +105,7 @@ def test_an_arm_alone_is_pending(store):
 
 def test_the_figure_has_two_panels_a_network_and_the_levels(store):
     fill(store, "SB", [0.1] * 8, epochs=10)
-    plain, preconditioned = figures.edge_of_stability("F1-5k").axes
+    plain, preconditioned = figures.edge("F1-5k").axes
     line = {line.get_label(): line for line in plain.lines}
     assert list(line["SB"].get_xdata()) == [1, 2, 4, 8, 10] and np.unique(
         line["edge of stability"].get_ydata()

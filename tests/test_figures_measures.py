@@ -11,24 +11,25 @@ from test_figures import Made, made  # noqa: F401
 
 from lbgap import claims
 from lbgap.campaign import scales, units
-from lbgap.figures import found
+from lbgap.figures import measures, statistics
+from lbgap.figures import so_was_the_paper_right as page
 from lbgap.results import arrays
 
 
 @pytest.fixture(scope="module")
 def ours():
     """What the packaged store says."""
-    return found.found()
+    return measures.judged_claims()
 
 
 def test_every_claim_has_a_measure_and_one_page_that_exists():
     for claim in claims.load():
         name = (claim.test.measure or "").partition("@")[0].partition("/")[0]
-        assert name in found.MEASURES or claim.id in ("correlated", "metric-spectrum")
-    told = [id for ids in found.PAGES.values() for id in ids]
+        assert name in measures.MEASURES or claim.id in ("correlated", "metric-spectrum")
+    told = [id for ids in page.PAGES.values() for id in ids]
     assert sorted(told) == sorted(claim.id for claim in claims.load())
     contents = (ROOT / "_toc.yml").read_text()
-    assert all(f"book/{page}\n" in contents for page in found.PAGES)
+    assert all(f"book/{page}\n" in contents for page in page.PAGES)
 
 
 def test_a_gap_is_judged_by_hand(made):
@@ -36,13 +37,13 @@ def test_a_gap_is_judged_by_hand(made):
     for trial, (small, large) in enumerate(zip([98.1, 98.0, 98.2], [97.8, 97.7, 98.0])):
         for of, test in zip(scales.pair("F1", trial), (small, large)):
             made.train(of, test)
-    every = found.found()
+    every = measures.judged_claims()
     (cell,) = every["gap"].cells
     assert cell.network == "F1" and cell.ours.value == pytest.approx(0.2667, abs=1e-4)
     assert cell.ours.interval == pytest.approx((0.123, 0.410), abs=1e-3) and cell.said.direction == "holds"
     assert claims.combined([("F1", cell.said)], 2).direction == "holds in part"
     assert every["sharper"].direction == "not measured" and every["performance-model"].direction == "holds"
-    said = str(found.what_we_found())
+    said = str(page.what_we_found())
     assert "Of the paper's networks we have trained F1 (3 trials); not yet F2, C1" in said and "pending" not in said
 
 
@@ -77,13 +78,13 @@ def test_the_verdicts_of_the_store_follow_from_the_intervals_by_the_registered_r
 
 
 def test_what_is_published_says_the_same(ours):
-    plain = json.loads(json.dumps(found.published(), allow_nan=False))
+    plain = json.loads(json.dumps(page.published(), allow_nan=False))
     assert {id: entry["direction"] for id, entry in plain.items()} == {id: of.direction for id, of in ours.items()}
     assert plain["gap"]["cells"][0]["network"] == "F1" and plain["gap"]["test"]["refuted"]
 
 
 def test_a_measured_claim_stands_once_and_says_where(ours):
-    said = str(found.what_we_found())
+    said = str(page.what_we_found())
     for of in ours.values():
         assert said.count(of.claim.says) == (of.direction != "not measured")
     assert "pending" not in said and "None" not in said
@@ -94,7 +95,7 @@ def test_a_threshold_is_the_change_of_slope(monkeypatch):
     sizes = [64, 128, 256, 512, 1024, 2048, 4096]
     doublings = np.maximum(0.0, np.log2(np.array(sizes) / 500.0))
     monkeypatch.setattr(arrays, "sweep", lambda what, network, trials: (sizes, np.stack([90 - doublings] * 3, 1)))
-    assert found._threshold_accuracy("C1", {}).value == pytest.approx(1.0, abs=0.05)
+    assert measures._threshold_accuracy("C1", {}).value == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_descent_is_compared_at_the_largest_loss_that_both_pass(monkeypatch):
@@ -104,22 +105,22 @@ def test_a_descent_is_compared_at_the_largest_loss_that_both_pass(monkeypatch):
     }
     monkeypatch.setattr(arrays, "descent", lambda of, epsilon: curves[of])
     runs = {"SB": ["SB"], "LB": ["LB"]}
-    assert found._descent_ratio("", runs, "start").value == pytest.approx(3.0)
-    assert found.MEASURES["descent_growth"]("", runs, "LB").value == pytest.approx(50 / 12)
-    assert found.MEASURES["descent_fall"]("", runs, "SB").value == pytest.approx(8.0)
+    assert measures._descent_ratio("", runs, "start").value == pytest.approx(3.0)
+    assert measures.MEASURES["descent_growth"]("", runs, "LB").value == pytest.approx(50 / 12)
+    assert measures.MEASURES["descent_fall"]("", runs, "SB").value == pytest.approx(8.0)
 
 
 def test_a_rank_correlation_has_fishers_interval():
     x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     y = [2.0, 1.0, 4.0, 3.0, 6.0, 5.0, 7.0]
-    ours = found.correlation(x, y)
+    ours = statistics.correlation(x, y)
     assert ours.value == pytest.approx(1 - 6 * 6 / (7 * 48))
     low, high = (math.atanh(end) for end in ours.interval)
     assert (low + high) / 2 == pytest.approx(math.atanh(ours.value)) and high - low == pytest.approx(
         2 * 1.96 / 2, rel=1e-3
     )
     assert ours.p == pytest.approx(2 * stats.norm.sf(math.atanh(ours.value) * 2))
-    assert math.isnan(found.correlation(x[:4], y[:4]).value)
+    assert math.isnan(statistics.correlation(x[:4], y[:4]).value)
 
 
 def test_a_diverged_run_is_counted(made):
@@ -128,7 +129,7 @@ def test_a_diverged_run_is_counted(made):
     made.train(large, diverged=True)
     made.sharp(small, 1.0)
     made.store.put(units.sharpness(large), {"diverged": True}, {})
-    every = found.found()
+    every = measures.judged_claims()
     assert every["gap"].cells[0].ours.diverged == 1 and every["gap"].direction == "undecided"
     assert every["sharper"].cells[0].ours.diverged == 1
 
@@ -139,10 +140,10 @@ def test_the_three_steps_are_told_the_right_way_round(made):
         for of, test, sharp in zip(scales.pair("F1", trial), (small, large), (2.0, 20.0)):
             made.train(of, test)
             made.sharp(of, sharp * (1 + trial / 100))
-    said = str(found.headline())
+    said = str(page.headline())
     assert "On F1 SB is ahead by 0.27 points. Over all: **undecided**" in said  # after Holm, p 0.015 is 0.05 or more
     assert "On F1 10 times as sharp" in said and said.endswith("Not measured yet.")
-    told = str(found.verdicts())
+    told = str(page.verdicts())
     assert (
         "**undecided** · The small batch tests better" in told
         and "95 % interval 0.12 to 0.41; 3 trials): holds" in told

@@ -9,10 +9,12 @@ import numpy as np
 
 from ..campaign import treatments, units
 from ..campaign.treatments import NOISE, SHAPE
+from ..claims import Contrast as Compared
+from ..claims import holm
 from ..results import arrays
-from .controls import EPSILON, LOSS, networks_of, times
-from .plots import _axes, _legend, _mark
-from .statistics import Compared, gap, holm, ratio
+from .comparisons import EPSILON, arrived, complete, networks_of, sharpness_of, times, training_loss
+from .panels import canvas, legend, mark
+from .statistics import gap, ratio
 from .words import PENDING, Networks, Text, by_network, collapsed, ended, interval, known, note, number, spread, table
 
 COLOR = dict(zip(NOISE, ("#123f73", "#c1440e", "#2f9e8f", "#9a5fb5")))
@@ -31,28 +33,10 @@ def cells(network: str) -> dict[tuple[str, str], list]:
     return found
 
 
-def sharpness(runs) -> np.ndarray:
-    """Metric 2.1 (R,)."""
-    return arrays.sharpness(runs, EPSILON)
-
-
-def complete(runs) -> bool:
-    """Whether every run is trained and measured, or diverged: before that nothing is judged."""
-    return all(arrays.document(unit) for of in runs for unit in (units.train(of), units.sharpness(of, (EPSILON,))))
-
-
-def arrived(runs) -> bool:
-    """Whether every run's f came below its goal, rather than the run to its last epoch, and none diverged."""
-    found = arrays.each(units.train, runs)
-    return all(
-        r is not None and max(r["history"]["train_loss"][-of.stop_epochs :]) < of.stop_f for of, r in zip(runs, found)
-    )
-
-
 def fitted(network: str) -> dict[str, np.ndarray]:
     """{cell: f where its runs ended (T,)} of the cells that may take part in an answer."""
     return {
-        ", ".join(cell): LOSS["training loss"](runs)
+        ", ".join(cell): training_loss(runs)
         for cell, runs in cells(network).items()
         if complete(runs) and arrived(runs)
     }
@@ -64,8 +48,8 @@ def causal_table(networks: Networks = None) -> Text:
     for network in chosen:
         grid = cells(network)
         for (noise, shape), runs in grid.items():
-            accuracy, sharp, base = arrays.final(runs), sharpness(runs), grid[SB]
-            ahead, quotient = gap(base, runs), ratio(sharpness(base), sharp)
+            accuracy, sharp, base = arrays.final(runs), sharpness_of(runs), grid[SB]
+            ahead, quotient = gap(base, runs), ratio(sharpness_of(base), sharp)
             lead, over = f"{number(ahead.value)} ({interval(ahead.interval)})", times(quotient)
             if (noise, shape) == SB:
                 lead, over = "0", "1"
@@ -89,14 +73,14 @@ def causal_table(networks: Networks = None) -> Text:
     )
 
 
-def causal_grid(networks: Networks = None):
+def causal_figure(networks: Networks = None):
     """Sharpness against test accuracy, a mark a trial: noise by colour and marker, shape by how full the marker is."""
     chosen = networks_of("causal_grid", networks)
-    figure, axes = _axes(len(chosen), 1, 3.2)
+    figure, axes = canvas(len(chosen), 1, 3.2)
     for ax, network in zip(axes, chosen):
         wanted = []
         for (noise, shape), runs in cells(network).items():
-            x, y = sharpness(runs), arrays.final(runs)
+            x, y = sharpness_of(runs), arrays.final(runs)
             wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
             there = ~np.isnan(x * y) & (x > 0)
             if there.any():
@@ -104,13 +88,9 @@ def causal_grid(networks: Networks = None):
                 ax.plot(x[there], y[there], MARK[noise], **style)
                 ax.set_xscale("log")
         ax.set(title=network, xlabel=f"sharpness at epsilon {EPSILON:g}", ylabel="test accuracy (%)")
-        _mark(ax, network, wanted)
-    _legend(figure, *axes)
+        mark(ax, network, wanted)
+    legend(figure, *axes)
     return figure
-
-
-# -- the rules, as registered before any result was looked at
-# ---------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -127,8 +107,8 @@ def checks(network: str) -> dict[tuple[str, str], Check]:
     """Whether SAM lowered Metric 2.1 and its reverse raised it, by noise: a Holm-corrected test, one family a
     network."""
     grid = cells(network)
-    plain = {noise: sharpness(runs) for (noise, shape), runs in grid.items() if shape == "as it is"}
-    bent = {cell: ratio(plain[cell[0]], sharpness(runs)) for cell, runs in grid.items() if cell[1] != "as it is"}
+    plain = {noise: sharpness_of(runs) for (noise, shape), runs in grid.items() if shape == "as it is"}
+    bent = {cell: ratio(plain[cell[0]], sharpness_of(runs)) for cell, runs in grid.items() if cell[1] != "as it is"}
     out = {}
     for (cell, found), p in zip(bent.items(), holm([found.p for found in bent.values()])):
         there = complete(grid[cell]) and complete(grid[cell[0], "as it is"])
@@ -207,7 +187,7 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         return gap(grid[first], grid[second])
 
     def quotient(first, second):
-        return ratio(sharpness(grid[second]), sharpness(grid[first]))
+        return ratio(sharpness_of(grid[second]), sharpness_of(grid[first]))
 
     flat, sharp = (NOISE[1], "flatter"), (NOISE[0], "sharper")
     word = _void(network, grid, (SB, LB, flat), (flat,))

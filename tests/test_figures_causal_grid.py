@@ -5,7 +5,7 @@ import pytest
 
 from lbgap import figures
 from lbgap.campaign import treatments, units
-from lbgap.figures import causal
+from lbgap.figures import causal_grid as causal
 from lbgap.figures.statistics import Compared
 
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])  # deviation 0.158
@@ -232,10 +232,10 @@ def test_the_verdict_tells_answer_and_evidence(store):
 
 def test_the_figure_has_a_mark_a_trial(store):
     fill(store)
-    ax = figures.causal_grid("mlp").axes[0]
+    ax = figures.causal_figure("mlp").axes[0]
     lines = {line.get_label(): line for line in ax.lines}
     assert len(lines) == 9 and len(lines["LB, flatter"].get_xdata()) == 5 and "pending" not in ax.get_title()
     assert lines["LB, flatter"].get_ydata() == pytest.approx(93 + JITTER) and ax.get_xscale() == "log"
     style = lambda name: (lines[name].get_color(), lines[name].get_marker(), lines[name].get_fillstyle())
     assert len({style(name)[:2] for name in lines}) == 3 and len({style(name) for name in lines}) == 9
-    assert "pending: 0 of 120 measured" in figures.causal_grid("F1-5k").axes[0].get_title()
+    assert "pending: 0 of 120 measured" in figures.causal_figure("F1-5k").axes[0].get_title()

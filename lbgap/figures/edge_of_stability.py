@@ -11,8 +11,8 @@ from .. import data
 from ..campaign import scales, units
 from ..objective import spans
 from ..results import arrays
-from .controls import networks_of
-from .plots import _axes, _legend, _mark, _wanted, look
+from .comparisons import networks_of
+from .panels import canvas, legend, look, mark, wanted_of
 from .words import ARMS, Networks, Text, by_network, number
 
 KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
@@ -55,14 +55,14 @@ def first_epoch(network: str) -> int:
     )
 
 
-def edge_of_stability(networks: Networks = None):
+def edge(networks: Networks = None):
     """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as
     a line.
 
     Grey: the epochs that the verdict does not count.
     """
     chosen = networks_of("edge", networks)
-    figure, axes = _axes(2 * len(chosen))
+    figure, axes = canvas(2 * len(chosen))
     for i, ax in enumerate(axes):
         network, kind = chosen[i // 2], list(KINDS)[i % 2]
         for arm, runs in arrays.pairs(network, arrays.trials("edge")).items():
@@ -75,8 +75,8 @@ def edge_of_stability(networks: Networks = None):
         if kind == "preconditioned" and ax.get_xscale() == "log" and (first := first_epoch(network)) > 1:
             ax.axvspan(ax.get_xlim()[0], first, color="0.9", zorder=0, label="not counted")
         ax.set(title=f"{network}, {KINDS[kind]}", xlabel="epoch", ylabel="largest eigenvalue" if i % 2 == 0 else None)
-        _mark(ax, network, _wanted(network, "edge"))
-    _legend(figure, *axes)
+        mark(ax, network, wanted_of(network, "edge"))
+    legend(figure, *axes)
     return figure
 
 

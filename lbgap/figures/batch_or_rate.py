@@ -1,0 +1,186 @@
+"""The batch or the rate: rates by batch sizes in the laboratory, and rates and optimisers on the paper's networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..campaign import experiments, scales, units
+from ..claims import contrast
+from ..results import arrays
+from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
+from .panels import COLOR, canvas, legend, look, two_each
+from .statistics import ahead, correlation, ratio, sharper
+from .words import ARMS, NOT_YET, Networks, Text, known, number
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Six rates by eight batch sizes. accuracy, sharpness, f at the end: (rates, sizes, T); chosen: index of the rate
+    (sizes,)."""
+
+    rates: tuple
+    sizes: tuple
+    accuracy: np.ndarray
+    sharpness: np.ndarray
+    f: np.ndarray
+    chosen: tuple
+
+
+def rates(network: str = "mlp") -> Rates | None:
+    """Test accuracy and sharpness at every rate and batch size, and the rate chosen by the validation split, or None
+    until all of a choice is measured."""
+    lrs, sizes, measured = experiments.LABORATORY_RATES, scales.scale().laboratory, _measured(network)
+    make = lambda lr, b, validation=False: [
+        experiments.laboratory_rate(network, b, t, lr, validation) for t in measured
+    ]
+    if not measured:
+        return None
+    chosen = [best({k: make(lr, b, True) for k, lr in enumerate(lrs)}) for b in sizes]
+    if None in chosen:
+        return None
+    table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
+    return Rates(lrs, sizes, table(arrays.final), table(sharpness_of), table(training_loss), tuple(chosen))
+
+
+def _measured(network) -> list[int]:
+    """The trials of which every rate and size is trained."""
+    whole = lambda t: all(
+        arrays.document(units.train(experiments.laboratory_rate(network, b, t, lr, validation)))
+        for lr in experiments.LABORATORY_RATES
+        for b in scales.scale().laboratory
+        for validation in (False, True)
+    )
+    return [t for t in scales.scale().trials if whole(t)]
+
+
+def rates_figure(network: str = "mlp"):
+    """Test accuracy and sharpness against the batch size: at the paper's rate, and at the rate chosen for each size."""
+    found = rates(network)
+    if not found:
+        return NOT_YET
+    figure, axes = canvas(2)
+    for ax, key, words in zip(axes, ("accuracy", "sharpness"), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
+        values, usual = getattr(found, key), found.rates.index(1e-3)
+        tuned = np.stack([values[k, i] for i, k in enumerate(found.chosen)])
+        for of, name, arm in ((values[usual], "rate 1e-3", "LB"), (tuned, "rate chosen for each size", "SB")):
+            ax.plot(found.sizes, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
+            ax.plot(found.sizes, np.nanmean(of, 1), **look(arm, ms=None), label=name)
+        ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log")
+    axes[1].set_yscale("log")
+    legend(figure, *axes)
+    return figure
+
+
+def rates_and_sharpness(network: str = "mlp") -> Text:
+    """How far sharpness and accuracy go over all rates and batch sizes that came to the loss, and together or not."""
+    found = rates(network)
+    if not found:
+        return NOT_YET
+    goal = experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f
+    sharp, accuracy = (of.mean(2) for of in (found.sharpness, found.accuracy))
+    there = _arrived(network, found) & (sharp > 0)
+    if not there.any():
+        return Text(f"None of {there.size} pairs of rate and batch size came to f < {goal:g}.")
+    rho = correlation(sharp[there], accuracy[there])
+    late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
+    return Text(
+        f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {goal:g}. Over these, sharpness goes"
+        f" from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
+        f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %; their rank correlation is"
+        f" {number(rho.value)}. Not there: {', '.join(late) or 'none'}."
+    )
+
+
+def rates_verdict(network: str = "mlp") -> Text:
+    """Whether the smallest batch is still ahead of the largest once each has its own rate."""
+    found = rates(network)
+    if not found:
+        return NOT_YET
+    usual, last = found.rates.index(1e-3), len(found.sizes) - 1
+    names, said = [f"batch {found.sizes[k]:,}" for k in (0, last)], []
+    own = found.chosen[0], found.chosen[last]
+    for words, picks in (("At one rate, 1e-3", (usual, usual)), ("Each at its own rate", own)):
+        tests, sharp = ([of[k, i] for k, i in zip(picks, (0, last))] for of in (found.accuracy, found.sharpness))
+        said.append(
+            f"**{words}**, {ahead(contrast(*tests), *names)}, and {sharper(ratio(*sharp), names[1], names[0])}."
+        )
+    own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
+    arrived = _arrived(network, found)
+    late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not arrived[k, i]]
+    told = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
+    return Text(
+        f"{' '.join(said)} The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{told}"
+    )
+
+
+def _arrived(network, found) -> np.ndarray:
+    """At which rates and sizes f came below the laboratory's goal in every trial (rates, sizes)."""
+    return (found.f < experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f).all(2)
+
+
+def optimizers(networks: Networks = None) -> Text:
+    """Section 2.2: "other optimizers ... led to similar results"; and those that are not rebuilt, with the reason."""
+    missing = "\n\n".join(f"**{name} is not rebuilt:** {why}." for name, why in experiments.NOT_REBUILT.items())
+    return Text(f"{trained('optimizers', networks, labels=labelled(experiments.OPTIMIZERS))}\n\n{missing}")
+
+
+def learning_rates(networks: Networks = None) -> Text:
+    """Every learning rate for either arm, and each arm at the rate chosen for it on the validation split."""
+    rows, said = [], []
+    for network in networks_of("learning_rates", networks):
+        at, chosen = rate_runs(network), chosen_rates(network)
+        rows += [row(network, f"learning rate {lr:g}", runs) for lr, runs in at.items()]
+        if chosen:
+            best = {arm: at[chosen[arm]][arm] for arm in ARMS}
+            rows.append(row(network, f"**chosen: SB {chosen['SB']:g}, LB {chosen['LB']:g}**", best))
+        else:
+            said.append(f"{network}: no choice yet, validation runs are pending.")
+    table = compare(rows, extra={"validation accuracy": lambda runs: arrays.final(on_validation(runs))})
+    return Text("\n\n".join([str(table), *said]))
+
+
+def rate_runs(network: str) -> dict[float, dict]:
+    """The runs of either arm by learning rate, ascending, the paper's own among them."""
+    rates = sorted({1e-3, *experiments.RATES})
+    return {lr: arrays.pairs(network, arrays.trials("learning_rates"), lr=lr) for lr in rates}
+
+
+def on_validation(runs) -> list:
+    """The same runs on the rest of the training set, whose test set is the validation split."""
+    return [dataclasses.replace(of, dataset=f"{of.dataset}-val") for of in runs]
+
+
+def chosen_rates(network: str) -> dict[str, float] | None:
+    """The rate of either arm that does best on the validation split, once all are measured."""
+    chosen = {arm: best({lr: on_validation(runs[arm]) for lr, runs in rate_runs(network).items()}) for arm in ARMS}
+    return None if None in chosen.values() else chosen
+
+
+def learning_rate_curves(networks: Networks = None):
+    """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
+    ringed."""
+
+    def draw(left, right, network):
+        runs = rate_runs(network)
+        rates = list(runs)
+        chosen = chosen_rates(network) or {}
+        for arm in ARMS:
+            values = _means(arrays.final(on_validation(runs[lr][arm])) for lr in rates)
+            sharp = _means(arrays.sharpness(runs[lr][arm], 1e-3) for lr in rates)
+            if len(known(sharp)):
+                right.set_yscale("log")
+            for ax, y in ((left, values), (right, sharp)):
+                ax.plot(rates, y, **look(arm), label=arm)
+                if arm in chosen:
+                    k = rates.index(chosen[arm])
+                    ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
+        for ax, what in ((left, "validation accuracy (%)"), (right, "sharpness")):
+            ax.set(xscale="log", title=f"{network}, {what}", xlabel="learning rate")
+
+    return two_each(networks_of("learning_rates", networks), draw, "learning_rates")
+
+
+def _means(arrays):
+    return np.array([known(values).mean() if len(known(values)) else np.nan for values in arrays])

@@ -1,0 +1,184 @@
+"""Few steep directions: the Hessian's eigenvalues where SB and LB ended, and the end of Section 2.2.2."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..campaign import scales, units
+from ..campaign.scales import LABS
+from ..results import arrays
+from .comparisons import networks_of
+from .panels import COLOR, LINE, MARK, canvas, each_network, legend, look
+from .statistics import correlation, ratio
+from .words import ARMS, NOT_YET, Networks, Text, by_network, collapsed, dots, interval, note, number, table
+
+
+def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
+    """Of each arm's minimisers (T,): the Hessian's largest, tenth and smallest eigenvalue, and the share in percent of
+    all eigenvalues, by its density, along which f rises by 1 % or more of the largest rise."""
+    out = {}
+    for arm, runs in arrays.pairs(network).items():
+        found = [r for r in arrays.each(units.spectrum, runs) if r]
+        share = [100 * np.array(r["weights"])[np.array(r["nodes"]) >= 0.01 * r["top"][0]].sum() for r in found]
+        out[arm] = {
+            "largest": np.array([r["top"][0] for r in found]),
+            "tenth": np.array([r["top"][-1] for r in found]),
+            "smallest": np.array([r["bottom"] for r in found]),
+            "share": np.array(share),
+        }
+    return out
+
+
+def curvature():
+    """The ten largest eigenvalues of the Hessian where SB and LB ended, all trials."""
+    if not any(arrays.each(units.spectrum, [of for n in LABS for runs in arrays.pairs(n).values() for of in runs])):
+        return NOT_YET
+    figure, axes = canvas(len(LABS))
+    for ax, network in zip(axes, LABS):
+        for arm, runs in arrays.pairs(network).items():
+            for r in filter(None, arrays.each(units.spectrum, runs)):
+                ranks = np.arange(1, len(r["top"]) + 1)
+                ax.plot(ranks, r["top"], **look(arm, ms=3, lw=0.8), label=arm)
+        ax.set(title=network, xlabel="rank", ylabel="eigenvalue of the Hessian", yscale="log")
+    legend(figure, *axes)
+    return figure
+
+
+def curvature_verdict() -> Text:
+    """How many directions are steep in the laboratory, and whether LB has the larger eigenvalues."""
+    lines = []
+    for network in LABS:
+        of = curved(network)
+        if len(of["SB"]["share"]) and len(of["LB"]["share"]):
+            first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
+            strict = ratio(of["SB"]["largest"], of["LB"]["tenth"])
+            below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
+            lines.append(
+                f"- {network}: f rises steeply along {number(of['LB']['share'].mean())} % of the directions at LB and"
+                f" along {number(of['SB']['share'].mean())} % at SB (means of {len(of['LB']['share'])} trials). LB's"
+                f" largest eigenvalue is {number(first.value, 1)} times SB's ({interval(first.interval, 1)}), its tenth"
+                f" {number(tenth.value, 1)} times SB's tenth ({interval(tenth.interval, 1)}), but only"
+                f" {number(strict.value)} times SB's largest, where the claim as registered wants more than once."
+                f" LB's most negative eigenvalue is {number(below, 1)} % of its largest in size: under 10 % is no"
+                " saddle by our rule."
+            )
+    return Text("\n".join(lines)) if lines else NOT_YET
+
+
+def metric_and_curvature(networks=LABS) -> Text:
+    """Whether Metric 2.1 ranks the minimisers of one network as their largest eigenvalue does."""
+    lines = []
+    for network in networks:
+        runs = [of for both in arrays.pairs(network).values() for of in both]
+        sharp = arrays.sharpness(runs, 5e-4)
+        top = np.array([np.nan if r is None else r["top"][0] for r in arrays.each(units.spectrum, runs)], float)
+        there = ~np.isnan(sharp * top)
+        rho = correlation(sharp[there], top[there])
+        if not np.isnan(rho.value):
+            lines.append(
+                f"- {network}: rank correlation {number(rho.value)} ({interval(rho.interval)}; {rho.n} minimisers)"
+            )
+    return Text("\n".join(lines)) if lines else NOT_YET
+
+
+def spectrum(networks: Networks = None, width: float = 0.15):
+    """The Hessian's eigenvalues: their density, smoothed by Gaussians on the axis that is drawn, both ends marked.
+
+    The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear
+    part).
+    """
+
+    def draw(ax, network):
+        runs = arrays.pairs(network, arrays.trials("spectrum"))
+        found = {arm: [r for r in arrays.each(units.spectrum, runs[arm]) if r] for arm in ARMS}
+        largest = max([r["top"][0] for of in found.values() for r in of], default=1.0)
+        linear = abs(largest) / 1e4 or 1.0
+        for arm, of in found.items():
+            for r in of:
+                u, density = smoothed(np.arcsinh(np.array(r["nodes"]) / linear), np.array(r["weights"]), width)
+                ax.plot(linear * np.sinh(u), density, LINE[arm], color=COLOR[arm], lw=1.3, label=arm)
+                low = "most negative" if r["bottom"] < 0 else "smallest"
+                for end, words in ((r["bottom"], low), (r["top"][0], "largest")):
+                    label = f"{arm}: {words} {number(end, 3)}"
+                    ax.plot(end, 1e-5, MARK[arm], color=COLOR[arm], clip_on=False, zorder=5, label=label)
+        ax.set(title=network, xlabel="eigenvalue of the Hessian", ylabel="density", ylim=(1e-5, 10), yscale="log")
+        if any(found.values()):
+            ax.set_xscale("asinh", linear_width=linear)
+            ax.legend(fontsize=8)
+
+    return each_network(networks_of("spectrum", networks), draw, "spectrum", told=False, columns=1, height=2.4)
+
+
+def smoothed(nodes, weights, width: float, points=600):
+    """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
+    u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
+    bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))
+    return u, bells @ weights
+
+
+def directions(networks: Networks = None):
+    """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the
+    largest."""
+
+    def draw(ax, network):
+        for arm, runs in arrays.pairs(network, arrays.trials("directions")).items():
+            for r in filter(None, arrays.each(units.directions, runs)):
+                largest = max(v for what in ("random", "hessian") for v in r[what])
+                for what, style in (("hessian", "-"), ("random", "--")):
+                    rises = np.sort(r[what])[::-1]
+                    at = np.arange(1, len(rises) + 1)
+                    ax.plot(at, rises, **look(arm, ls=style, ms=3, lw=1), label=f"{arm}, {what}")
+                ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
+                ax.set_yscale("symlog", linthresh=0.01)
+        ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
+
+    return each_network(networks_of("directions", networks), draw, "directions")
+
+
+def top_space(networks: Networks = None) -> Text:
+    """Section 2.2.2: what the Hessian's largest eigenvalues predict of Metric 2.1, against what is measured there.
+
+    And the most negative eigenvalue: conjecture (ii) of Section 2.1 is that LB ends at saddle points.
+    """
+    chosen, rows, ends = networks_of("spectrum", networks), [], []
+    for network in chosen:
+        runs = arrays.pairs(network, arrays.trials("spectrum"))
+        for arm in ARMS:
+            found = [r for r in arrays.each(units.spectrum, runs[arm]) if r]
+            for k, epsilon in enumerate(scales.EPSILONS):
+                there = [r["in_top_space"][k] for r in found]
+                both = (dots([t[what] for t in there]) for what in ("predicted", "measured"))
+                rows.append([network, f"{arm}, {epsilon:g}", *both, dots(arrays.sharpness(runs[arm], epsilon))])
+            for r in found:
+                low, off = r["bottom"], r["bottom_residual"]
+                word = "negative" if low < -off else "not told from 0"
+                ends.append(
+                    f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
+                    f"(± {number(r['top_residuals'][0], 4)})"
+                )
+    reach = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
+    said = reach if ends else "The Hessians are pending."
+    head = "network | arm, epsilon | in the top eigenvectors, predicted | measured | in the full space"
+    return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
+
+
+def steep_share(networks: Networks = None, share: float = 0.05) -> Text:
+    """The end of Section 2.2.2: LB "rises steeply only along a small dimensional subspace (e.g. 5% of the whole
+    space)"."""
+
+    def sentence(network):
+        lines = []
+        for arm, of in arrays.pairs(network, arrays.trials("directions")).items():
+            for r in filter(None, arrays.each(units.directions, of)):
+                random, hessian = np.array(r["random"], float), np.array(r["hessian"], float)
+                most = np.nanmax([*random, *hessian])
+                lines.append(
+                    f"{arm}: {100 * (random > share * most).mean():.0f} % of {len(random)} random directions rise by"
+                    f" more than {100 * share:.0f} % of the largest rise, {number(most)}, and"
+                    f" {(hessian > share * most).sum()} of {len(hessian)} of the Hessian's"
+                )
+        return f"{network}, {'; '.join(lines)}. The paper says: e.g. 5 % of the space." if lines else None
+
+    return by_network(networks_of("directions", networks), sentence)

@@ -1,0 +1,216 @@
+"""The generalisation gap: Table 2 and Fig. 2, ours beside the paper's, and what the evaluator has to do with it."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from scipy import stats
+
+from .. import claims, data, paper
+from ..campaign import scales, units
+from ..campaign.experiments import EXPERIMENTS
+from ..campaign.scales import PAPER
+from ..networks import form
+from ..results import arrays
+from .comparisons import EPOCHS, UPDATES, compare, row
+from .panels import COLOR, DASH, canvas, look, mark
+from .scores import BOARD
+from .statistics import (
+    ahead,
+    best_and_last,
+    difference,
+    elsewhere,
+    gap,
+    lost,
+    paper_gap,
+    sized,
+    theirs_for,
+    trials_gone,
+)
+from .words import (
+    ARMS,
+    PENDING,
+    Networks,
+    Text,
+    by_network,
+    by_side,
+    collapsed,
+    counted,
+    interval,
+    known,
+    leads,
+    marked,
+    names,
+    number,
+    percent,
+    plural,
+    points,
+    spread,
+    table,
+    trials,
+)
+
+MODES = {  # of batch norm in evaluation
+    "recalibrated": "recalibrated on the training set",
+    "batch": "the test batch's own statistics",
+    "frozen": "running averages from training",
+}
+
+
+def table2(networks: Networks = PAPER) -> Text:
+    """Table 2: train and test accuracy, SB against LB: ours (recalibrated batch norm) beside the paper's."""
+    rows = []
+    for network in names(networks):
+        runs = arrays.pairs(network)
+        for split in ("train", "test"):
+            cells = []
+            for arm in ARMS:
+                mean, sd = paper.cell("table2", network)[split][arm]
+                values = arrays.final(runs[arm], split)
+                cells += [marked(percent(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f} %"]
+            rows.append([network, split, *cells])
+    return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, networks)
+
+
+def verdict2(networks: Networks = PAPER) -> Text:
+    """What our Table 2 says of the paper's gap, in words, with intervals."""
+    return by_network(networks, _verdict2)
+
+
+def _verdict2(network):
+    runs = arrays.pairs(network)
+    small, large = (arrays.final(runs[arm]) for arm in ARMS)
+    ours, theirs = gap(runs["SB"], runs["LB"]), paper_gap(paper.cell("table2", network)["test"])
+    found = claims.get("gap").verdict(ours, theirs_for(network, theirs))
+    if found.direction == claims.UNMEASURED:
+        return None
+    count = counted(len(small), found.n, trials_gone(runs, small, large))
+    if np.isnan(ours.value):
+        return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
+    return (
+        f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, {ours.how};"
+        f" {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}."
+    )
+
+
+def peaks(networks: Networks = PAPER) -> Text:
+    """Fig. 2: the gap of the best epochs, which early stopping would leave, and how far test accuracy falls from
+    them."""
+
+    def sentence(network):
+        runs = arrays.pairs(network)
+        (best, last), (large_best, large_last) = best_and_last(runs).values()
+        found, end = claims.contrast(best, large_best), claims.contrast(last, large_last).value
+        verdict = claims.get("early-stopping").verdict(found)
+        if verdict.direction == claims.UNMEASURED:
+            return None
+        return (
+            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself,"
+            f" {ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to"
+            f" its last, test accuracy falls by {spread(best - last)} points for SB and by"
+            f" {spread(large_best - large_last)} for LB."
+        )
+
+    return by_network(networks, sentence)
+
+
+def modes2(networks: Networks = PAPER) -> Text:
+    """Test accuracy under each way to normalise in evaluation."""
+    rows = []
+    for network in names(networks):
+        runs = arrays.pairs(network)
+        for mode, words in MODES.items():
+            small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
+            value = difference(small, large)[0]
+            rows.append([network, words, percent(small), percent(large), PENDING if np.isnan(value) else number(value)])
+    return table("network | batch norm in evaluation | SB | LB | gap, points", collapsed(rows), networks)
+
+
+def evaluator(networks: Networks = scales.PAPER) -> Text:
+    """How much of the gap is the evaluator's doing: what another way to normalise adds to the gap, on the same trained
+    pairs.
+
+    The interval is of the mean over pairs by Student's t, since both numbers come from one pair of networks.
+    """
+
+    def sentence(network):
+        runs, told = arrays.pairs(network), []
+        by = {
+            mode: arrays.final(runs["SB"], "test", mode) - arrays.final(runs["LB"], "test", mode)
+            for mode in ("recalibrated", "batch", "frozen")
+        }
+        for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
+            more = known(by[mode] - by["recalibrated"])
+            if len(more):
+                word, more = ("wider", more) if more.mean() >= 0 else ("narrower", -more)
+                pair = stats.ttest_1samp(more, 0).confidence_interval() if len(more) > 1 else None
+                told.append(f"{words} make it {word} by {number(more.mean())} points ({interval(pair)})")
+        lead = known(by["recalibrated"])
+        if not told:
+            return None
+        return (
+            f"{network}, {plural(len(lead), 'pair')}: recalibrated, SB's lead is"
+            f" {number(lead.mean())} points; {'; '.join(told)}. Where an interval holds 0, the evaluator may have no"
+            " part in it."
+        )
+
+    return by_network(networks, sentence)
+
+
+def fig2(networks: Networks = PAPER, **settings):
+    """Fig. 2's curves: train and test accuracy by epoch, every trial thin, the mean thick. settings: those of the runs.
+
+    The first tenth of the epochs may lie below the picture.
+    """
+    figure, axes = canvas(2 * len(names(networks)))
+    for network, pair in zip(names(networks), zip(axes[::2], axes[1::2])):
+        runs = arrays.pairs(network, **settings)
+        for ax, split in zip(pair, ("train", "test")):
+            late = []
+            for arm in ARMS:
+                curves = arrays.curves_of(runs[arm], f"{split}_accuracy")
+                for at, c in curves:
+                    ax.plot(at, c, DASH[split], color=COLOR[arm], alpha=0.25, lw=0.7)
+                    late.append(c[at > at[-1] / 10])
+                if curves:
+                    epochs = functools.reduce(np.intersect1d, [at for at, _ in curves])  # measured in every trial
+                    mean = np.mean([c[np.isin(at, epochs)] for at, c in curves], 0)
+                    style = look(arm, ls=DASH[split], ms=None, markevery=max(1, len(mean) // 5))
+                    ax.plot(epochs, mean, **style, label=f"{arm}, {plural(len(curves))}")
+            ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
+            if late:
+                low, high = min(map(np.nanmin, late)), max(map(np.nanmax, late))
+                room = 0.05 * (high - low) or 0.1
+                ax.set_ylim(low - room, high + room)
+                ax.legend(fontsize=8)
+            mark(ax, network, [units.train(of) for arm in ARMS for of in runs[arm]])
+    return figure
+
+
+def benches() -> Text:
+    """Plain SB and LB of the benches, on which remedies can be tried often."""
+    words = {n: f"{form(n).network} on {scales.scale().datasets[n]}" for n in EXPERIMENTS["benches"].networks}
+    return compare([row(n, said, arrays.pairs(n)) for n, said in words.items()], extra=EPOCHS | UPDATES)
+
+
+def bench_gaps(networks: Networks = BOARD) -> Text:
+    """Whether there is a gap for remedies to close: SB against LB of each bench, and how much of the training set LB
+    is."""
+
+    def sentence(network):
+        runs = arrays.pairs(network)
+        lead = gap(*runs.values())
+        if np.isnan(lead.value):
+            return None
+        small, large = scales.sizes(network)
+        count = data.examples(runs["LB"][0].dataset)[0]
+        share = f"{number(100 * large / count, 0)} %" if large < count else "the whole"
+        share += " of the training set" if large < count else " training set"
+        word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
+        return (
+            f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
+            f"{trials(*map(arrays.final, runs.values()))}: {leads(lead)}."
+        )
+
+    return by_network(networks, sentence)

@@ -1,0 +1,80 @@
+"""The one-minute laboratory: accuracy and sharpness of a small network against its batch size; and the landing page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import claims
+from ..campaign import scales, units
+from ..campaign.scales import LABS
+from ..results import arrays
+from .comparisons import training_loss
+from .panels import against_batch, each_network
+from .statistics import ahead, gap, lost, ratio, sharper
+from .words import PENDING, Networks, Text, capital, clause, counted, ended, known, names, spread
+
+
+def laboratory(networks: Networks = LABS):
+    """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their
+    means."""
+    sizes = list(scales.scale().laboratory)
+
+    def draw(ax, network):
+        return against_batch(ax, network, lambda what: arrays.there(sizes, arrays.laboratory(what, [network])[0]))
+
+    return each_network(names(networks), draw, "laboratory")
+
+
+def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
+    """A small against the largest batch of the one-minute laboratory: accuracy and sharpness with intervals, and
+    epochs."""
+    sizes = scales.scale().laboratory
+    small, large = (
+        [scales.laboratory(network, b, t) for t in scales.scale().trials] for b in (small_batch or sizes[0], sizes[-1])
+    )
+    both = [arrays.sharpness(runs, 1e-3) for runs in (small, large)]
+    gone = sum(lost(runs, values, units.sharpness).sum() for runs, values in zip((small, large), both))
+    tests, steep = gap(small, large), ratio(*both, diverged=int(gone))
+    if tests.interval is None or steep.interval is None:
+        return Text(f"**Verdict: {PENDING if not (tests.diverged or gone) else claims.UNDECIDED}** for {network}.")
+    first, second = f"batch {small[0].batch_size:,}", f"batch {large[0].batch_size:,}"
+    said = claims.verdict(tests, 0).direction, claims.verdict(steep, 1).direction
+    finals = arrays.final(small) * arrays.final(large)
+    return Text(
+        f"**Verdict, `{network}`: that the small batch tests better {clause(said[0])}; that the large batch is sharper"
+        f" {clause(said[1])}.** {capital(ahead(tests, first, second))}, and {sharper(steep, second, first)};"
+        f" {counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. They took"
+        f" {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training loss"
+        f" of {' and of '.join(spread(arrays.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
+    )
+
+
+LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}
+
+
+def landing():
+    """The landing page's picture, which can be moved: the laboratory's accuracy and sharpness against the batch size.
+
+    `where_ended` is its caption. Redraw the README's from it with
+    `pathlib.Path("book/images/phenomenon.png").write_bytes(figures.landing().png())`.
+    """
+    from ..explorers import BatchSizeExplorer
+
+    return BatchSizeExplorer(
+        scales.scale().laboratory,
+        arrays.laboratory(arrays.final),
+        arrays.laboratory(lambda runs: arrays.sharpness(runs, 1e-3)),
+        arms=tuple(LANDING.values()),
+        title="A small network on 1,000 digits",
+    )
+
+
+def where_ended(networks: Networks = LABS) -> Text:
+    """The landing page's caption: at which f the laboratory's runs ended, and whether that is one training loss."""
+    said, s = [], scales.scale()
+    for network in names(networks):
+        runs = {b: [scales.laboratory(network, b, t) for t in s.trials] for b in s.laboratory}
+        f = {f"batch {b:,}": training_loss(of) for b, of in runs.items()}
+        said.append(f"{LANDING[network]}, {ended(f)}")
+    told = ". ".join(words[0].upper() + words[1:] for words in said)
+    return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")

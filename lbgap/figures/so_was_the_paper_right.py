@@ -1,0 +1,218 @@
+"""So, was the paper right? Every claim of the paper with its verdict, from the stored results."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from .. import claims
+from ..campaign import scales
+from ..claims import Contrast
+from ..results import arrays
+from . import causal_grid as causal
+from .measures import Cell, Judged, grid_values, judged_claims
+from .words import Text, known, short
+
+PAGES = {  # which page of the book tests a claim
+    "generalisation_gap": ("gap", "training-accuracy", "similar-loss", "not-overfitting", "early-stopping"),
+    "walking_between_minima": ("linear-path", "curved-path"),
+    "measuring_sharpness": (
+        *("sharper", "sharper-half-box", "sharper-subspace", "sharper-subspace-half-box", "orders", "box-growth"),
+        "test-function",
+    ),
+    "few_steep_directions": ("metric-spectrum", "many-large-eigenvalues", "five-percent", "saddle-points"),
+    "one_minute_laboratory": ("other-data",),
+    "same_function": ("different-minimisers",),
+    "causal_grid": ("noise", "cause"),
+    "remedies": (
+        *("augmentation", "augmentation-sharp", "conservative", "conservative-sharp", "adversarial", "stability"),
+        *("robust-sharp", "dynamic-sampling"),
+    ),
+    "when_it_pays": ("performance-model",),
+    "tables_and_figures": (*("starts", "correlated", "threshold", "threshold-sharpness", "threshold-others"),),
+    "batch_or_rate": ("optimizers",),
+    "why_small_batches_escape": (
+        *("closest-minimiser", "distance-3-10", "warm-early", "warm-late", "warm-late-flat", "start-alike"),
+        *("large-sharpens", "small-flattens", "escape"),
+    ),
+}
+TOLD = {  # a direction as the head of a list, best first
+    claims.HOLDS: "It holds here",
+    claims.PART: "It holds in part: on some networks, or on fewer than the claim asks for",
+    claims.FAILS: "It does not hold here",
+    claims.UNDECIDED: "Undecided: our interval allows both",
+}
+CELL = {claims.HOLDS: "yes", claims.PART: "in part", claims.FAILS: "no", claims.UNDECIDED: "open"}
+
+
+def page_of(id: str) -> str:
+    """The page of the book that tests a claim."""
+    return next(page for page, ids in PAGES.items() if id in ids)
+
+
+def where(of: Judged) -> str:
+    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"."""
+    said = {}
+    for cell in of.cells:
+        said.setdefault(CELL[cell.said.direction], []).append(_who(cell))
+    named = [(word, [name for name in said[word] if name]) for word in CELL.values() if word in said]
+    return "; ".join(f"{word} on {', '.join(networks)}" for word, networks in named if networks)
+
+
+def line(of: Judged) -> str:
+    """A claim, where it holds, and the page that tests it, in a line."""
+    there = where(of)
+    corrected = claims.combined(((c.network, c.said) for c in of.cells), of.claim.test.least).direction != of.direction
+    more = ", but that does not stand Holm's correction" if corrected and of.cells else ""
+    told = f" *{there[0].upper()}{there[1:]}{more}.*" if there else ""
+    return f"{of.claim.says}{told} [Look]({page_of(of.claim.id)}.ipynb)"
+
+
+QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
+    "Does the small batch (SB) test better than the large batch (LB)?": "gap",
+    "Is the minimum where LB ends the sharper one?": "sharper",
+    "Is that why it tests worse?": "cause",
+}
+
+
+def headline() -> Text:
+    """The paper's argument in three questions, each answered network by network."""
+    every = judged_claims()
+    lines = [f"- **{question}** {_answer(every[id])}" for question, id in QUESTIONS.items()]
+    return Text("\n".join(lines))
+
+
+def _answer(of: Judged) -> str:
+    if not of.cells:
+        return "Not measured yet."
+    if of.claim.id == "cause":
+        told = [
+            f"on {c.network}, SAM makes LB flatter and wins back {_half(c.network, c.ours)} of the gap"
+            for c in of.cells
+        ]
+    elif all(math.isnan(c.ours.value) for c in of.cells):
+        told = ["no value can be had"]
+    elif of.claim.id == "gap":
+        told = [
+            f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
+            for c in of.cells
+            if not math.isnan(c.ours.value)
+        ]
+    else:
+        told = [
+            f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells if not math.isnan(c.ours.value)
+        ]
+    once = [c.network for c in of.cells if c.ours.n == 1]
+    more = f" ({', '.join(once)}: one trial so far)" if once else ""
+    said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
+    return said[0].upper() + said[1:]
+
+
+def _half(network: str, ours: Contrast) -> str:
+    """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
+    grid = grid_values(network)
+    lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
+    side = (
+        "the interval allows either side of half" if ours.interval and ours.interval[0] < 0 < ours.interval[1] else ""
+    )
+    return f"{short(ours.value + lead / 2)} of {short(lead)} points" + (f" ({side})" if side else "")
+
+
+def what_we_found() -> Text:
+    """Every measured claim in a line, by verdict, and what was not measured."""
+    every, parts = judged_claims(), []
+    for direction, head in TOLD.items():
+        mine = [of for of in every.values() if of.direction == direction]
+        if mine:
+            parts.append(f"**{head}** ({len(mine)})\n\n" + "\n".join(f"- {line(of)}" for of in mine))
+    left = sum(of.direction == claims.UNMEASURED for of in every.values())
+    parts.append(f"**Not measured yet:** {left} of the paper's {len(every)} claims. {_measured()}")
+    return Text("\n\n".join(parts))
+
+
+def _measured() -> str:
+    """Which of the paper's networks have a pair, and on what hardware."""
+    trained = {}
+    for network in scales.SHOWN:
+        if not arrays.waiting(network):
+            n = len(known(np.minimum(*map(arrays.final, arrays.pairs(network).values()))))
+            trained[network] = n
+    some = ", ".join(f"{name} ({n} trial{'' if n == 1 else 's'})" for name, n in trained.items() if n)
+    none = ", ".join(name for name, n in trained.items() if not n)
+    return (
+        f"Of the paper's networks we have trained {some or 'none'}; not yet {none}. All of it on processors, none on a"
+        " GPU."
+    )
+
+
+def verdicts() -> Text:
+    """Every measured claim with its verdict, by page, and folded under it the numbers and the test."""
+    every, parts = judged_claims(), []
+    for page, ids in PAGES.items():
+        lines = [
+            f"- **{every[id].direction}** · {line(every[id])}\n  {_folded(every[id])}" for id in ids if every[id].cells
+        ]
+        if lines:
+            name = page.replace("_", " ")
+            parts.append(f"**{name[0].upper()}{name[1:]}**\n\n" + "\n".join(lines))
+    left = sum(not of.cells for of in every.values())
+    return Text("\n\n".join([*parts, f"Not measured yet: {left} of the paper's {len(every)} claims."]))
+
+
+def _folded(of: Judged) -> str:
+    """The numbers and the test of a claim, behind a line to press."""
+    test = of.claim.test
+    cells = [
+        f"<li>{_who(cell) or 'all'}: {_value(cell.ours, test)}: {cell.said.direction}"
+        f"{f'; size {cell.said.size}' if cell.said.size else ''}</li>"
+        for cell in of.cells
+    ]
+    p = "" if math.isnan(of.p) else f" p before Holm's correction: {of.p:.2g}."
+    return (
+        f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. "
+        f"Refuted if {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
+    )
+
+
+def _who(cell: Cell) -> str:
+    return ", ".join(filter(None, (cell.network, cell.setting)))
+
+
+def _interval(ours: Contrast) -> str:
+    if ours.interval is None:
+        return "no interval"
+    return f"95 % interval {short(ours.interval[0])} to {short(ours.interval[1])}"
+
+
+def _value(ours: Contrast, test) -> str:
+    if math.isnan(ours.value):
+        return f"no value, {ours.diverged} diverged or without one"
+    trials = (
+        f"{ours.n} trial{'' if ours.n == 1 else 's'}" if test.seeds in ("paired", "independent") else f"n = {ours.n}"
+    )
+    gone = f", {ours.diverged} diverged or without a value" if ours.diverged else ""
+    times = " times" if ours.scale == "ratio" else ""
+    return f"{short(ours.value)}{times} ({_interval(ours)}; {trials}{gone})"
+
+
+def _plain(cell: Cell) -> dict:
+    finite, ours = lambda v: v if v is not None and math.isfinite(v) else None, cell.ours
+    told = {"network": cell.network, "setting": cell.setting, "direction": cell.said.direction, "size": cell.said.size}
+    told |= {"value": finite(ours.value), "interval": ours.interval and [finite(v) for v in ours.interval]}
+    return told | {"trials": ours.n, "diverged": ours.diverged}
+
+
+def published() -> dict:
+    """All of it as plain data, for the file that the book publishes: {claim: {"says", "direction", "p", "cells"}}."""
+    return {
+        id: {
+            **{key: getattr(of.claim, key) for key in ("says", "section", "element", "page", "seen")},
+            "test": dataclasses.asdict(of.claim.test),
+            "direction": of.direction,
+            "p": None if math.isnan(of.p) else of.p,
+            "cells": [_plain(cell) for cell in of.cells],
+        }
+        for id, of in judged_claims().items()
+    }
