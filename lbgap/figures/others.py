@@ -7,9 +7,9 @@ import pathlib
 
 from ..campaign import scales
 from ..results import arrays
+from .comparisons import KEY
 from .statistics import gap
-from .tables import KEY
-from .words import PENDING, Text, ahead, known, spread, table
+from .words import PENDING, Text, known, leads, spread, table
 
 FILE = pathlib.Path(__file__).parent.parent / "others.json"
 
@@ -22,7 +22,7 @@ def _on_f1(**settings) -> str:
 def _batches(small: int, large: int) -> str:
     runs = [[scales.laboratory("mlp", b, t) for t in scales.scale().trials] for b in (small, large)]
     found = gap(*runs)
-    return PENDING if found.interval is None else f"`mlp`: {ahead(found, f'batch {small}', f'{large}')}"
+    return PENDING if found.interval is None else f"`mlp`: {leads(found, f'batch {small}', f'{large}')}"
 
 
 OURS = {  # what of ours stands beside an entry, by its name there

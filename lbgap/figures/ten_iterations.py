@@ -7,10 +7,9 @@ import numpy as np
 from .. import paper
 from ..campaign import experiments, scales
 from ..results import arrays
-from .controls import EPSILON
-from .in_the_laboratory import NOT_YET
-from .plots import _axes, look
-from .words import ARMS, Text, known, number, spread
+from .comparisons import EPSILON
+from .panels import canvas, look
+from .words import ARMS, NOT_YET, Text, known, number, spread
 
 SOLVERS = {"best": {}, "literal": {"solver": "literal"}}
 MEASURED = (*scales.SHOWN, *scales.LABS)
@@ -34,7 +33,7 @@ def drawn(networks=MEASURED):
     """What either solver finds at either end of each network: a line from ten iterations (hollow) to our best
     (filled)."""
     every = found(networks)
-    figure, (ax,) = _axes(1, columns=1, height=max(1.5, 0.4 * len(every)))
+    figure, (ax,) = canvas(1, columns=1, height=max(1.5, 0.4 * len(every)))
     for k, ((_, arm), of) in enumerate(every.items()):
         ax.plot([of["literal"], of["best"]], np.full((2, len(of["best"])), -k), color=look(arm)["color"], lw=1)
         for solver, values in of.items():
