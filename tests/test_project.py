@@ -130,6 +130,18 @@ def test_every_image_has_alt_text():
             assert re.search(r"^(?::alt:|alt:)\s*\S+ \S+", block, re.M), f"{where}: needs :alt:\n{block}"
 
 
+def test_terms_lead_to_the_glossary_and_most_pages_have_some():
+    (glossary,) = re.findall(r"```\{glossary\}\n(.*?)```", (ROOT / "book/glossary.md").read_text(), re.S)
+    entries = {line.lower() for line in glossary.splitlines() if line and line[0] not in " :"}
+    linked = {}
+    for where, text in markdown():
+        for words, term in re.findall(r"\{term\}`([^`<]*?)(?: <([^>]*)>)?`", text):
+            linked.setdefault(where.split(",")[0], set()).add((term or words).lower())
+    for where, terms in linked.items():
+        assert terms <= entries, f"{where} explains {terms - entries} nowhere"
+    assert len(linked) > 12
+
+
 # ------------------------------------------------------------------------------------------------------- files
 
 
