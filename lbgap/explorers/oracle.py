@@ -1,4 +1,7 @@
-"""The live laboratory in PyTorch: images, start and batches as in `trainer.js`, so that each checks the other."""
+"""The live laboratory in PyTorch: images, start and batches as in `trainer.js`, so that each checks the other.
+
+Both count in float64: in float32 the rounding of some thousand steps sends the two to different minima.
+"""
 
 import dataclasses
 import functools
@@ -51,11 +54,11 @@ def pack(data: Data) -> bytes:
 
 @functools.cache
 def digits() -> Data:
-    """The images of the page: "mnist-1k" at 14 x 14 and 16 levels, (N, 1, 14, 14) in [0, 1]."""
+    """The images of the page: "mnist-1k" at 14 x 14 and 16 levels, (N, 1, 14, 14) in [0, 1], float64."""
     packed = (files(__package__) / "digits.bin").read_bytes()
     both = np.frombuffer(zlib.decompress(packed, -15), np.uint8).reshape(SIDE * SIDE + 1, -1)
     rows = np.stack([both >> 4, both & 15], -1).reshape(len(both), -1)
-    x = torch.from_numpy(rows[:-1].T.reshape(-1, 1, SIDE, SIDE).astype(np.float32) / LEVELS)
+    x = torch.from_numpy(rows[:-1].T.reshape(-1, 1, SIDE, SIDE).astype(float) / LEVELS)
     y = torch.from_numpy(rows[-1].astype(np.int64))
     return Data("mnist-1k, 14 x 14", x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:], 10, f"crc32 {zlib.crc32(packed):08x}")
 
@@ -77,17 +80,17 @@ def draw(seed: int, stream: int, places) -> np.ndarray:
 
 
 def build(seed: int, hidden: int = SETTING["hidden"], norm: bool = False) -> nn.Sequential:
-    """The network at its start x0: Glorot's uniform weights, zero biases; with `norm` a batch norm before each ReLU."""
+    """The network at its start x0: Glorot's uniform weights, zero biases, float64; `norm`: batch norm before each ReLU."""
     layers, count, sizes = [nn.Flatten()], 0, (SIDE * SIDE, hidden, hidden, 10)
     for inputs, outputs in zip(sizes, sizes[1:]):
         limit = math.sqrt(6 / (inputs + outputs))
         uniform = 2 * draw(seed, START, np.arange(count, count + inputs * outputs)).astype(float) / 2**32 - 1
         count += inputs * outputs
-        layer = nn.Linear(inputs, outputs)
+        layer = nn.Linear(inputs, outputs, dtype=torch.float64)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(limit * uniform.reshape(inputs, outputs).T))
             layer.bias.zero_()
-        layers += [layer, *([nn.BatchNorm1d(outputs)] if norm else []), nn.ReLU()]
+        layers += [layer, *([nn.BatchNorm1d(outputs, dtype=torch.float64)] if norm else []), nn.ReLU()]
     return nn.Sequential(*layers[: -2 if norm else -1])
 
 
@@ -148,4 +151,4 @@ def measure(network: nn.Sequential, epsilons=EPSILONS, labels: torch.Tensor | No
     data = digits() if labels is None else dataclasses.replace(digits(), y_train=labels)
     f, x = Objective(network, data=data), flat(network.parameters())
     accuracy = Objective(network, "test", "recalibrated", data=data).accuracy(x)
-    return accuracy, [sharpness(f, x, epsilon).value for epsilon in epsilons]
+    return accuracy, [sharpness(f, x, epsilon, random_starts=0).value for epsilon in epsilons]
