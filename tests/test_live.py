@@ -156,4 +156,4 @@ def test_the_page_trains_what_was_stored(browser):
 def test_script_and_kernels_are_small():
     module = live.module()
     light = len(module) - len(json.dumps(live.base64.b64encode((HERE / "digits.bin").read_bytes()).decode()))
-    assert light < 40_000 and (HERE / "kernels.wasm").stat().st_size < 5_000 and "</script" not in module
+    assert light < 41_500 and (HERE / "kernels.wasm").stat().st_size < 5_000 and "</script" not in module
