@@ -80,7 +80,7 @@ def draw(seed: int, stream: int, places) -> np.ndarray:
 
 
 def build(seed: int, hidden: int = SETTING["hidden"], norm: bool = False) -> nn.Sequential:
-    """The network at its start x0: Glorot's uniform weights, zero biases, float64; `norm`: batch norm before each ReLU."""
+    """The network at its start x0: Glorot's uniform weights, zero biases; `norm`: a batch norm before each ReLU."""
     layers, count, sizes = [nn.Flatten()], 0, (SIDE * SIDE, hidden, hidden, 10)
     for inputs, outputs in zip(sizes, sizes[1:]):
         limit = math.sqrt(6 / (inputs + outputs))
