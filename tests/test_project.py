@@ -142,6 +142,27 @@ def test_terms_lead_to_the_glossary_and_most_pages_have_some():
     assert len(linked) > 12
 
 
+def test_the_errata_quote_the_papers_numbers():
+    from lbgap import paper
+
+    tables = paper.numbers()
+    two, three, four = tables["table2"], tables["table3"], tables["table4"]
+    six, seven = tables["table6_augmentation"], tables["table7_conservative"]
+    spreads = {n: (two[n]["test"]["SB"][1], seven[n]["SB"][1]) for n in seven}
+    assert {n: of for n, of in spreads.items() if of[0] != of[1]} == {"C2": (0.12, 0.05), "C4": (0.5, 0.1)}
+    assert all(seven[n]["SB"][0] == two[n]["test"]["SB"][0] for n in seven)
+    rise = {n: six[n]["SB"][0] - two[n]["test"]["SB"][0] for n in six}
+    assert all(3.5 < rise[n] < 5 for n in ("C1", "C3")) and round(rise["C4"], 2) == -0.03
+    assert (seven["C3"]["LB"][0], two["C3"]["test"]["LB"][0]) == (45.98, 46.45)
+    assert all(seven[n]["LB"][0] > two[n]["test"]["LB"][0] for n in seven if n != "C3")
+    worse = [n for n in seven if seven[n]["sharpness_LB"]["1e-3"][0] > three[n]["1e-3"]["LB"][0]]
+    assert worse == ["F1", "F2", "C3"]
+    assert (four["F1"]["1e-3"]["LB"][0], four["F1"]["5e-4"]["LB"][0]) == (9.22, 9.17)
+    assert round(three["F2"]["1e-3"]["SB"][0] / three["F2"]["5e-4"]["SB"][0], 2) == 1.54
+    contrasts = [v["1e-3"]["LB"][0] / v["1e-3"]["SB"][0] for of in (three, four) for v in of.values()]
+    assert round(min(contrasts), 1) == 8.7 and round(max(contrasts)) == 223
+
+
 # ------------------------------------------------------------------------------------------------------- files
 
 

@@ -31,7 +31,8 @@ PAGES = {  # which page of the book tests a claim
         *("robust-sharp", "dynamic-sampling"),
     ),
     "when_it_pays": ("performance-model",),
-    "tables_and_figures": (*("starts", "correlated", "threshold", "threshold-sharpness", "threshold-others"),),
+    "tables_and_figures": ("starts", "correlated"),
+    "threshold": ("threshold", "threshold-sharpness", "threshold-others"),
     "batch_or_rate": ("optimizers",),
     "why_small_batches_escape": (
         *("closest-minimiser", "distance-3-10", "warm-early", "warm-late", "warm-late-flat", "start-alike"),
