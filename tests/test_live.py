@@ -45,7 +45,9 @@ def network_of(layers, hidden=oracle.SETTING["hidden"], norm=False):
         for module, (weight, bias) in zip(parts, given, strict=True):
             outputs = len(module.bias)
             if module.weight.ndim == 2:  # (in, out), out filled up to a multiple of 4
-                module.weight.copy_(torch.tensor(weight, dtype=torch.float64).reshape(module.in_features, -1)[:, :outputs].T)
+                module.weight.copy_(
+                    torch.tensor(weight, dtype=torch.float64).reshape(module.in_features, -1)[:, :outputs].T
+                )
             else:
                 module.weight.copy_(torch.tensor(weight, dtype=torch.float64))
             module.bias.copy_(torch.tensor(bias, dtype=torch.float64)[:outputs])
