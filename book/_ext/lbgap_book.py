@@ -210,10 +210,30 @@ def publish_verdicts(app, exception):
         shutil.copy(kept, Path(app.outdir, VERDICTS).parent / "claims.json")
 
 
+# ---------------------------------------------------------------------------------------------------------- API
+
+
+def as_it_is_written(app, what, name, obj, options, lines):
+    """Docstrings are plain text with `code` in backticks and examples: nothing else in them is markup."""
+    out, fenced = [], False
+    escape = lambda text: re.sub(r"([|*\\]|_(?=\W|$))", r"\\\1", text)
+    for line in lines:
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+            out += [".. code-block:: python", ""] if fenced else [""]
+        elif fenced or line.lstrip().startswith((">>>", "...")):
+            out.append("    " * fenced + line)
+        else:
+            parts = re.split(r"(`[^`]+`)", line)
+            out.append("".join(f"`{part}`" if part.startswith("`") and len(part) > 2 else escape(part) for part in parts))
+    lines[:] = out
+
+
 def setup(app):
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the kernels: two threads on a busy machine wait for each other
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_config_value("lbgap_fingerprint", "", "env", str)
+    app.connect("autodoc-process-docstring", as_it_is_written, priority=400)  # before Napoleon
     app.connect("config-inited", name_the_repository)
     app.connect("config-inited", key_the_cache)
     app.connect("config-inited", one_search_field)
