@@ -95,6 +95,7 @@ def test_a_worker_that_was_killed_stops_a_pool_plainly_and_the_same_call_goes_on
     assert go(store)["failed"] == 0 and [store.get(unit)["result"] for unit in TODO] == alone
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_that_loses_a_worker_loses_nothing(store, alone, tmp_path):
     """A real cluster of two worker processes; the one that trains is killed, another one takes the run up."""
     distributed = pytest.importorskip("distributed")

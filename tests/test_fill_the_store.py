@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 PAGE = ROOT / "book" / "fill_the_store.ipynb"
@@ -23,6 +24,7 @@ def cells():
     return code | {"fill-3": code["fill-3"].replace('"cuda", "3h"', '"cpu", budget')}
 
 
+@pytest.mark.slow
 def test_the_page_computes_a_pair_goes_on_and_its_bundle_is_merged(tmp_path):
     from lbgap import results
 
