@@ -6,16 +6,17 @@ import collections
 import functools
 import math
 import time
+from collections.abc import Callable, Collection, Iterable
 
 import torch
 
 from .. import data, machine, metric, networks, performance_model
+from ..results import Store
 from .scales import EPSILONS
-from .units import runs_of, subjects
+from .units import Unit, runs_of, subjects
 
 # Passes over the set, f and its gradient, for one epsilon where `best` does not go by parts, means over `mlp` and
-# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. By parts it is
-# 7.61.
+# `mlp-bn`: `best` 37, in a subspace 22; `literal`: of 248 stored values 14, of F1 alone 16. By parts it is 7.61.
 PASSES = {"best": 37, "literal": 15, "subspace": 22}
 BY_PARTS = 8
 # a Hessian-vector product, in gradients: 2 by its operations; F1's takes as long as 2.6, C1's on a CPU as 6
@@ -30,18 +31,23 @@ SEARCH = 20  # evaluations that find the temperature of match="loss"
 def flops(
     network: str, variant: str = "code", shrink: int = 1, classes: int | None = None, *, gradient: bool = False
 ) -> float:
-    """Floating-point operations of one example's forward pass, or with gradient=True of that and the backward pass.
+    """Floating-point operations of one example's forward pass, or of that and the backward pass.
 
     Counted by PyTorch on a network without memory (two for a multiply-add, padding included; matrix products and
-    convolutions only), so a new network needs nothing. The other arguments are those of `networks.build`.
+    convolutions only), so a new network needs nothing.
+
+    Args:
+        network, variant, shrink, classes: as in `networks.build`.
+        gradient: with the backward pass.
+
+    >>> flops("mlp")  # two for each of its 784 * 128 + 128 * 128 + 128 * 10 weights
+    236032.0
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        model, inputs = (
-            networks.build(network, variant, shrink=shrink, classes=classes),
-            torch.zeros(2, *networks.input_shape(network)),
-        )
+        model = networks.build(network, variant, shrink=shrink, classes=classes)
+        inputs = torch.zeros(2, *networks.input_shape(network))
     with FlopCounterMode(display=False) as counter:
         loss = model(inputs).sum()
         if gradient:
@@ -54,22 +60,31 @@ def _flops(of, **settings) -> float:
     return flops(of.network, of.variant, of.shrink, data.classes(of.dataset), **settings)
 
 
-def work(unit: dict, there=frozenset()) -> float:
+def work(unit: Unit, there: Collection[str] = frozenset()) -> float:
     """Floating-point operations of a unit: the training of its runs, and what it measures on them.
 
-    there: ids of runs whose checkpoints are there, so that they are not trained again. A run with a stopping rule
-    counts with its cap, so a unit of it may cost much less. In float64 an operation counts twice.
+    A run with a stopping rule counts with its cap, so a unit of it may cost much less. In float64 an operation counts
+    twice.
+
+    Args:
+        unit: what is computed.
+        there: ids of runs whose checkpoints are there, so that they are not trained again.
     """
     return sum(_parts([unit], there).values())
 
 
-def projected(wanted, rate, store) -> float:
+def projected(wanted: Iterable[Unit], rate: float | Callable, store: Store) -> float:
     """Seconds that the units which the store lacks take, one after another.
 
-    rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a
-    measurement. Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from.
-    A stored run whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint
-    that is there counts as finished.
+    Runs that differ in `epochs` only count once, up to the furthest; so does a run that others start from. A stored run
+    whose checkpoint is not in the store's work/ is trained again where another unit needs it; a checkpoint that is
+    there counts as finished.
+
+    Args:
+        wanted: the units.
+        rate: FLOP/s, as `rate` measures, or a function of (network, batch size) that gives it; batch size None is a
+            measurement.
+        store: where they are looked for.
     """
     missing = [unit for unit in wanted if unit not in store]
     there = {path.stem for path in (store.folder / "work").glob("*.pt")}
@@ -78,12 +93,15 @@ def projected(wanted, rate, store) -> float:
     return timed + sum(operations / speed(*who) for who, operations in _parts(missing, there).items())
 
 
-def rate(device="cpu", seconds: float = 0.3) -> float:
-    """FLOP/s that training is likely to reach on a device, from about `seconds` of float32 matrix products of F1's
-    size.
+def rate(device: str | torch.device = "cpu", seconds: float = 0.3) -> float:
+    """FLOP/s that training is likely to reach on a device, from float32 matrix products of F1's size.
 
     A guess within a factor of two on a CPU, with the threads that PyTorch has now. On a GPU small batches wait for
     launches, and F1 at 256 may reach a tenth of it; benchmarks/gpu.py measures each network there.
+
+    Args:
+        device: where.
+        seconds: how long it takes, about.
     """
     cuda = torch.device(device).type == "cuda"
     wait = (lambda: torch.cuda.synchronize(device)) if cuda else lambda: None
@@ -103,7 +121,11 @@ def rate(device="cpu", seconds: float = 0.3) -> float:
 
 
 def clock(seconds: float) -> str:
-    """A duration in words: "12 s", "35 min", "4.2 h", "3 days"."""
+    """A duration in words.
+
+    >>> [clock(seconds) for seconds in (12, 2100, 15120, 259200)]
+    ['12 s', '35 min', '4.2 h', '3 days']
+    """
     for unit, size, until in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
         if seconds < until:
             return f"{seconds / size:.{int(unit == 'h' and seconds < 36000)}f} {unit}"
@@ -165,9 +187,8 @@ def _solve(solver, of, split="train") -> float:
 
 
 def _epoch(of) -> float:
-    looks = (
-        1 if of.looks(3, data.examples(of.dataset)[0]) else 1 / 5
-    )  # every fifth, the few more of the beginning left out
+    # every fifth, the few more of the beginning left out
+    looks = 1 if of.looks(3, data.examples(of.dataset)[0]) else 1 / 5
     return math.prod(remedy.cost for remedy in of.remedies) * _gradient(of) + looks * _passes(of, *EPOCH)
 
 
@@ -199,6 +220,4 @@ def _measuring(unit, of) -> float:
         return 2 * unit.get("steps", 16) * PRODUCT * _gradient(of) + _passes(of, 1, 0)
     if kind == "throughput":  # the steps that it takes at least; `projected` adds its seconds
         return (performance_model.WARM + performance_model.LEAST) * of.batch_size * _flops(of, gradient=True)
-    raise ValueError(
-        f"kind {kind!r} has no cost; expected train, sharpness, path, spectrum, directions, noise, edge or throughput"
-    )
+    raise ValueError(f"kind {kind!r} has no cost; expected a unit of lbgap.campaign.units, such as train or sharpness")

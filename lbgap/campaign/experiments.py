@@ -7,22 +7,29 @@ remedy; `treatments` says how it is tried.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .. import data
+from ..run import Run
 from . import scales, treatments
 from .scales import LABS, PAPER, PRINTED, SETTLED, SHOWN, iterate, pair, run, scale
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
-from .units import directions, edge, grid, noise, path, sharpness, spectrum, throughput, train
+from .units import Unit, directions, edge, grid, noise, path, sharpness, spectrum, throughput, train
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """title: for people. units: (network, trial) -> the units of one trial. networks: those it is for.
-    trials: how many of the scale's trials, None for all; a number above 5 goes on with further seeds."""
+    """What a table, a figure or a control needs.
+
+    Args:
+        title: for people.
+        units: (network, trial) -> the units of one trial.
+        networks: those it is for.
+        trials: how many of the scale's trials, None for all; a number above 5 goes on with further seeds.
+    """
 
     title: str
-    units: Callable[[str, int], list[dict]]
+    units: Callable[[str, int], list[Unit]]
     networks: tuple = PAPER
     trials: int | None = None
 
@@ -73,14 +80,20 @@ def _iterates(measure):
     return lambda network, trial: [measure(iterate(of, k)) for of in pair(network, trial) for k in scale().iterates]
 
 
-def warm(network: str, trial: int, epoch: int, **settings):
-    """Fig. 5: LB, started where SB was after `epoch` epochs; Adam is reset unless carry=True."""
+def warm(network: str, trial: int, epoch: int, **settings: object) -> Run:
+    """Fig. 5: LB, started where SB was; Adam is reset unless carry=True.
+
+    Args:
+        network, trial: as in `scales.run`.
+        epoch: how many SB had done.
+        settings: fields of `Run` that are others.
+    """
     small, large = pair(network, trial)
     settings = {"batch_size": large.batch_size, "start": iterate(small, epoch), **settings}
     return run(network, trial=trial, **settings)
 
 
-def warm_controls(network: str, trial: int, epoch: int) -> dict:
+def warm_controls(network: str, trial: int, epoch: int) -> dict[str, Run]:
     """Fig. 5's controls at one epoch, by name: Adam's moments carried over, SB simply continued, SB from LB's
     minimiser."""
     small, large = pair(network, trial)
@@ -136,8 +149,14 @@ def _rates(network, trial):
 LABORATORY_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
-def laboratory_rate(network: str, batch_size: int, trial: int, lr: float, validation: bool = False):
-    """A run of the laboratory at a learning rate; for the choice of the rate, on the validation split."""
+def laboratory_rate(network: str, batch_size: int, trial: int, lr: float, validation: bool = False) -> Run:
+    """A run of the laboratory at a learning rate.
+
+    Args:
+        network, batch_size, trial: as in `scales.run`.
+        lr: the rate.
+        validation: on the validation split, for the choice of the rate.
+    """
     dataset = scale().datasets[network] + ("-val" if validation else "")
     batch_size = min(batch_size, data.examples(dataset)[0])
     return run(network, batch_size, trial, dataset=dataset, lr=lr)
@@ -152,7 +171,7 @@ def _laboratory_rates(network, trial):
     return found
 
 
-def settled(of):
+def settled(of: Run) -> Run:
     """Five epochs more, the rate falling to 0: away from the noisy point where a constant rate leaves it."""
     return dataclasses.replace(of, start=of, carry=True, epochs=min(5, scale().epochs), lr_end=0.0)
 
@@ -164,7 +183,7 @@ def _matched_loss(network, trial):
     return _both(train, sharpness, stop_f=goal, epochs=300, **SETTLED)(network, trial)
 
 
-def sisters(network: str, trial: int) -> dict:
+def sisters(network: str, trial: int) -> dict[str, tuple[Run, Run]]:
     """Pairs of one batch size: (run, another) from another x0, the next trial's, and from the same x0 in another
     order."""
     out = {}
@@ -236,13 +255,11 @@ def _noisy(network, trial):
     return [m(of) for both in pairs for of in both for m in (train, _last)]
 
 
-TWINS = {
-    **dict.fromkeys(LABS, tuple(2.0**k for k in range(-3, 4))),
-    "F1": (1 / 4, 1.0, 4.0),
-}  # powers of 2 round nothing
+# powers of 2 round nothing
+TWINS = {**dict.fromkeys(LABS, tuple(2.0**k for k in range(-3, 4))), "F1": (1 / 4, 1.0, 4.0)}
 
 
-def ends(network: str, trial: int):
+def ends(network: str, trial: int) -> tuple[Run, Run]:
     """(SB, LB) of one trial; of the laboratory, its smallest and its largest batch."""
     if network not in LABS:
         return pair(network, trial)
@@ -343,7 +360,7 @@ EXPERIMENTS = {
 }
 
 
-def trials_of(name: str, trials=None) -> set[int]:
+def trials_of(name: str, trials: Iterable[int] | None = None) -> set[int]:
     """The trials that an experiment has at this scale, those of `trials` among them if given."""
     own, most = scale().trials, EXPERIMENTS[name].trials
     if most and most > 5:  # twice as many seeds

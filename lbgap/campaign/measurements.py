@@ -16,7 +16,7 @@ from ..objective import Objective
 from ..remedies import Augmentation
 from ..training import Minimizer, OutOfTime, packaged
 from .scales import EPSILONS
-from .units import runs_of, subjects
+from .units import Unit, runs_of, subjects
 
 OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
 OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", "revision", *OBJECTIVE)
@@ -38,12 +38,24 @@ class Subject:
     device: str = "cpu"
     deadline: float | None = None
 
-    def objective(self, minimizer: Minimizer, *arguments, **settings):
-        """f of a minimiser on the data set, which raises OutOfTime after the deadline."""
+    def objective(self, minimizer: Minimizer, *arguments: object, **settings: object) -> _Punctual:
+        """f of a minimiser on the data set, which raises OutOfTime after the deadline.
+
+        Args:
+            minimizer: of these.
+            arguments, settings: of `Objective`.
+        """
         return _Punctual(Objective(minimizer, *arguments, dataset=self.dataset, **settings), self.deadline)
 
 
-def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progress=True, keep=None) -> tuple[dict, dict]:
+def compute(
+    unit: Unit,
+    work: pathlib.Path,
+    device: str | torch.device = "cpu",
+    deadline: float | None = None,
+    progress: bool = True,
+    keep: dict[str, list[int]] | None = None,
+) -> tuple[dict, dict]:
     """Measure a unit on its minimisers, which are trained first where they are not there.
 
     A packaged minimiser is taken as it is, but where Adam's state at its end is measured, which it lacks.
@@ -80,19 +92,20 @@ def compute(unit: dict, work: pathlib.Path, device="cpu", deadline=None, progres
         # a GPU would round convolutions to TF32 by default, as coarsely as epsilon
         with machine.plain(), machine.sparing(n):
             result = {"diverged": False, **measure(unit, Subject(minimizers, dataset, device, deadline))}
-    return result, {
-        "data": dataset.checksum,
-        "threads": machine.threads(n),
-        "x": {m.run.id: m.checksum for m in minimizers},
-    }
+    measured = {m.run.id: m.checksum for m in minimizers}
+    return result, {"data": dataset.checksum, "threads": machine.threads(n), "x": measured}
 
 
-def train(unit, on: Subject) -> dict:
+def train(unit: Unit, on: Subject) -> dict:
     """History, distance, and loss and accuracy on both splits in all three batch-norm modes.
 
-    hits: which test examples are classified right (recalibrated), eight to a byte in hex, to compare networks image by
-      image; not of speech, whose neighbouring frames are no independent examples. memorised: share of the changed
-      training labels that the network gives, in percent.
+    Args:
+        unit, on: what, and on what.
+
+    Returns:
+        With "hits", which test examples are classified right (recalibrated), eight to a byte in hex, to compare
+        networks image by image; not of speech, whose neighbouring frames are no independent examples. With label noise
+        "memorised", the share of the changed training labels that the network gives, in percent.
     """
     (m,) = on.minimizers
     final = {"batch": {}, "recalibrated": {}, "frozen": {}}
@@ -118,15 +131,19 @@ def train(unit, on: Subject) -> dict:
     }
 
 
-def looked_at(m, examples: int) -> dict:
-    """The history at the epochs of `Run.looks` alone: where else training stopped to look depends on what else was
-    wanted."""
+def looked_at(m: Minimizer, examples: int) -> dict:
+    """The history at the epochs of `Run.looks` alone: where else training looked depends on what else was wanted.
+
+    Args:
+        m: whose history.
+        examples: in the training set.
+    """
     at = [k for k, epoch in enumerate(m.history["epoch"]) if m.run.looks(epoch, examples) or epoch == m.epochs]
     of_every_epoch = ("batch_size", "updates")
     return {key: values if key in of_every_epoch else [values[k] for k in at] for key, values in m.history.items()}
 
 
-def sharpness(unit, on: Subject) -> dict:
+def sharpness(unit: Unit, on: Subject) -> dict:
     """Metric 2.1 at each epsilon, with the controls that are stored beside every value."""
     m, reference = (*on.minimizers, None)[:2]
     dataset = augmented(on.dataset) if unit.get("augmented") else on.dataset
@@ -163,11 +180,15 @@ def sharpness(unit, on: Subject) -> dict:
     return {**out, "values": values}
 
 
-def matched(unit, m, reference, dataset):
+def matched(unit: Unit, m: Minimizer, reference: Minimizer | None, dataset: data.Data) -> tuple[Minimizer | None, dict]:
     """The minimiser rescaled, or None where that cannot be, and how far that changed f.
 
-    twin: by this factor. match="norms": to the reference's filter norms; "loss": by a temperature to its loss, where
-    that is higher.
+    Args:
+        unit: says how: twin, by this factor; match="norms", to the reference's filter norms; match="loss", by a
+            temperature to its loss, where that is higher.
+        m: what is rescaled.
+        reference: to what; None for a twin.
+        dataset: on which f is measured.
     """
     f, told, how = Objective(m, dataset=dataset), {}, unit.get("match")
     before = f.evaluate(m.x)[0]
@@ -187,7 +208,7 @@ def matched(unit, m, reference, dataset):
     return m, {"f_before": before, "f_after": Objective(m, dataset=dataset).evaluate(m.x)[0], **told}
 
 
-def path(unit, on: Subject) -> dict:
+def path(unit: Unit, on: Subject) -> dict:
     """Loss and accuracy along a path, on both splits; with match="norms" to the large end at the small end's filter
     norms."""
     small, large = on.minimizers
@@ -202,7 +223,7 @@ def path(unit, on: Subject) -> dict:
     return out
 
 
-def spectrum(unit, on: Subject) -> dict:
+def spectrum(unit: Unit, on: Subject) -> dict:
     """The Hessian of f: both ends and its density; and Metric 2.1 in the space of its top eigenvectors, with what they
     predict."""
     (m,) = on.minimizers
@@ -211,18 +232,14 @@ def spectrum(unit, on: Subject) -> dict:
     s = hessian.spectrum(f, m.x, keep_vectors=True, **settings)
     out = {field.name: getattr(s, field.name) for field in dataclasses.fields(s) if field.name != "vectors"}
     out = {k: v.tolist() if isinstance(v, (np.ndarray, torch.Tensor)) else v for k, v in out.items()}
-    out["in_top_space"] = [
-        {
-            "epsilon": e,
-            "predicted": hessian.quadratic_sharpness(f, m.x, e, s),
-            "measured": metric.sharpness(f, m.x, e, matrix=s.vectors).value,
-        }
-        for e in EPSILONS
-    ]
+    out["in_top_space"] = []
+    for e in EPSILONS:
+        predicted, measured = hessian.quadratic_sharpness(f, m.x, e, s), metric.sharpness(f, m.x, e, matrix=s.vectors)
+        out["in_top_space"].append({"epsilon": e, "predicted": predicted, "measured": measured.value})
     return out
 
 
-def directions(unit, on: Subject) -> dict:
+def directions(unit: Unit, on: Subject) -> dict:
     """How f rises along random directions and along the Hessian's top ones, all as long as the box's half-diagonal."""
     (m,) = on.minimizers
     f = on.objective(m)
@@ -236,7 +253,7 @@ def directions(unit, on: Subject) -> dict:
     }
 
 
-def noise(unit, on: Subject) -> dict:
+def noise(unit: Unit, on: Subject) -> dict:
     """The gradient noise scale in mini-batches of the unit's size."""
     (m,) = on.minimizers
     f = Objective(m, dataset=on.dataset)
@@ -244,7 +261,7 @@ def noise(unit, on: Subject) -> dict:
     return {"f": f.evaluate(m.x)[0], **dataclasses.asdict(found)}
 
 
-def edge(unit, on: Subject) -> dict:
+def edge(unit: Unit, on: Subject) -> dict:
     """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian, against the edge of stability."""
     (m,) = on.minimizers
     f = on.objective(m)
@@ -255,7 +272,7 @@ def edge(unit, on: Subject) -> dict:
     return out
 
 
-def augmented(dataset):
+def augmented(dataset: data.Data) -> data.Data:
     """The data set with each training image mirrored, turned and shifted once, always alike, by E.1's numbers."""
     x = dataset.x_train
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
@@ -263,9 +280,15 @@ def augmented(dataset):
         return dataclasses.replace(dataset, x_train=torch.cat([*map(Augmentation().augmented, x.split(5000))]))
 
 
-def throughput(unit, on: Subject) -> dict:
-    """Examples a second of a training step. Raises ValueError on another kind of device than the unit's, whose speed it
-    is."""
+def throughput(unit: Unit, on: Subject) -> dict:
+    """Examples a second of a training step.
+
+    Args:
+        unit, on: what, and on which device.
+
+    Raises:
+        ValueError: on another kind of device than the unit's, whose speed it is.
+    """
     kind = torch.device(on.device).type
     if kind != unit["device"]:
         raise ValueError(f"device is {kind}, but the unit times a step on {unit['device']}; expected that device")
@@ -273,9 +296,8 @@ def throughput(unit, on: Subject) -> dict:
     return dataclasses.asdict(performance_model.throughput(subjects(unit)[0], on.device, **settings))
 
 
-KINDS = {
-    measure.__name__: measure for measure in (train, sharpness, path, spectrum, directions, noise, edge, throughput)
-}
+_MEASURES = train, sharpness, path, spectrum, directions, noise, edge, throughput
+KINDS = {measure.__name__: measure for measure in _MEASURES}
 
 
 class _Punctual:
@@ -284,25 +306,13 @@ class _Punctual:
     def __init__(self, f, deadline):
         self.f, self.deadline = f, deadline
 
-    def __call__(self, x):
-        self._check()
-        return self.f(x)
+    def __getattr__(self, name):  # evaluate, hvp, examples
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfTime("in the middle of a measurement")
+        return getattr(self.f, name)
 
-    @property
-    def examples(self):
-        return self.f.examples
+    def __call__(self, x):
+        return self.__getattr__("__call__")(x)
 
     def subset(self, count, seed=0):
         return _Punctual(self.f.subset(count, seed), self.deadline)
-
-    def evaluate(self, x):
-        self._check()
-        return self.f.evaluate(x)
-
-    def hvp(self, x, v):
-        self._check()
-        return self.f.hvp(x, v)
-
-    def _check(self):
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise OutOfTime("in the middle of a measurement")

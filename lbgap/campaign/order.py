@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from . import experiments
 from .scales import LABS, run, scale
 from .treatments import TREATMENTS
+from .units import Unit
 
+Names = Iterable[str] | None
 # one whole trial of these is worth more than five of the first
 CORE = ("laboratory", "table2", "table3", "fig3", "fig7", "literal")
 CPU = ("F1", *LABS, "F1-5k", "wide", "F2-lj", "C1-text")  # what two cores can do in hours or days
@@ -31,13 +35,18 @@ FIRST = (
 )
 
 
-def wanted(names=None, networks=None, trials=None) -> list[dict]:
-    """The units of the named experiments at the present scale, most valuable first, none twice; all by default.
+def wanted(names: Names = None, networks: Names = None, trials: Iterable[int] | None = None) -> list[Unit]:
+    """The units of the named experiments at the present scale, most valuable first, none twice.
 
-    First the experiments of CORE, trial by trial, then the others, each trial by trial. networks: those that have a
-    data set at this scale by default, but for F2 on TIMIT, which few hold. trials: the scale's own by default, and no
-    others where an experiment has fewer.
-    Raises ValueError for an unknown experiment or network.
+    First the experiments of CORE, trial by trial, then the others, each trial by trial.
+
+    Args:
+        names: of EXPERIMENTS, all by default.
+        networks: those that have a data set at this scale by default, but for F2 on TIMIT, which few hold.
+        trials: the scale's own by default, and no others where an experiment has fewer.
+
+    Raises:
+        ValueError: for an unknown experiment or network.
     """
     names = _names(names)
     for network in networks or ():
@@ -55,11 +64,15 @@ def wanted(names=None, networks=None, trials=None) -> list[dict]:
 
 
 def has(name: str, network: str) -> bool:
-    """Whether an experiment is for a network."""
+    """Whether an experiment is for a network.
+
+    >>> has("fig4", "F1"), has("fig4", "mlp")
+    (True, False)
+    """
     return {"F2-timit": "F2"}.get(network, network) in experiments.EXPERIMENTS[name].networks
 
 
-def check(names=None, networks=None, trials=None) -> None:
+def check(names: Names = None, networks: Names = None, trials: Iterable[int] | None = None) -> None:
     """Raise ValueError for an experiment, network or trial that there is not, or that none of the experiments has.
 
     Args:
@@ -85,7 +98,7 @@ def _names(names) -> list[str]:
     return list(names or experiments.EXPERIMENTS)
 
 
-def rows() -> list[tuple[str, list[dict]]]:
+def rows() -> list[tuple[str, list[Unit]]]:
     """FIRST, row by row.
 
     Returns:
@@ -102,7 +115,7 @@ def rows() -> list[tuple[str, list[dict]]]:
     return out
 
 
-def first() -> list[dict]:
+def first() -> list[Unit]:
     """The units of `rows`, and after them all others that two cores can do: what a CPU computes by default, in this
     order."""
     found = [unit for _, units in rows() for unit in units]

@@ -19,10 +19,8 @@ LABS = ("mlp", "mlp-bn")  # the one-minute laboratory
 SPOKEN = (*PAPER, "F2-lj")  # and F2 on one human voice
 PRINTED = (*PAPER, "C1-text")  # and C1 as printed, which two cores can do whole
 SHOWN = (*SPOKEN, "C1-text")
-STAND_INS = {
-    "speech": "a synthetic stand-in for TIMIT (`speech`)",
-    "speech-lj": "one human voice (`speech-lj`)",
-}  # in place of TIMIT
+# in place of TIMIT
+STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}
 SETTLED = {"stop_epochs": 3}  # with batch norm f jumps between epochs, so one epoch below the goal is no end
 USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss, by f
     "mlp": {"stop_f": 5e-3, "epochs": 600},
@@ -36,12 +34,20 @@ USUAL = {  # how runs differ from the paper's where no experiment says so: mostl
 class Scale:
     """The sizes of every experiment.
 
-    datasets: network -> data set; a network that is not there cannot be run at this scale yet. small, large: the
-    batch sizes of Table 2; smaller: SB where it is another. sweep: of Fig. 4, by network; whole: those that need more
-    than 24 GB. epochs: the most any run may take. iterates: epochs at which Fig. 6 looks. warm: epochs of Fig. 5, the
-    ten most telling first. grid: of epsilon. laboratory: batch sizes. shrink: of every network. devices: on which a
-    step is timed.
-    settings: more of a unit, by kind.
+    Args:
+        datasets: network -> data set; a network that is not there cannot be run at this scale yet.
+        small, large: the batch sizes of Table 2, the latter by network.
+        smaller: SB where it is another.
+        sweep, whole: batch sizes of Fig. 4, by network; the latter those that need more than 24 GB.
+        iterates: epochs at which Fig. 6 looks.
+        warm: epochs of Fig. 5, the ten most telling first.
+        laboratory: batch sizes.
+        trials: their numbers, which are seeds.
+        grid: of epsilon.
+        epochs: the most any run may take.
+        shrink: of every network.
+        devices: on which a step is timed.
+        settings: more of a unit, by kind.
     """
 
     datasets: dict
@@ -140,15 +146,29 @@ SCALES = {
 
 
 def scale() -> Scale:
-    """The scale in use: LBGAP_SCALE, "full" by default, or "tiny". ValueError for another word."""
+    """The scale in use: LBGAP_SCALE, "full" by default, or "tiny".
+
+    Raises:
+        ValueError: for another word.
+    """
     name = os.environ.get("LBGAP_SCALE") or "full"
     if name not in SCALES:
         raise ValueError(f"scale {name!r} is unknown (LBGAP_SCALE or --scale); expected one of {', '.join(SCALES)}")
     return SCALES[name]
 
 
-def run(network: str, batch_size: int, trial: int, **settings) -> Run:
-    """The paper's run of a network, or of a bench, at a batch size; SB and LB of one trial start at one x0."""
+def run(network: str, batch_size: int, trial: int, **settings: object) -> Run:
+    """The paper's run of a network, or of a bench; SB and LB of one trial start at one x0.
+
+    Args:
+        network: of the scale's datasets.
+        batch_size: examples a step.
+        trial: its seed.
+        settings: fields of `Run` that are others.
+
+    Raises:
+        ValueError: for a network without a data set at this scale.
+    """
     s = scale()
     if network not in s.datasets:
         raise ValueError(f"network {network!r} has no data set at this scale; expected one of {', '.join(s.datasets)}")
@@ -164,8 +184,12 @@ def sizes(network: str) -> tuple[int, int]:
     return s.smaller.get(network, s.small), s.large[network]
 
 
-def pair(network: str, trial: int, **settings) -> tuple[Run, Run]:
-    """(SB, LB) of one trial."""
+def pair(network: str, trial: int, **settings: object) -> tuple[Run, Run]:
+    """(SB, LB) of one trial; arguments as in `run`.
+
+    >>> [of.batch_size for of in pair("F1", 0)]
+    [256, 6000]
+    """
     small, large = sizes(network)
     return run(network, small, trial, **settings), run(network, large, trial, **settings)
 

@@ -10,6 +10,7 @@ import pathlib
 import platform
 import threading
 import time
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -17,45 +18,57 @@ from .. import machine, results
 from ..training import OutOfTime
 from . import cost
 from .measurements import compute
-from .units import describe, runs_of, train
+from .units import Unit, describe, runs_of, train
 
 # a unit's own fault; OSError is the machine's
 WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, MemoryError)
 
 
 def run(
-    units,
+    units: Iterable[Unit],
     store: results.Store | None = None,
     *,
     budget: float | None = None,
-    device="cpu",
+    device: str | torch.device = "cpu",
     keep_weights: bool = True,
     progress: bool = True,
     executor: futures.Executor | None = None,
     at_once: int = 32,
     threads: int | None = None,
     retry: bool = False,
-    on_document=None,
+    on_document: Callable | None = None,
 ) -> dict[str, int]:
-    """Compute the units (see `experiments`) that the store lacks; returns how many are done, failed and left.
+    """Compute the units that the store lacks.
 
-    budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation, so
-      that the next campaign goes on from the checkpoint. A line says so where it ends before any unit does. Training
-      checkpoints lie in the store's folder, in work/; keep_weights=False deletes those that no unit of this list needs
-      any more.
-    executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its
-      workers see the store's folder at the same path, or else train each minimiser anew. None computes here, one unit
-      at a time.
-    at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the
-    order.
-    threads: PyTorch threads of each worker. progress: bars, without an executor. on_document(path): called for each new
-    one. A unit that times a step is left unless `device` is of its kind, and computed while no other unit of this
-    campaign is.
     Several campaigns may share a store: each leaves a run that another one trains or measures until later, and ends
-    when all units are done.
-    A unit that fails is recorded in work/ with its error, and the next unit is tried; another time it counts as failed
-    at once, unless retry=True. A damaged document, checkpoint or error is set aside, and its unit computed again.
-    Raises OSError when the folder cannot be written, and RuntimeError when a worker died.
+    when all units are done. A unit that times a step is left unless `device` is of its kind, and computed while no
+    other unit of this campaign is. A unit that fails is recorded in work/ with its error, and the next unit is tried;
+    another time it counts as failed at once. A damaged document, checkpoint or error is set aside, and its unit
+    computed again.
+
+    Args:
+        units: most valuable first, see `order.wanted`.
+        store: where results go, and checkpoints in its work/; `results.Store()` by default.
+        budget: seconds; no unit is started after it, and one that is under way stops at its next epoch or evaluation,
+            so that the next campaign goes on from the checkpoint. A line says so where it ends before any unit does.
+        device: where.
+        keep_weights: False deletes the checkpoints that no unit of this list needs any more.
+        progress: bars, without an executor.
+        executor: any concurrent.futures.Executor, such as a ProcessPoolExecutor or dask's Client.get_executor(); its
+            workers see the store's folder at the same path, or else train each minimiser anew. None computes here, one
+            unit at a time.
+        at_once: units handed to the executor at a time, as many as it has workers: with more, value does not decide the
+            order.
+        threads: PyTorch threads of each worker.
+        retry: try again what failed before.
+        on_document: on_document(path), called for each new one.
+
+    Returns:
+        How many units are "done", "failed" and "left".
+
+    Raises:
+        OSError: when the folder cannot be written.
+        RuntimeError: when a worker died.
     """
     store, inside = store or results.Store(), executor is None
     executor = executor or _Here()
@@ -118,19 +131,15 @@ def run(
         for task in running:
             task.cancel()
     if not keep_weights:
-        needed = {
-            of.id for unit in units if unit not in store for run in runs_of(unit) for of in (run, run.start) if of
-        }
+        left = [run for unit in units if unit not in store for run in runs_of(unit)]
+        needed = {of.id for run in left for of in (run, run.start) if of}
         for path in work.glob("*.pt"):
             if path.stem not in needed and path.is_file():
                 path.unlink()
     if ends and late and not count["done"]:
         here = device if torch.cuda.is_available() else "cpu"
         takes = cost.clock(max(1, cost.projected([late], cost.rate(here), store)))
-        print(
-            f"no unit was done in the budget of {budget:g} s: {describe(late)} takes about {takes} on {here}",
-            flush=True,
-        )
+        print(f"no unit was done in the budget of {budget:g} s: {describe(late)} takes about {takes} on {here}")
     return count
 
 
@@ -154,7 +163,12 @@ def _alone(unit) -> bool:
 
 
 def failure(unit: dict, store: results.Store) -> str | None:
-    """The error that is recorded of a unit, in a line, or None, also where its file is damaged."""
+    """The error that is recorded of a unit, in a line, or None, also where its file is damaged.
+
+    Args:
+        unit: what failed, perhaps.
+        store: in whose work/ it is recorded.
+    """
     with contextlib.suppress(OSError, ValueError):
         what, error, end = _error_file(unit, store.folder / "work").read_text("utf-8").split("\n")
         return f"{what}: {error}" if what and error and not end else None
