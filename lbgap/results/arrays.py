@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
 
 from .. import data, results
 from ..campaign import experiments, scales, units
 from ..objective import spans
+from ..run import Run
+
+Runs = Sequence[Run]
+What = Callable[[Runs], np.ndarray]  # a function of runs (R,) that gives a number for each (R,), such as `final`
 
 
 def document(unit: dict) -> dict | None:
@@ -25,12 +31,17 @@ def result(unit: dict) -> dict | None:
     return None if found is None or found["result"]["diverged"] else found["result"]
 
 
-def each(measure, runs) -> list[dict | None]:
-    """`result` of measure(run) for every run; measure: units.train, units.spectrum, ..."""
+def each(measure: Callable, runs: Runs) -> list[dict | None]:
+    """The `result` of a unit for every run.
+
+    Args:
+        measure: run -> unit: units.train, units.spectrum, ...
+        runs: (R,).
+    """
     return [result(measure(of)) for of in runs]
 
 
-def diverged(runs) -> int:
+def diverged(runs: Runs) -> int:
     """How many of the runs are stored as diverged."""
     found = [document(units.train(of)) for of in runs]
     return sum(held is not None and held["result"]["diverged"] for held in found)
@@ -54,8 +65,14 @@ def trials(experiment: str) -> list[int]:
     return sorted(experiments.trials_of(experiment))
 
 
-def pairs(network: str, trials=None, **settings) -> dict[str, list]:
-    """{"SB": runs, "LB": runs} of a network's trials, all of the scale's by default, none while it is `waiting`."""
+def pairs(network: str, trials: Iterable[int] | None = None, **settings: object) -> dict[str, list[Run]]:
+    """{"SB": runs, "LB": runs} of a network's trials, none while it is `waiting`.
+
+    Args:
+        network: "F1", "C1-text", ...
+        trials: all of the scale's by default.
+        settings: fields of `Run` that are others.
+    """
     chosen = () if waiting(network) else scales.scale().trials if trials is None else trials
     both = [scales.pair(network, trial, **settings) for trial in chosen]
     return {"SB": [small for small, _ in both], "LB": [large for _, large in both]}
@@ -64,17 +81,24 @@ def pairs(network: str, trials=None, **settings) -> dict[str, list]:
 # -- trained ----------------------------------------------------------------------------------------------------------
 
 
-def final(runs, split="test", mode="recalibrated", what="accuracy") -> np.ndarray:
-    """Accuracy (percent) or "loss" where each run ended (R,), in a batch-norm mode."""
+def final(runs: Runs, split: str = "test", mode: str = "recalibrated", what: str = "accuracy") -> np.ndarray:
+    """A number where each run ended (R,).
+
+    Args:
+        runs: (R,).
+        split: "train" or "test".
+        mode: of batch norm, see `Objective`.
+        what: "accuracy" (percent) or "loss".
+    """
     return np.array([np.nan if r is None else r["final"][mode][split][what] for r in each(units.train, runs)], float)
 
 
-def history(runs, key: str) -> list[np.ndarray]:
+def history(runs: Runs, key: str) -> list[np.ndarray]:
     """A history by epoch for each run that has one; the keys are those of `Minimizer.history`."""
     return [np.array(r["history"][key], float) for r in each(units.train, runs) if r and key in r["history"]]
 
 
-def curves_of(runs, key: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def curves_of(runs: Runs, key: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """(epochs, values) of a history for each run that has one.
 
     Args:
@@ -85,12 +109,12 @@ def curves_of(runs, key: str) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.array(h.get("epoch", range(1, len(h[key]) + 1))), np.array(h[key], float)) for h in found]
 
 
-def epochs(runs) -> np.ndarray:
+def epochs(runs: Runs) -> np.ndarray:
     """How many epochs each run took (R,)."""
     return np.array([np.nan if r is None else r["epochs"] for r in each(units.train, runs)], float)
 
 
-def updates(runs) -> np.ndarray:
+def updates(runs: Runs) -> np.ndarray:
     """How many steps of the optimiser each run took (R,), with those to the last epoch of the run it starts from.
 
     Stored with remedies, which may take several steps a batch or change its size; one a batch without.
@@ -108,12 +132,12 @@ def _batches(of) -> int:
     return len(spans(data.examples(of.dataset)[0], of.batch_size))
 
 
-def distance(runs) -> np.ndarray:
+def distance(runs: Runs) -> np.ndarray:
     """||x - x0|| at the end of each run (R,)."""
     return np.array([np.nan if r is None else r["distance"] for r in each(units.train, runs)], float)
 
 
-def hits(runs) -> list[np.ndarray]:
+def hits(runs: Runs) -> list[np.ndarray]:
     """Which test examples are classified right, (N,) bool, for each run that has it stored."""
     out = []
     for r in each(units.train, runs):
@@ -127,10 +151,14 @@ def hits(runs) -> list[np.ndarray]:
 # -- Metric 2.1 -------------------------------------------------------------------------------------------------------
 
 
-def entries(of, grid_first=False, **settings) -> dict[float, dict]:
+def entries(of: Run, grid_first: bool = False, **settings: object) -> dict[float, dict]:
     """All that is stored of one run's sharpness, by epsilon, ascending.
 
-    Where several units hold an epsilon, Table 3's wins, or with grid_first the grid's, whose values grow with epsilon.
+    Args:
+        of: the run.
+        grid_first: where several units hold an epsilon, take the grid's value, which grows with epsilon, and not Table
+            3's.
+        settings: those of the unit, solver="literal", subspace=100, ...
     """
     held = [units.grid(of, **settings), units.sharpness(of, (1e-3,), **settings), units.sharpness(of, **settings)]
     found = {}
@@ -139,16 +167,23 @@ def entries(of, grid_first=False, **settings) -> dict[float, dict]:
     return dict(sorted(found.items()))
 
 
-def entry(of, epsilon: float, **settings) -> dict | None:
-    """All that is stored of one run's sharpness at epsilon, or None."""
+def entry(of: Run, epsilon: float, **settings: object) -> dict | None:
+    """All that is stored of one run's sharpness at epsilon, or None; settings as in `entries`."""
     return entries(of, **settings).get(epsilon)
 
 
-def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.ndarray:
-    """Metric 2.1 (or another number stored beside it, `what`) of each run at epsilon (R,).
+def sharpness(
+    runs: Runs, epsilon: float, what: str = "value", to: Runs | None = None, **settings: object
+) -> np.ndarray:
+    """Metric 2.1 of each run (R,).
 
-    what: "recalibrated" and "frozen" are the values in these batch-norm modes. to: with match=, the run that each is
-    matched to. settings: those of the unit, solver="literal", subspace=100, ...
+    Args:
+        runs: (R,).
+        epsilon: the box's size.
+        what: another number that is stored beside it; "recalibrated" and "frozen" are the values in these batch-norm
+            modes.
+        to: with match=, the run that each is matched to.
+        settings: as in `entries`.
     """
     out = []
     for i, of in enumerate(runs):
@@ -158,9 +193,15 @@ def sharpness(runs, epsilon: float, what="value", to=None, **settings) -> np.nda
     return np.array(out, float)
 
 
-def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
-    """Sharpness over the scale's grid of epsilon by solver and space: {label: {"small": (T, E), "large": (T, E)}}, what
-    is stored."""
+def curves(small_runs: Runs, large_runs: Runs) -> dict[str, dict[str, np.ndarray]]:
+    """Sharpness over the scale's grid of epsilon, by solver and space, what is stored.
+
+    Args:
+        small_runs, large_runs: (T,) each.
+
+    Returns:
+        {label: {"small": (T, E), "large": (T, E)}}.
+    """
     out, grid = {}, scales.scale().grid
     for label, settings in (
         ("full space, best", {}),
@@ -176,39 +217,44 @@ def curves(small_runs, large_runs) -> dict[str, dict[str, np.ndarray]]:
     return out
 
 
-# -- along a path, along training, against the batch size
-# ---------------------------------------------------------------
+# -- along a path, along training, against the batch size -------------------------------------------------------------
 
 
-def paths(small_runs, large_runs, **settings) -> dict[str, dict[str, np.ndarray]]:
-    """{"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), ...}} of the pairs that have both; settings: the
-    unit's."""
+def paths(small_runs: Runs, large_runs: Runs, **settings: object) -> dict[str, dict[str, np.ndarray]]:
+    """Loss and accuracy along the paths of the pairs that have them.
+
+    Args:
+        small_runs, large_runs: (T,) each.
+        settings: the unit's.
+
+    Returns:
+        {"linear" | "curvilinear": {"alpha": (P,), "train_loss": (T, P), "test_loss", "train_accuracy",
+        "test_accuracy"}}.
+    """
     out = {}
     for kind in ("linear", "curvilinear"):
         found = [r for pair in zip(small_runs, large_runs) if (r := result(units.path(*pair, kind, **settings)))]
         if found:
             keys = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-            out[kind] = {
-                "alpha": np.array(found[0]["alpha"]),
-                **{k: np.array([r[k] for r in found], float) for k in keys},
-            }
+            out[kind] = {key: np.array([r[key] for r in found], float) for key in keys}
+            out[kind]["alpha"] = np.array(found[0]["alpha"])
     return out
 
 
-def iterates(of, what) -> tuple[list[int], np.ndarray]:
+def iterates(of: Run, what: What) -> tuple[list[int], np.ndarray]:
     """Fig. 6's epochs of a run (K,), and what(runs) -> (R,) at its iterates there (K,)."""
     at = sorted({min(k, of.epochs) for k in scales.scale().iterates})
     return at, what([scales.iterate(of, k) for k in at])
 
 
-def descent(of, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+def descent(of: Run, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
     """Fig. 6: f and the sharpness at a run's iterates, in their order, those of which both are measured and above 0."""
     f, s = (iterates(of, lambda runs: sharpness(runs, epsilon, what))[1] for what in ("f0", "value"))
     both = ~np.isnan(f * s) & (f > 0) & (s > 0)
     return f[both], s[both]
 
 
-def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
+def warm(network: str, what: What, trial: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
     """Fig. 5's epochs (K,), and what(runs) (K,) of LB started there, "restarted", and of its controls, by name."""
     at = [] if waiting(network) else sorted(scales.scale().warm)
     out = {"restarted": np.full(len(at), np.nan)}
@@ -220,20 +266,19 @@ def warm(network: str, what, trial: int = 0) -> tuple[list[int], dict[str, np.nd
     return at, out
 
 
-def noise(runs) -> np.ndarray:
+def noise(runs: Runs) -> np.ndarray:
     """The gradient noise scale where each run ended (R,), NaN also where the squared gradient came out below 0."""
     return np.array([np.nan if r is None or r["value"] is None else r["value"] for r in each(units.noise, runs)], float)
 
 
-def laboratory(what, networks=scales.LABS) -> np.ndarray:
+def laboratory(what: What, networks: Iterable[str] = scales.LABS) -> np.ndarray:
     """what(runs) -> (T,) for every network and batch size of the one-minute laboratory: (networks, K, T)."""
     s = scales.scale()
-    return np.array(
-        [[what([scales.laboratory(name, b, t) for t in s.trials]) for b in s.laboratory] for name in networks]
-    )
+    runs = [[[scales.laboratory(name, b, t) for t in s.trials] for b in s.laboratory] for name in networks]
+    return np.array([[what(trials) for trials in sizes] for sizes in runs])
 
 
-def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray]:
+def sweep(what: What, network: str = "F1", trials: Sequence[int] = (0,)) -> tuple[list[int], np.ndarray]:
     """Fig. 4's batch sizes that are measured, ascending (K,), and what(runs) there (K, T)."""
     s = scales.scale()
     given = (*s.sweep.get(network, ()), *s.whole.get(network, ()))
@@ -242,7 +287,7 @@ def sweep(what, network: str = "F1", trials=(0,)) -> tuple[list[int], np.ndarray
     return there(sizes, np.array(found).reshape(len(sizes), len(trials)))
 
 
-def there(sizes, values) -> tuple[list[int], np.ndarray]:
+def there(sizes: Sequence[int], values: np.ndarray) -> tuple[list[int], np.ndarray]:
     """The sizes of which anything is measured, and their values (K, T)."""
     some = ~np.isnan(values).all(1)
     return [b for b, t in zip(sizes, some) if t], values[some]

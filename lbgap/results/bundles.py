@@ -19,14 +19,19 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 class Bundle:
-    """Documents, one a line, in at most 8 files of at most 15.5 MB and 60 MB in all.
+    """Documents, one a line, in at most 8 files of at most 15.5 MB and 60 MB in all. One process writes at a time.
 
-    folder: where results-0.jsonl and so on lie; made if it is missing. A bundle that lies there already is gone on
-    with, and a last line that a kill left torn is cut off. left: how many documents found no room. One process writes
-    at a time. Raises ValueError, and touches nothing, where a file of such a name is a link or holds anything else.
+    A bundle that lies there already is gone on with, and a last line that a kill left torn is cut off. `left` counts
+    the documents that found no room.
+
+    Args:
+        folder: where results-0.jsonl and so on lie; made if it is missing.
+
+    Raises:
+        ValueError: where a file of such a name is a link or holds anything else; nothing is touched then.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike):
         self.folder, self.left, self._held = pathlib.Path(folder).expanduser(), 0, set()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = [self.folder / f"results-{i}.jsonl" for i in range(FILES)]
@@ -38,12 +43,18 @@ class Bundle:
                     fresh.write_bytes(whole)
             self._held.update(whole.splitlines(keepends=True))
 
-    def add(self, path) -> None:
+    def add(self, path: str | os.PathLike) -> None:
         """Append the document in a file, and have it on the disk; nothing is done for one that is in the bundle
         already.
 
-        So a campaign that goes on may add its whole store first. Raises ValueError if the document is damaged, and
-        OSError if the bundle is full or cannot be written; it is then as it was before.
+        So a campaign that goes on may add its whole store first. After an error the bundle is as it was before.
+
+        Args:
+            path: of the document.
+
+        Raises:
+            ValueError: if the document is damaged.
+            OSError: if the bundle is full or cannot be written.
         """
         content = documents._bytes(documents.read(path))
         if content in self._held:

@@ -29,20 +29,28 @@ REMEDY = "restore it from its source, or delete it and let `lbgap run` compute i
 class Store:
     """Documents in a folder, laid over the packaged ones.
 
-    folder: where new documents go; LBGAP_RESULTS, or ~/.cache/lbgap/results, by default. packaged: what lies under it.
     A document is {"id", "spec", "result", "provenance", "sha256"}: id is the hash of spec, sha256 that of all the rest.
+
+    Args:
+        folder: where new documents go; LBGAP_RESULTS, or ~/.cache/lbgap/results, by default.
+        packaged: the folder under it; None for none.
     """
 
-    def __init__(self, folder=None, packaged=PACKAGED):
+    def __init__(self, folder: str | os.PathLike | None = None, packaged: str | os.PathLike | None = PACKAGED):
         self.folder = machine.path(folder or machine.folder("LBGAP_RESULTS") or machine.cache() / "results")
-        self.folders = [self.folder] + (
-            [pathlib.Path(packaged)] if packaged and pathlib.Path(packaged) != self.folder else []
-        )
+        under = packaged and pathlib.Path(packaged)
+        self.folders = [self.folder, *([under] if under and under != self.folder else [])]
 
     def get(self, spec: dict) -> dict | None:
-        """The document of a specification, the folder's before the packaged one, or None. ValueError if it is damaged.
+        """The document of a specification, the folder's before the packaged one, or None.
 
         It is read once for as long as its file stays as it is; leave it unchanged.
+
+        Args:
+            spec: of the unit.
+
+        Raises:
+            ValueError: if it is damaged.
         """
         path = self._found(spec)
         return path and _read(path, path.stat().st_mtime_ns, path.stat().st_size)
@@ -63,7 +71,19 @@ class Store:
         return self.folder / _name(spec)
 
     def put(self, spec: dict, result: dict, provenance: dict) -> pathlib.Path:
-        """Write a document atomically into the folder, and return its path. OSError if it cannot be written."""
+        """Write a document atomically into the folder.
+
+        Args:
+            spec: of the unit.
+            result: what was measured; NaN and infinities become None.
+            provenance: as `provenance` gives it.
+
+        Returns:
+            Its path.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         document = {"id": content_id(spec), "spec": spec, "result": finite(result), "provenance": provenance}
         document["sha256"] = _digest(document)
         return self._write(document)
@@ -196,15 +216,23 @@ def former(spec: dict) -> list[dict]:
 
 
 def content_id(spec: dict) -> str:
-    """The id of a specification: 24 hex digits of the sha256 of its canonical JSON."""
+    """The id of a specification: 24 hex digits of the sha256 of its canonical JSON.
+
+    >>> content_id({"b": 1, "a": 2}) == content_id({"a": 2, "b": 1})
+    True
+    """
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def read(path) -> dict:
+def read(path: str | os.PathLike) -> dict:
     """The document in a file.
 
-    Raises ValueError if it cannot be read, a byte of it was changed, or it lies under another's name.
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: if it cannot be read, a byte of it was changed, or it lies under another's name.
     """
     path = pathlib.Path(path)
     try:
@@ -222,9 +250,16 @@ def _read(path, changed, size) -> dict:
     return read(path)
 
 
-def check(content: bytes, where) -> dict:
-    """The document that `content` is, byte for byte. Raises ValueError, which names `where` it lies, if it was
-    changed."""
+def check(content: bytes, where: object) -> dict:
+    """The document that some bytes are, byte for byte.
+
+    Args:
+        content: the bytes.
+        where: they lie, for the message.
+
+    Raises:
+        ValueError: if a byte was changed.
+    """
     try:
         document = json.loads(content)
         rest = {k: v for k, v in document.items() if k != "sha256"}
@@ -233,9 +268,8 @@ def check(content: bytes, where) -> dict:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
     if not (whole and named):
-        raise ValueError(
-            f"{where} is damaged: its {'content' if not whole else 'name'} does not match its checksum; {REMEDY}"
-        )
+        part = "name" if whole else "content"
+        raise ValueError(f"{where} is damaged: its {part} does not match its checksum; {REMEDY}")
     return document
 
 
@@ -247,8 +281,12 @@ def _digest(document: dict) -> str:
     return hashlib.sha256(_bytes(document)).hexdigest()
 
 
-def finite(value):
-    """The same nested lists and dicts with None for NaN and infinities, which JSON does not have."""
+def finite(value: object) -> object:
+    """The same nested lists and dicts with None for NaN and infinities, which JSON does not have.
+
+    >>> finite({"loss": [0.1, math.nan]})
+    {'loss': [0.1, None]}
+    """
     if isinstance(value, dict):
         return {k: finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -256,7 +294,13 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def provenance(device, seconds: float, data: str | None, threads: int | None = None, x: dict | None = None) -> dict:
+def provenance(
+    device: str | torch.device,
+    seconds: float,
+    data: str | None,
+    threads: int | None = None,
+    x: dict[str, str] | None = None,
+) -> dict:
     """Where, when and with what a result was computed.
 
     Args:
