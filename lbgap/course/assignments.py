@@ -9,7 +9,10 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +21,10 @@ from ..campaign.scales import USUAL
 from ..metric import sharpness
 from ..objective import Objective
 from ..training import Minimizer, Run, train
-from .checking import Unanswered, Wrong, answered, exercise, function
+from .checking import Answer, Unanswered, Wrong, answered, exercise, function
+
+if TYPE_CHECKING:
+    from ..claims import Contrast
 
 SMALL, LARGE = 32, 1000  # the batches of the blind pair, of the laboratory
 ZOO = {"batch_size": (64, 250, 1000), "lr": (1e-3, 3e-3), "shrink": (1, 4)}
@@ -27,7 +33,12 @@ RECORDS = pathlib.Path(__file__).parent / "records"
 
 
 def seed_of(student: str, purpose: str = "") -> int:
-    """A seed that depends on the student's id, whatever its case, and on what it is for."""
+    """A seed that depends on the student's id, whatever its case.
+
+    Args:
+        student: the id.
+        purpose: what it is for; another one has another seed.
+    """
     digest = hashlib.sha256(f"{purpose}/{student.strip().lower()}".encode()).digest()
     return 1000 + int.from_bytes(digest[:4], "big") % 1_000_000
 
@@ -79,8 +90,16 @@ def valleys(seed: int) -> list[tuple]:
     return made
 
 
-def verify_sharpness(answer, seed: int) -> None:
-    """Raises Wrong with a hint unless answer(f, x, epsilon) finds 90 % of Metric 2.1, and no more than there is."""
+def verify_sharpness(answer: Callable, seed: int) -> None:
+    """Check a student's Metric 2.1 on functions whose highest point in the box is known.
+
+    Args:
+        answer: answer(f, x, epsilon) -> the metric.
+        seed: of the functions.
+
+    Raises:
+        Wrong: with a hint, unless it finds 90 % of the metric, and no more than there is.
+    """
     function(answer)
     found = []
     for f, x, epsilon, known in valleys(seed):
@@ -103,10 +122,8 @@ def verify_sharpness(answer, seed: int) -> None:
     for value, known in found:
         share = value / known["exact"]
         if share < 1e-6:
-            raise Wrong(
-                "It reports no rise, or a fall. At a minimum the gradient is 0, so an ascent that starts there stays:"
-                " start elsewhere in the box, and go along the gradient, not against it."
-            )
+            told = "It reports no rise, or a fall. At a minimum the gradient is 0, so an ascent that starts there stays"
+            raise Wrong(f"{told}: start elsewhere in the box, and go along the gradient, not against it.")
         if share > 1.001:
             raise Wrong(f"It reports {value:.4g}, more than the box holds ({known['exact']:.4g}). A step left the box.")
         if share < 0.9:
@@ -114,22 +131,30 @@ def verify_sharpness(answer, seed: int) -> None:
 
 
 @exercise("own-sharpness", "Metric 2.1 from scratch", "implement", "hard", 120)
-def own_sharpness(answer):
+def own_sharpness(answer: Answer) -> None:
+    """sharpness(f, x, epsilon): Metric 2.1, see `verify_sharpness`."""
     verify_sharpness(answer, seed=0)
 
 
 def verify_pair(student: str, measured: dict, large: str) -> None:
-    """Raises Wrong unless the two sharpnesses are about what this package finds, and the large batch is named."""
+    """Check what a student measured on the blind pair.
+
+    Args:
+        student: the id.
+        measured: {"A": sharpness, "B": sharpness}.
+        large: "A" or "B".
+
+    Raises:
+        Wrong: unless the two are about what this package finds, and the large batch is named.
+    """
     if large not in ("A", "B") or any(value in (None, ...) for value in measured.values()):
         raise Unanswered
     pair = blind_pair(student)
     for name in "AB":
         known = sharpness(pair.f, getattr(pair, name), 1e-3).value
         if not 0.5 * known < measured[name] < 1.5 * known:
-            raise Wrong(
-                f"{name} measures {measured[name]:.4g}; {known:.4g} was found. Is it this student's pair, at epsilon"
-                " 1e-3?"
-            )
+            told = f"{name} measures {measured[name]:.4g}; {known:.4g} was found"
+            raise Wrong(f"{told}. Is it this student's pair, at epsilon 1e-3?")
     if large != large_of(student):
         raise Wrong(f"{large} is the small batch. What does the paper lead you to expect, and what did you measure?")
 
@@ -139,8 +164,14 @@ def verify_pair(student: str, measured: dict, large: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Animal:
-    """One minimiser of the zoo: what it was trained with, f over its training set, where it ended, its test error in
-    percent."""
+    """One minimiser of the zoo.
+
+    Args:
+        factors: what it was trained with.
+        f: over its training set.
+        x: where it ended (n,).
+        test_error: in percent.
+    """
 
     factors: dict
     f: Objective
@@ -148,7 +179,7 @@ class Animal:
     test_error: float
 
 
-def zoo(student: str, **factors) -> list[Animal]:
+def zoo(student: str, **factors: Sequence) -> list[Animal]:
     """Every combination of batch size, rate and width, trained to one f from the student's seed; about half a minute.
 
     Args:
@@ -172,29 +203,37 @@ BY_HAND = {"batch_size": 1 / 3, "lr": 1.0}
 
 
 @exercise("by-factor", "Kendall's tau by factor", "implement", "medium", 40)
-def by_factor(answer):
+def by_factor(answer: Answer) -> None:
+    """tau(table, values, errors, factor): Kendall's tau among what agrees in every other factor."""
     function(answer)
     found = [answer(TABLE, VALUES, ERRORS, name) for name in BY_HAND]
     answered(found[0])
     right = list(BY_HAND.values())
     if np.allclose(found, 0.6):
-        raise Wrong(
-            "That is tau over all at once. Compare within groups that agree in every other factor, then take the mean."
-        )
+        raise Wrong("That is tau over all at once. Compare within groups that agree in every other factor; take means.")
     if np.allclose(found, right[::-1]):
         raise Wrong("The groups are turned round: within a group the *other* factors are equal, and this one varies.")
     if np.allclose(found, [-value for value in right]):
         raise Wrong("The sign is turned round: a measure that rises with the error has a tau of 1.")
     if not np.allclose(found, right):
-        raise Wrong(
-            f"On the table of this check it gives {found[0]:.3f} and {found[1]:.3f}; {right[0]:.3f} and {right[1]:.3f}"
-            " are right."
-        )
+        ours, theirs = (" and ".join(f"{value:.3f}" for value in pair) for pair in (right, found))
+        raise Wrong(f"On the table of this check it gives {theirs}; {ours} are right.")
 
 
-def verify_measure(measure, student: str, animals: list[Animal] | None = None) -> list[float]:
-    """Raises Wrong unless measure(f, x) is a finite number, the same twice, and leaves x; gives the values over a
-    zoo."""
+def verify_measure(measure: Callable, student: str, animals: list[Animal] | None = None) -> list[float]:
+    """Check a student's measure of minimisers.
+
+    Args:
+        measure: measure(f, x) -> a number.
+        student: the id.
+        animals: on which; some of the student's zoo by default.
+
+    Returns:
+        Its values.
+
+    Raises:
+        Wrong: unless it is a finite number, the same twice, and leaves x.
+    """
     function(measure)
     values = []
     for animal in animals or zoo(student, batch_size=(1000,), lr=(3e-3,)):
@@ -221,8 +260,15 @@ def plain(seed: int) -> Run:
     return Run("mlp", "mnist-1k", LARGE, seed, **USUAL["mlp"])
 
 
-def verify_remedy(remedied) -> None:
-    """Raises Wrong unless remedied(seed) keeps the rules of the bench."""
+def verify_remedy(remedied: Callable) -> None:
+    """Check that a student's remedy keeps the rules of the bench.
+
+    Args:
+        remedied: seed -> a `Run`.
+
+    Raises:
+        Wrong: where it does not.
+    """
     function(remedied)
     for seed in SEEDS[:2]:
         run = remedied(seed)
@@ -233,24 +279,28 @@ def verify_remedy(remedied) -> None:
         rules |= {"start": None, "label_noise": 0.0, "init": "glorot", "activation": "relu"}
         for name, value in rules.items():
             if getattr(run, name) != value:
-                raise Wrong(
-                    f"{name} is {getattr(run, name)!r}; on this bench it stays {value!r}, so that only the remedy"
-                    " differs."
-                )
+                told = f"{name} is {getattr(run, name)!r}; on this bench it stays {value!r}"
+                raise Wrong(f"{told}, so that only the remedy differs.")
         if run == plain(seed):
-            raise Wrong(
-                "That is plain LB. A remedy changes something: `remedies=[...]`, the rate, the weight decay, ..."
-            )
+            raise Wrong("That is plain LB. A remedy changes something: `remedies=[...]`, the rate, the decay, ...")
 
 
 @exercise("remedy", "A remedy by the rules", "implement", "medium", 120)
-def remedy(answer):
+def remedy(answer: Answer) -> None:
+    """remedied(seed): the run of a remedy, see `verify_remedy`."""
     verify_remedy(answer)
 
 
-def race(remedied, folder) -> None:
-    """Train the five seeds of a remedy, and leave a record's documents in a folder. Raises Wrong where it breaks the
-    rules."""
+def race(remedied: Callable, folder: str | os.PathLike) -> None:
+    """Train the five seeds of a remedy, and leave a record's documents in a folder.
+
+    Args:
+        remedied: seed -> a `Run`.
+        folder: of the record.
+
+    Raises:
+        Wrong: where it breaks the rules.
+    """
     from .. import campaign, results
     from ..campaign import units
 
@@ -259,10 +309,14 @@ def race(remedied, folder) -> None:
     campaign.run(wanted, results.Store(folder, packaged=None), keep_weights=False, progress=False)
 
 
-def judged(folder):
-    """What a record shows: the gain in test accuracy over plain LB, in points, seed by seed (`claims.Contrast`).
+def judged(folder: str | os.PathLike) -> Contrast:
+    """What a record shows: the gain in test accuracy over plain LB, in points, seed by seed.
 
-    Raises Wrong where a byte was changed, a seed is missing, the five are not one remedy, or they took too long.
+    Args:
+        folder: of the record, see `race`.
+
+    Raises:
+        Wrong: where a byte was changed, a seed is missing, the five are not one remedy, or they took too long.
     """
     from .. import claims, results
     from ..results import arrays
@@ -282,9 +336,8 @@ def judged(folder):
         raise Wrong(f"The five seeds took {minutes:.1f} CPU minutes; a record may take {MINUTES}.")
     if any(document["result"]["diverged"] for document in documents):
         raise Wrong("A seed diverged. A remedy must come to its goal on all five.")
-    ours = {
-        Run(**d["spec"]["run"]).init_seed: d["result"]["final"]["recalibrated"]["test"]["accuracy"] for d in documents
-    }
+    accuracy = lambda document: document["result"]["final"]["recalibrated"]["test"]["accuracy"]
+    ours = {Run(**document["spec"]["run"]).init_seed: accuracy(document) for document in documents}
     theirs = arrays.final([plain(seed) for seed in SEEDS])
     return claims.contrast([ours[seed] for seed in SEEDS], theirs)
 

@@ -10,6 +10,8 @@ import dataclasses
 import html
 import io
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..campaign.scales import SETTLED, USUAL
 from ..data import load
@@ -18,6 +20,10 @@ from ..metric import sharpness
 from ..objective import Objective, flat
 from ..remedies import SAM, Conservative, Ghost, Injected
 from ..training import Minimizer, Run, train
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from matplotlib.figure import Figure
 
 GOAL, EPOCHS = USUAL["mlp"]["stop_f"], 300  # f at which a run ends, and the most epochs that it may take
 NETWORKS = {
@@ -45,7 +51,16 @@ class Stopped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What a reader chose: network, the two batch sizes, Adam's rate for both, LB's remedy, epsilon, seed."""
+    """What a reader chose.
+
+    Args:
+        network: of NETWORKS.
+        small, large: the two batch sizes.
+        lr: Adam's rate, for both.
+        remedy: of REMEDIES, for LB.
+        epsilon: of the sharpness.
+        seed: of start and order.
+    """
 
     network: str = "mlp"
     small: int = 32
@@ -59,9 +74,7 @@ class Choice:
         """{"SB": run, "LB": run} on 1,000 images, from one start, to one f; in three epochs running where there is
         batch norm."""
         if self.small > self.large:
-            raise ValueError(
-                f"the small batch is {self.small} and the large one {self.large}; expected the smaller first"
-            )
+            raise ValueError(f"the small batch is {self.small}, the large one {self.large}; expected the smaller first")
         settings = {"stop_f": GOAL, "epochs": EPOCHS, **({} if self.network == "mlp" else SETTLED)}
         settings |= {"lr": self.lr, "shrink": SHRINK.get(self.network, 1)}
         run = lambda size, remedies=(): Run(self.network, "mnist-1k", size, self.seed, remedies=remedies, **settings)
@@ -70,11 +83,14 @@ class Choice:
 
 @dataclasses.dataclass
 class Trial:
-    """What came of a choice: by arm (epoch, test accuracy), the minimiser and its sharpness; and the loss along the
-    line.
+    """What came of a choice.
 
-    While an arm trains, batch norm takes the test images' own statistics; then the accuracies are the run's,
-    recalibrated.
+    Args:
+        choice: what was trained.
+        accuracy: by arm (epoch, test accuracy). While an arm trains, batch norm takes the test images' own statistics;
+            then the accuracies are the run's, recalibrated.
+        minimizers, sharpness: by arm.
+        path: the loss along the line between them, at ALPHAS.
     """
 
     choice: Choice
@@ -84,7 +100,7 @@ class Trial:
     path: list[float] = dataclasses.field(default_factory=list)
 
 
-def attempt(choice: Choice, changed=lambda trial: None, stopped=lambda: False) -> Trial:
+def attempt(choice: Choice, changed: Callable = lambda trial: None, stopped: Callable = lambda: False) -> Trial:
     """Train both arms, measure both, and walk from one to the other.
 
     Args:
@@ -115,7 +131,7 @@ def attempt(choice: Choice, changed=lambda trial: None, stopped=lambda: False) -
     return trial
 
 
-def draw(trials: list[Trial]):
+def draw(trials: list[Trial]) -> Figure:
     """The last trial's accuracy by epoch and its walk, and every trial as two dots joined by a line."""
     from ..figures.panels import COLOR, LINE, MARK, canvas, legend
 
@@ -132,9 +148,8 @@ def draw(trials: list[Trial]):
         walk.plot(ALPHAS, last.path, color="#222222")
         for arm, at in (("SB", 0.0), ("LB", 1.0)):
             walk.plot(at, last.path[ALPHAS.index(at)], MARK[arm], color=COLOR[arm])
-    walk.set(
-        xlabel="alpha: 0 small, 1 large batch", ylabel="training loss f", title="the walk between them", yscale="log"
-    )
+    walk.set(xlabel="alpha: 0 small, 1 large batch", ylabel="training loss f", yscale="log")
+    walk.set_title("the walk between them")
     for trial in trials:
         done = list(trial.sharpness)
         places = [(trial.sharpness[arm], trial.accuracy[arm][-1][1]) for arm in done]
@@ -152,10 +167,9 @@ def said(trial: Trial) -> str:
     for arm, values in trial.accuracy.items():
         if arm in trial.sharpness:
             ended = trial.minimizers[arm].history["train_loss"][-1]
-            parts.append(
-                f"{ARMS[arm]}: {values[-1][0]} epochs, f {ended:.4f}, test accuracy {values[-1][1]:.2f} %, sharpness"
-                f" {trial.sharpness[arm]:.2f}"
-            )
+            epoch, accuracy = values[-1]
+            found = f"test accuracy {accuracy:.2f} %, sharpness {trial.sharpness[arm]:.2f}"
+            parts.append(f"{ARMS[arm]}: {epoch} epochs, f {ended:.4f}, {found}")
         else:
             parts.append(f"{ARMS[arm]}: epoch {values[-1][0] if values else 0}")
     if len(trial.sharpness) == 2:
@@ -173,7 +187,7 @@ def picture(trials: list[Trial]) -> str:
     return f'<img style="max-width:100%" alt="{html.escape(said(trials[-1]))}" src="data:image/png;base64,{text}">'
 
 
-def laboratory():
+def laboratory() -> ipywidgets.VBox:
     """The controls and what comes of them, as an ipywidget; each trial runs in a thread, so that Stop can be
     pressed."""
     import ipywidgets as w

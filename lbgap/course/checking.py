@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 KINDS = ("predict then measure", "implement", "find the bug", "derive", "judge")
 LEVELS = ("easy", "medium", "hard")
 EMPTY = "Put your answer where the dots are."
+Answer = Callable | float | tuple  # what an exercise asks for; the learner's may be anything
 
 
 class Unanswered(Exception):
@@ -23,7 +24,7 @@ class Unanswered(Exception):
         return EMPTY
 
 
-def answered(value):
+def answered(value: object) -> object:
     """The value, unless it is still the dots of the exercise, or nothing: then Unanswered is raised."""
     if value is None or value is ...:
         raise Unanswered
@@ -32,10 +33,17 @@ def answered(value):
 
 @dataclasses.dataclass(frozen=True)
 class Exercise:
-    """name, as in `check(name, answer)`; chapter, the page it stands in; kind, of KINDS; level, of LEVELS; minutes it
-    takes.
+    """An exercise of the book.
 
-    verify(answer) returns None or a comment where the answer is right, and otherwise raises ValueError with a hint.
+    Args:
+        name: as in `check(name, answer)`.
+        title: its heading.
+        chapter: the page it stands in.
+        kind: of KINDS.
+        level: of LEVELS.
+        minutes: it takes.
+        verify: verify(answer) returns None or a comment where the answer is right, and otherwise raises ValueError with
+            a hint.
     """
 
     name: str
@@ -69,12 +77,14 @@ class Verdict:
 EXERCISES: dict[str, Exercise] = {}
 
 
-def exercise(name: str, title: str, kind: str, level: str, minutes: int):
-    """Enter the decorated `verify(answer)` in the list, under the chapter that its module is named after."""
+def exercise(name: str, title: str, kind: str, level: str, minutes: int) -> Callable:
+    """Enter the decorated `verify(answer)` in the list, under the chapter that its module is named after.
+
+    Args:
+        name, title, kind, level, minutes: as in `Exercise`.
+    """
     if kind not in KINDS or level not in LEVELS or name in EXERCISES:
-        raise ValueError(
-            f"exercise {name!r}: {kind!r}, {level!r}; expected a new name, one of {KINDS}, one of {LEVELS}"
-        )
+        raise ValueError(f"exercise {name!r}: {kind!r}, {level!r}; expected a new name, of {KINDS}, and of {LEVELS}")
 
     def enter(verify):
         chapter = verify.__module__.rsplit(".", 1)[-1]
@@ -84,16 +94,21 @@ def exercise(name: str, title: str, kind: str, level: str, minutes: int):
     return enter
 
 
-def check(name: str, answer) -> Verdict:
+def check(name: str, answer: Answer) -> Verdict:
     """Whether an answer to an exercise is right, and if not, what is wrong and why it may be.
 
     Args:
         name: of the exercise, as it stands in the book.
         answer: the function, number or tuple that the exercise asks for. It is run, and what it raises is caught.
 
-    Returns: a `Verdict`, true where the answer is right; as the last line of a cell it shows itself.
+    Returns:
+        True as a condition where the answer is right; as the last line of a cell it shows itself.
 
-    Raises ValueError for a name that no exercise has.
+    Raises:
+        ValueError: for a name that no exercise has.
+
+    >>> check("box", lambda x, epsilon: epsilon * x.abs() + 1)
+    Not yet. The brackets are lost: epsilon must multiply the 1 as well.
     """
     if name not in EXERCISES:
         near = difflib.get_close_matches(name, EXERCISES) or sorted(EXERCISES)
@@ -121,24 +136,27 @@ class Wrong(ValueError):
     """What is wrong with an answer, as a hint."""
 
 
-def function(answer) -> None:
+def function(answer: object) -> None:
     """Raises Wrong for an answer that cannot be called."""
     if not callable(answer):
         raise Wrong(f"The answer is {answer!r}; a function is expected. Pass it by its name, without calling it.")
 
 
-def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: float = 1e-5) -> None:
+def compare(
+    answer: object, cases: Sequence[tuple], solution: Callable, mistakes: dict[str, Callable], tolerance: float = 1e-5
+) -> None:
     """Run a function on each case, beside the right one and beside known mistakes.
 
     Args:
         answer, solution: functions of a case's arguments; numbers, arrays, tensors, strings, or tuples of these come
-        out.
+            out.
         cases: tuples of arguments.
         mistakes: {hint: the function that makes this mistake}.
         tolerance: relative, and as much of 1e-3 absolute.
 
-    Raises Wrong with the hint of the mistake that the answer makes on every case, or else with the first case that
-    differs.
+    Raises:
+        Wrong: with the hint of the mistake that the answer makes on every case, or else with the first case that
+            differs.
     """
     function(answer)
     given, expected = [], [solution(*copy.deepcopy(case)) for case in cases]
@@ -157,14 +175,25 @@ def compare(answer, cases, solution, mistakes: dict[str, Callable], tolerance: f
     raise Wrong(f"It gives {shown(a)} where {shown(b)} is right" + (f"; called with {said}." if said else "."))
 
 
-def number(answer, solution: float, mistakes: dict[str, float], tolerance: float = 5e-3) -> None:
-    """`compare` for an answer that is a number."""
+def number(answer: object, solution: float, mistakes: dict[str, float], tolerance: float = 5e-3) -> None:
+    """`compare` for an answer that is a number.
+
+    Args:
+        answer, solution: the learner's and the right one.
+        mistakes: {hint: the number that this mistake gives}.
+        tolerance: relative.
+    """
     constant = lambda value: lambda: value
     compare(constant(answer), [()], constant(solution), {k: constant(v) for k, v in mistakes.items()}, tolerance)
 
 
-def same(a, b, tolerance: float) -> bool:
-    """Whether two values agree, entry by entry, and in their shapes."""
+def same(a: object, b: object, tolerance: float) -> bool:
+    """Whether two values agree, entry by entry, and in their shapes.
+
+    Args:
+        a, b: the learner's and the right one: numbers, arrays, tensors, words, or tuples, lists and dicts of these.
+        tolerance: relative, and as much of 1e-3 absolute.
+    """
     if isinstance(b, dict):
         return isinstance(a, dict) and a.keys() == b.keys() and all(same(a[k], b[k], tolerance) for k in b)
     if isinstance(a, str) or isinstance(b, str):
@@ -177,7 +206,7 @@ def same(a, b, tolerance: float) -> bool:
     return np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=1e-3 * tolerance, equal_nan=True)
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """A value in few characters."""
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()

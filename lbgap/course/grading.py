@@ -6,9 +6,11 @@ trust the submissions grades in a container.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import importlib.util
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -16,26 +18,29 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 
 LIMIT = 600.0  # seconds a submission may take
 
 
-def assign(master, out) -> tuple[pathlib.Path, pathlib.Path]:
+def assign(master: str | os.PathLike, out: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
     """Make the students' notebook and the autograder of a master; the master's own answers must pass every test.
 
     Args:
         master: the notebook, in the format of `otter assign`.
         out: the folder for NAME.ipynb and NAME-autograder.zip.
 
-    Returns: the two paths.
+    Returns:
+        The two paths.
 
-    Raises ImportError without Otter-Grader, and ValueError where a test fails on the master's own answers.
+    Raises:
+        ImportError: without Otter-Grader.
+        FileNotFoundError: without the master.
+        ValueError: where a test fails on the master's own answers.
     """
     master, out = pathlib.Path(master).resolve(), pathlib.Path(out)
     if not master.is_file():
-        raise FileNotFoundError(
-            f"{master} is missing; expected a master notebook, such as assignments/measure_sharpness.ipynb"
-        )
+        raise FileNotFoundError(f"{master} is missing; expected a master, such as assignments/measure_sharpness.ipynb")
     try:
         json.loads(master.read_bytes())["cells"]
     except (ValueError, TypeError, KeyError) as error:
@@ -53,7 +58,13 @@ def assign(master, out) -> tuple[pathlib.Path, pathlib.Path]:
     return student, grader
 
 
-def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=print) -> list[dict]:
+def grade(
+    folder: str | os.PathLike,
+    autograder: str | os.PathLike,
+    limit: float = LIMIT,
+    out: str | os.PathLike = "grades.csv",
+    progress: Callable = print,
+) -> list[dict]:
     """Grade every notebook of a folder, and write a table with a row for each.
 
     Args:
@@ -61,12 +72,15 @@ def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=p
         autograder: the zip of `assign`.
         limit: seconds that one submission may take, with its tests.
         out: the CSV file: submission, status, score, possible, a column for each question, and the hints of what
-        failed.
+            failed.
         progress: told each row as a line of words.
 
-    Returns: the rows. A submission that does not end, or that cannot be run, has a row that says so and no score.
+    Returns:
+        The rows. A submission that does not end, or that cannot be run, has a row that says so and no score.
 
-    Raises ImportError without Otter-Grader, and FileNotFoundError where there is no autograder or no notebook.
+    Raises:
+        ImportError: without Otter-Grader.
+        FileNotFoundError: where there is no autograder or no notebook.
     """
     autograder = pathlib.Path(autograder).resolve()
     notebooks = sorted(pathlib.Path(folder).glob("*.ipynb"))
@@ -89,7 +103,7 @@ def grade(folder, autograder, limit: float = LIMIT, out="grades.csv", progress=p
     return rows
 
 
-def command(options) -> int:
+def command(options: argparse.Namespace) -> int:
     """`lbgap course assign MASTER` and `lbgap course grade FOLDER`."""
     if options.what == "assign":
         print(*assign(options.path, options.out or "."), sep="\n")
@@ -134,10 +148,9 @@ def _otter(arguments, limit) -> tuple[str, int | None]:
         except subprocess.TimeoutExpired:
             code = None
         finally:  # a kernel is in a session of its own, and goes on without its parent
-            for left in (
-                [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else ()
-            ):
-                left.kill()
+            if process.poll() is None:
+                for left in (*psutil.Process(process.pid).children(recursive=True), process):
+                    left.kill()
             process.wait()
         log.seek(0)
         return log.read(), code

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..checking import Wrong, answered, compare, exercise
+from ..checking import Answer, Wrong, answered, compare, exercise
 from .generalisation_gap import network
 
 
@@ -17,10 +17,11 @@ def _ghost(whole=False, unbiased=False, first=False):
 
 
 @exercise("ghost", "Ghost batch norm", "implement", "medium", 15)
-def ghost(answer):
+def ghost(answer: Answer) -> None:
+    """normalised(x, size): batch norm of x (B, D), `size` examples at a time."""
     x = torch.randn(24, 3, dtype=torch.float64) * torch.linspace(0.5, 4, 24, dtype=torch.float64)[:, None] + 1
     mistakes = {
-        "The whole batch was normalised at once, so that no noise is brought back. Take each ghost by itself.": _ghost(
+        "The whole batch was normalised at once, which brings no noise back. Take each ghost alone.": _ghost(
             whole=True
         ),
         "The variance divides by n - 1. Batch norm divides by n (`unbiased=False`).": _ghost(unbiased=True),
@@ -30,7 +31,8 @@ def ghost(answer):
 
 
 @exercise("sam-counts-twice", "Batch norm counted twice", "find the bug", "hard", 25)
-def sam_counts_twice(answer):
+def sam_counts_twice(answer: Answer) -> None:
+    """gradients(network, inputs, labels, rho): SAM's, with batch norm's statistics moved once."""
     used, rho = network(), 0.5
     used[3].p = 0.0
     inputs, labels = 2 * torch.randn(64, 6), torch.randint(4, (64,))
@@ -41,10 +43,8 @@ def sam_counts_twice(answer):
         """The gradient after a move of rho along `direction` times the gradient; each: every tensor by its own norm."""
         g = torch.autograd.grad(F.cross_entropy(used(inputs), labels), parameters)
         norm = torch.stack([v.norm() for v in g]).norm()
-        moved = {
-            name: p + direction * rho * v / (v.norm() if each else norm)
-            for (name, p), v in zip(used.named_parameters(), g)
-        }
+        steps = [direction * rho * v / (v.norm() if each else norm) for v in g]
+        moved = {name: p + step for (name, p), step in zip(used.named_parameters(), steps)}
         out = torch.func.functional_call(used, moved, (inputs,))
         return torch.autograd.grad(F.cross_entropy(out, labels), parameters)
 
@@ -55,15 +55,9 @@ def sam_counts_twice(answer):
         raise Wrong("The weights stay at the worst point. Put them back before the optimiser steps.")
     near = lambda other: all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(found, other))
     if near(at(-1)):
-        raise Wrong(
-            "The move goes downhill, to a point that is lower. SAM asks for the gradient where the loss is worst: plus"
-            " rho g / |g|."
-        )
+        raise Wrong("The move goes downhill. SAM asks for the gradient where the loss is worst: plus rho g / |g|.")
     if near(at(1, each=True)):
-        raise Wrong(
-            "Each layer was moved by rho. The ball is one ball round all weights: divide by the norm of the whole"
-            " gradient."
-        )
+        raise Wrong("Each layer was moved by rho. It is one ball round all weights: divide by the whole g's norm.")
     if not near(at(1)):
         raise Wrong("These are not the gradients at x + rho g / |g|, g the gradient at x over the whole batch.")
     with torch.no_grad():

@@ -4,18 +4,16 @@ import math
 
 import torch
 
-from ..checking import Wrong, answered, compare, exercise
+from ..checking import Answer, Wrong, answered, compare, exercise
 
 
 @exercise("adam-edge", "Where Adam lets go", "derive", "medium", 15)
-def adam_edge(answer):
+def adam_edge(answer: Answer) -> None:
+    """edge(beta1, lr): the preconditioned sharpness above which Adam is unstable."""
+    descent, heavy_ball = lambda b, lr: 2 / lr, lambda b, lr: (2 + 2 * b) / lr
     mistakes = {
-        "That is gradient descent's edge. The running mean averages an oscillation away, so that Adam bears more.": (
-            lambda b, lr: 2 / lr
-        ),
-        "That is the edge where m adds up gradients. Adam's mean weighs the new one by 1 - beta1.": lambda b, lr: (
-            (2 + 2 * b) / lr
-        ),
+        "That is gradient descent's edge. The running mean averages an oscillation away, so Adam bears more.": descent,
+        "That is the edge where m adds up gradients. Adam's mean weighs the new one by 1 - beta1.": heavy_ball,
         "That is right at beta1 = 0.9 only. Keep beta1 in the formula.": lambda b, lr: 38 / lr,
     }
     compare(answer, [(0.9, 1e-3), (0.0, 0.1), (0.5, 1e-2)], lambda b, lr: (2 + 2 * b) / ((1 - b) * lr), mistakes)
@@ -29,7 +27,8 @@ def _hessians():
 
 
 @exercise("top-eigenvalue", "The largest curvature, and not the most negative", "implement", "hard", 20)
-def top_eigenvalue(answer):
+def top_eigenvalue(answer: Answer) -> None:
+    """top(hvp, n): the largest eigenvalue of a symmetric matrix, from its products."""
     found = [answer(lambda v, H=H: H @ v, 12) for H in _hessians()]
     answered(found[0])
     found = [float(value) for value in found]
@@ -42,8 +41,6 @@ def top_eigenvalue(answer):
             " negative, find the top of the shifted one, and shift back."
         )
     if near(found[1], 20):
-        raise Wrong(
-            "That is the size of the most negative eigenvalue. A length has no sign: use v H v, and shift H first."
-        )
+        raise Wrong("That is the size of the most negative eigenvalue. A length has no sign: use v H v, and shift H.")
     if not all(near(value, 9) for value in found):
         raise Wrong(f"It gives {found[0]:.3f} and {found[1]:.3f} where 9 is right, both times. More steps?")

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..checking import compare, exercise
+from ..checking import Answer, compare, exercise
 
 
 def _twin(first=True, later=lambda c: c, output=lambda c: 1.0, last=lambda c: 1 / c):
@@ -18,7 +18,9 @@ def _run(parts, inputs):
 
 
 @exercise("twin", "A twin with biases", "derive", "medium", 15)
-def twin(answer):
+def twin(answer: Answer) -> None:
+    """twin(W1, b1, W2, b2, W3, b3, c): the same function at other weights and biases."""
+    middle, bias, last = _twin(later=lambda c: 1.0), _twin(output=lambda c: 1 / c), _twin(last=lambda c: c)
     double = dict(dtype=torch.float64)
     parts = [torch.randn(*shape, **double) for shape in ((5, 4), (5,), (3, 5), (3,), (2, 3), (2,))]
     inputs = torch.randn(7, 4, **double)
@@ -31,31 +33,24 @@ def twin(answer):
         return function
 
     mistakes = {
-        "The middle layer's bias stayed as it was. What comes in is c times as large, so its bias must be, too.": _twin(
-            later=lambda c: 1.0
-        ),
-        "The last bias was divided as well. The last layer's output is to stay, and so is its bias.": _twin(
-            output=lambda c: 1 / c
-        ),
-        "The last weights were multiplied by c. What comes in is c times as large already: divide.": _twin(
-            last=lambda c: c
-        ),
+        "The middle layer's bias stayed as it was. What comes in is c times as large, so must its bias be.": middle,
+        "The last bias was divided as well. The last layer's output is to stay, and so is its bias.": bias,
+        "The last weights were multiplied by c. What comes in is c times as large already: divide.": last,
     }
     cases = [(*parts, 2.0), (*parts, 0.25)]
     compare(computed(answer), cases, computed(_twin()), {k: computed(v) for k, v in mistakes.items()})
 
 
 @exercise("adaptive-toy", "A box that no twin fools", "derive", "medium", 10)
-def adaptive_toy(answer):
+def adaptive_toy(answer: Answer) -> None:
+    """sharpness(a, epsilon): adaptive sharpness of the toy at (a, 1 / a)."""
+    exact, one_moves = lambda a, e: 50 * ((1 + e) ** 2 - 1) ** 2, lambda a, e: 50 * e**2
+    papers_box = lambda a, e: 50 * ((a + e * (a + 1)) * (1 / a + e * (1 / a + 1)) - 1) ** 2
     mistakes = {
-        "This grows with a: the 1 of the paper's box is still in it. Here |z_i| <= epsilon |x_i|.": lambda a, e: (
-            50 * ((a + e * (a + 1)) * (1 / a + e * (1 / a + 1)) - 1) ** 2
-        ),
-        "Only one of the two parameters moves. Both may, and the product rises by (1 + epsilon) twice.": lambda a, e: (
-            50 * e**2
-        ),
+        "This grows with a: the 1 of the paper's box is still in it. Here |z_i| <= epsilon |x_i|.": papers_box,
+        "Only one of the two parameters moves. Both may, and the product rises by (1 + epsilon) twice.": one_moves,
         "That is the rise of f. The metric is 100 times it, over 1 + f, and f is 0 here.": lambda a, e: (
-            ((1 + e) ** 2 - 1) ** 2 / 2
+            exact(a, e) / 100
         ),
     }
-    compare(answer, [(1.0, 1e-2), (16.0, 1e-2), (4.0, 1e-1)], lambda a, e: 50 * ((1 + e) ** 2 - 1) ** 2, mistakes)
+    compare(answer, [(1.0, 1e-2), (16.0, 1e-2), (4.0, 1e-1)], exact, mistakes)

@@ -1,15 +1,15 @@
 """Exercises of *Every table and figure*."""
 
-from ..checking import compare, exercise
+from ..checking import Answer, compare, exercise
 
 
 @exercise("paper-ratios", "Which contrast is the largest?", "predict then measure", "easy", 10)
-def paper_ratios(answer):
+def paper_ratios(answer: Answer) -> None:
+    """ratios(): {network: Table 3's LB over SB at epsilon 1e-3}."""
     from ... import paper
 
-    read = lambda epsilon, of: {
-        k: of(v[epsilon]["SB"][0], v[epsilon]["LB"][0]) for k, v in paper.numbers()["table3"].items()
-    }
+    table = paper.numbers()["table3"]
+    read = lambda epsilon, of: {k: of(v[epsilon]["SB"][0], v[epsilon]["LB"][0]) for k, v in table.items()}
     mistakes = {
         "That is SB over LB. Turn it round.": lambda: read("1e-3", lambda s, l: s / l),
         "That is a difference. How many *times* as sharp is asked for.": lambda: read("1e-3", lambda s, l: l - s),

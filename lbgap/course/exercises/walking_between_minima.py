@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ..checking import Wrong, answered, compare, exercise, same
+from ..checking import Answer, Wrong, answered, compare, exercise, same
 from .generalisation_gap import network
 
 
@@ -21,25 +21,25 @@ def _barrier(end, inside=True, above=lambda a, f: (1 - a) * f(0) + a * f(1)):
 
 
 @exercise("barrier", "How high is the hill?", "implement", "easy", 10)
-def barrier(answer):
+def barrier(answer: Answer) -> None:
+    """height(f, x_small, x_large, alphas): of the hill above the line between the ends."""
     f = lambda x: ((x[0] ** 2 - 1) ** 2 * (2 + x[0]) + x[1] ** 2 + x[0], None)
     small, large = torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.5])
+    above_one = _barrier(lambda a: a, above=lambda a, f: f(0))
     cases = [(f, small, large, [-0.5, 0.0, 0.2, 0.3, 0.6, 1.0, 1.4])]
     mistakes = {
         "The walk is the wrong way round: at alpha 0 it must stand at the small-batch end.": _barrier(lambda a: 1 - a),
         "Only the stretch between the ends counts, alpha from 0 to 1. Beyond them the loss rises anyway.": _barrier(
             lambda a: a, False
         ),
-        (
-            "The height is measured above one end. Where the ends differ in loss, measure above the"
-            " straight line between their losses."
-        ): _barrier(lambda a: a, above=lambda a, f: f(0)),
+        "That is above one end. Where the ends differ, measure above the straight line between them.": above_one,
     }
     compare(answer, cases, _barrier(lambda a: a), mistakes)
 
 
 @exercise("landscape-bug", "A landscape with dropout in it", "find the bug", "hard", 20)
-def landscape_bug(answer):
+def landscape_bug(answer: Answer) -> None:
+    """losses(network, x_small, x_large, alphas, inputs, labels): along the line, without dropout."""
     used = network()
     x_small = parameters_to_vector(used.parameters()).detach().clone()
     x_large = x_small + torch.randn(len(x_small))
@@ -68,7 +68,4 @@ def landscape_bug(answer):
     if not same(found[0], expected, 1e-4):
         raise Wrong(f"It gives {np.round(found[0], 3)}; expected {np.round(expected, 3)}.")
     if not all(torch.equal(v, before[k]) for k, v in used.state_dict().items()) or not used.training:
-        raise Wrong(
-            "The network does not come back as it was: the walk left its weights, statistics or mode changed. Walk with"
-            " a copy."
-        )
+        raise Wrong("The network does not come back as it was, in weights, statistics or mode. Walk with a copy.")
