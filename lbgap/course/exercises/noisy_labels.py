@@ -39,7 +39,7 @@ def right_share(answer: Answer) -> None:
     replaced = lambda p, batch, n: (p * (1 - p) / batch) ** 0.5
     number = lambda p, batch, n: batch * exact(p, batch, n)
     mistakes = {
-        "A batch is drawn without replacement: multiply the variance by (n - batch) / (n - 1), 0 at the whole.": replaced,
+        "A batch is drawn without replacement: multiply the variance by (n - batch) / (n - 1).": replaced,
         "That is the variance. The deviation is its root.": lambda p, batch, n: exact(p, batch, n) ** 2,
         "That is the deviation of the number of right labels. Divide by the batch size for their share.": number,
     }
