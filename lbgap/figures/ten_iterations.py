@@ -7,7 +7,7 @@ import numpy as np
 from .. import paper
 from ..campaign import experiments, scales
 from ..results import arrays
-from .comparisons import EPSILON
+from .comparisons import EPSILON, KEY
 from .panels import canvas, look
 from .words import ARMS, NOT_YET, Text, known, number, spread
 
@@ -64,3 +64,16 @@ def trained_as_far(network: str = "F1") -> Text:
             mean, deviation = theirs[arm]
             said.append(f"{arm}: ours {spread(ours)} % (f {spread(f)}), the paper's {mean:.2f} ± {deviation:.2f} %")
     return Text(f"Training accuracy on {network}: {'; '.join(said)}.") if said else NOT_YET
+
+
+def in_other_units(network: str = "F1", scale="metric") -> Text:
+    """What the ten iterations find for either end where they are handed the metric itself, beside the paper's Table
+    3."""
+    said, theirs = [], paper.cell("table3", network)
+    for epsilon, key in KEY.items():
+        for arm, runs in arrays.pairs(network).items():
+            values = arrays.sharpness(runs, epsilon, solver="literal", scale=scale)
+            if len(known(values)):
+                mean, deviation = theirs[key][arm]
+                said.append(f"- {arm}, epsilon {key}: {spread(values)}; the paper has {mean:.2f} ± {deviation:.2f}")
+    return Text("\n".join(said)) if said else NOT_YET
