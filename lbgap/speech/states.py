@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,14 +40,19 @@ CODE = {phone: i for i, phone in enumerate(PHONES)}
 LEAST = 100  # training frames on either side of a split
 
 
-def contexts(segments, frames: int) -> np.ndarray:
+def contexts(segments: list[tuple[float, str]], frames: int) -> np.ndarray:
     """(phone, state, phone before, phone after) of each frame (T, 4) int, from the phones of an utterance and their
     ends.
 
-    segments: [(end in seconds, phone of PHONES)], ascending; the first begins at 0. A phone has three states, each a
-    third of it, and a frame is in the state that its middle falls into. Outside the utterance is a pause.
-    Raises ValueError for an unknown phone, for ends that do not ascend, and for frames beyond the last end by over 50
-    ms.
+    A phone has three states, each a third of it, and a frame is in the state that its middle falls into. Outside the
+    utterance is a pause.
+
+    Args:
+        segments: [(end in seconds, phone of PHONES)], ascending; the first begins at 0.
+        frames: how many there are, T.
+
+    Raises:
+        ValueError: for an unknown phone, for ends that do not ascend, and for frames beyond the last end by over 50 ms.
     """
     ends = np.array([end for end, _ in segments], float)
     unknown = {phone for _, phone in segments} - set(PHONES)
@@ -57,10 +63,8 @@ def contexts(segments, frames: int) -> np.ndarray:
         raise ValueError(f"the phones' ends are {ends.tolist()}; expected seconds in ascending order")
     middle = (np.arange(frames) * HOP + WINDOW / 2) / RATE
     if len(middle) and middle[-1] > ends[-1] + 0.05:
-        raise ValueError(
-            f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s; expected phones"
-            " for all"
-        )
+        told = f"the phones end at {ends[-1]:.3f} s, but there are frames up to {middle[-1]:.3f} s"
+        raise ValueError(f"{told}; expected phones for all")
     at = np.minimum(np.searchsorted(ends, middle, "right"), len(ends) - 1)
     state = np.clip(3 * (middle - starts[at]) / (ends - starts)[at], 0, 2).astype(int)
     phone = np.array([CODE["pau"], *(CODE[p] for _, p in segments), CODE["pau"]])
@@ -68,23 +72,32 @@ def contexts(segments, frames: int) -> np.ndarray:
 
 
 def questions(found: np.ndarray) -> np.ndarray:
-    """The answers (N, Q) bool for contexts (N, 4): of either neighbour, which phone it is and in which sets."""
+    """The answers (N, Q) bool: of either neighbour, which phone it is and in which sets.
+
+    Args:
+        found: contexts (N, 4).
+    """
     which = np.eye(len(PHONES), dtype=bool)
     in_sets = np.array([[phone in members.split() for members in SETS.values()] for phone in PHONES])
     of = np.concatenate([which, in_sets], 1)  # (phones, questions)
     return np.concatenate([of[found[:, 2]], of[found[:, 3]]], 1)
 
 
-def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
-    """A function from contexts (N, 4) to classes (N,) int64, learned from the training set alone, and how many classes
-    it has.
+def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None) -> tuple[Callable, int]:
+    """A function from contexts (N, 4) to classes (N,) int64, learned from the training set alone, and how many it has.
 
-    train: contexts (T, 4) of its frames; features: theirs (T, D). Each state of each phone is a class at first; then
-    the class whose squared deviation from its mean a question about a neighbour reduces most is split by it, again and
-    again (Young, Odell and Woodland 1994, with one variance for all), until there are `classes`, None for as many as
-    the data carry. No half of a split has fewer than 100 training frames.
-    Raises ValueError if so many classes cannot be had, and the function for a state of a phone that was not in
-    training.
+    Each state of each phone is a class at first; then the class whose squared deviation from its mean a question about
+    a neighbour reduces most is split by it, again and again. No half of a split has fewer than 100 training frames.
+
+    Args:
+        train: contexts (T, 4) of its frames.
+        features: theirs (T, D).
+        classes: split until there are so many; None for as many as the data carry.
+
+    Raises:
+        ValueError: if so many classes cannot be had; and the function, for a state of a phone that was not in training.
+
+    Source: Young, Odell and Woodland 1994, with one variance for all.
     """
     # frames of one context give the same answers, so their number and sum serve for them all
     seen, which, count = np.unique(train, axis=0, return_inverse=True, return_counts=True)
@@ -129,10 +142,9 @@ def tie(train: np.ndarray, features: np.ndarray, classes: int | None = None):
         different, which = np.unique(contexts, axis=0, return_inverse=True)
         missing = [root for root in map(tuple, different[:, :2].tolist()) if root not in first]
         if missing:
-            raise ValueError(
-                f"state {missing[0][1] + 1} of phone {PHONES[missing[0][0]]!r} is not in the training set; expected it"
-                " there"
-            )
+            phone, state = missing[0]
+            told = f"state {state + 1} of phone {PHONES[phone]!r} is not in the training set"
+            raise ValueError(f"{told}; expected it there")
         answers = questions(different)
         out = np.array([first[root] for root in map(tuple, different[:, :2].tolist())], np.int64)
         for leaf, question, new in splits:
