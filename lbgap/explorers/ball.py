@@ -14,12 +14,12 @@ RATE, NOISE, STEPS = 0.01, 24.0, 3000
 PLACE = round(10 * (VALLEYS[1][0] - RANGE[0]))  # the bottom of the narrow valley
 
 
-def loss(x):
+def loss(x: np.ndarray | float) -> np.ndarray | float:
     """The landscape: 1 less two bell curves of height 1, a wide one at -1 and a narrow one at 1."""
     return 1 - sum(np.exp(-((x - at) ** 2) / (2 * width**2)) for at, width in VALLEYS)
 
 
-def slope(x):
+def slope(x: np.ndarray | float) -> np.ndarray | float:
     """The derivative of `loss`."""
     return sum(np.exp(-((x - at) ** 2) / (2 * width**2)) * (x - at) / width**2 for at, width in VALLEYS)
 
@@ -57,6 +57,10 @@ class BallExplorer(Explorer):
     """Roll a ball, or a hundred, in a landscape with a wide and a narrow valley; the batch size sets how it is shaken.
 
     It needs no Python once it is shown; `roll` is the same in Python.
+
+    Args:
+        title: above the picture.
+        seed: of the noise.
     """
 
     _esm = source("random.js", "ball.js")
@@ -65,20 +69,11 @@ class BallExplorer(Explorer):
     start = traitlets.Int(0, min=0, max=1, help="0: all at `place`, 1: anywhere").tag(sync=True)
     place = traitlets.Int(PLACE, min=0, help="tenths from the left end of the range, where they start").tag(sync=True)
 
-    def __init__(self, *, title="Balls in two valleys", seed=1):
+    def __init__(self, *, title: str = "Balls in two valleys", seed: int = 1):
         self._ends = {batch: roll(batch, seed=seed) for batch in BATCHES}
         shares = np.array([(ends < border()).mean() for ends in self._ends.values()])
-        meta = {
-            "title": title,
-            "valleys": VALLEYS,
-            "batches": BATCHES,
-            "rate": RATE,
-            "noise": NOISE,
-            "steps": STEPS,
-            "range": RANGE,
-            "border": border(),
-            "seed": seed,
-        }
+        meta = {"title": title, "seed": seed, "valleys": VALLEYS, "batches": BATCHES, "range": RANGE}
+        meta |= {"rate": RATE, "noise": NOISE, "steps": STEPS, "border": border()}
         told = "; ".join(f"batch {b}: {100 * s:.0f}" for b, s in zip(BATCHES, shares))
         said = f"A hundred balls start in the narrow valley. After {STEPS:,} steps so many are in the wide one: {told}."
         super().__init__({"shares": shares}, meta, said, position=BATCHES.index(8))

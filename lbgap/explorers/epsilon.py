@@ -3,28 +3,30 @@
 import numpy as np
 import traitlets
 
-from lbgap.explorers.explorer import Explorer, array, axis, human, keys, mean, source
+from lbgap.explorers.explorer import Explorer, Values, array, axis, human, keys, mean, source
 
 
 class EpsilonExplorer(Explorer):
     """Sharpness of small- and large-batch minimisers against epsilon, both axes logarithmic, every trial a dot.
 
-    epsilons: (E,), positive, rising. curves: label -> dict(small=(trials, E), large=(trials, E)), labels such as
-    "full space, best" or "subspace p = 100, best". NaN = not measured at that epsilon; values of zero or less lie on a
-    floor line.
-    Raises ValueError when a key, a shape or an order is wrong.
+    Args:
+        epsilons: (E,), positive, rising.
+        curves: label -> dict(small=(trials, E), large=(trials, E)), labels such as "full space, best" or "subspace p =
+            100, best". NaN = not measured at that epsilon; values of zero or less lie on a floor line.
+        title: above the picture.
+
+    Raises:
+        ValueError: when a key, a shape or an order is wrong.
     """
 
     _esm = source("epsilon.js")
     curve = traitlets.Int(0, min=0, help="which curve is shown, counted from 0").tag(sync=True)
 
-    def __init__(self, epsilons, curves, *, title=""):
+    def __init__(self, epsilons: Values, curves: dict[str, dict[str, Values]], *, title: str = ""):
         eps = axis("epsilons", epsilons, positive=True)
         if not isinstance(curves, dict) or not curves:
-            raise ValueError(
-                f"curves is {curves!r:.60}; expected a dict with at least one curve: {{label: dict(small=...,"
-                " large=...)}"
-            )
+            told = "a dict with at least one curve: {label: dict(small=..., large=...)}"
+            raise ValueError(f"curves is {curves!r:.60}; expected {told}")
         arrays = {}
         for c, (label, given) in enumerate(curves.items()):
             keys(f"curves[{label!r}]", given, ("small", "large"))
@@ -32,11 +34,9 @@ class EpsilonExplorer(Explorer):
                 arrays[f"{c}.{side}"] = array(f"curves[{label!r}][{side!r}]", given[side], ("trials", len(eps)))
         meta = {"title": title, "epsilons": eps.tolist(), "curves": [str(label) for label in curves]}
         start = int(np.abs(np.log(eps / 1e-3)).argmin())
-        said = [
-            f"{label}: {human(mean(arrays[f'{c}.small'])[start])} for the small batch,"
-            f" {human(mean(arrays[f'{c}.large'])[start])} for the large"
-            for c, label in enumerate(meta["curves"])
-        ]
+        at = lambda c, side: human(mean(arrays[f"{c}.{side}"])[start])
+        told = "{}: {} for the small batch, {} for the large"
+        said = [told.format(label, at(c, "small"), at(c, "large")) for c, label in enumerate(meta["curves"])]
         super().__init__(arrays, meta, f"Sharpness at epsilon {eps[start]:g}. " + "; ".join(said) + ".", position=start)
 
     def _draw(self, figure):
@@ -50,9 +50,8 @@ class EpsilonExplorer(Explorer):
             for side, style in (("small", "-o"), ("large", "--s")):
                 values = data[f"{c}.{side}"]
                 drawn = panel.plot(self.meta["epsilons"], mean(values), style, label=side + " batch")
-                panel.plot(
-                    self.meta["epsilons"], values.T, style[-1], color=drawn[0].get_color(), markersize=3, alpha=0.4
-                )
+                dots = {"color": drawn[0].get_color(), "markersize": 3, "alpha": 0.4}
+                panel.plot(self.meta["epsilons"], values.T, style[-1], **dots)
             panel.set(xscale="log", yscale="log" if drawable else "linear", xlabel="ε")
             panel.set_title(label, fontsize="small")
             panel.tick_params(labelbottom=True)

@@ -3,6 +3,7 @@ JavaScript."""
 
 import base64
 import io
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 import numpy as np
@@ -13,9 +14,10 @@ anywidget = machine.needs("anywidget", "plots")
 traitlets = machine.needs("traitlets", "plots")
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+Values = np.ndarray | Sequence  # numbers, nested as deep as there are axes; NaN where one is missing
 
 
-def source(*names):
+def source(*names: str) -> str:
     """The chart kit and the modules `names` as one ES module, which travels once a widget: without indentation and
     without lines that are comments."""
     text = "".join((files(__package__) / part).read_text(encoding="utf-8") for part in ("kit.js", *names))
@@ -23,20 +25,24 @@ def source(*names):
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
-def array(name, values, shape, *, percent=False):
-    """`values` as a float64 array of `shape`; NaN means missing.
+def array(name: str, values: Values, shape: tuple[int | str, ...], *, percent: bool = False) -> np.ndarray:
+    """What a caller gave as a float64 array of a shape.
 
-    shape: a tuple of sizes, or of a word where any size of at least 1 will do, such as `("arms", 6, "trials")`.
-    percent: also require numbers from 0 to 100, and not all of them below 1.
-    Raises ValueError naming the value, what was expected and the remedy.
+    Args:
+        name: of the argument, for the message.
+        values: what was given; NaN means missing.
+        shape: sizes, or a word where any size of at least 1 will do, such as `("arms", 6, "trials")`.
+        percent: also require numbers from 0 to 100, and not all of them below 1.
+
+    Raises:
+        ValueError: naming the value, what was expected and the remedy.
     """
     expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     try:
         out = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} is not an array of numbers of shape {expected}: {error}; pad missing values with NaN"
-        ) from None
+        told = f"{name} is not an array of numbers of shape {expected}: {error}"
+        raise ValueError(f"{told}; pad missing values with NaN") from None
     fits = out.ndim == len(shape) and all(
         size == want if isinstance(want, int) else size > 0 for size, want in zip(out.shape, shape, strict=True)
     )
@@ -56,28 +62,44 @@ def array(name, values, shape, *, percent=False):
     return out
 
 
-def axis(name, values, *, positive=False):
-    """`values` as a float64 array (K,) of strictly rising finite numbers, all above zero if `positive`; else
-    ValueError."""
+def axis(name: str, values: Values, *, positive: bool = False) -> np.ndarray:
+    """What a caller gave as a float64 array (K,) of strictly rising finite numbers.
+
+    Args:
+        name: of the argument, for the message.
+        values: what was given.
+        positive: also require numbers above zero.
+
+    Raises:
+        ValueError: for anything else.
+    """
     out = array(name, values, ("K",))
     if np.isnan(out).any() or (np.diff(out) <= 0).any():
-        raise ValueError(
-            f"{name} is {out.tolist()}; expected strictly rising numbers without NaN: sort them and drop repeats"
-        )
+        raise ValueError(f"{name} is {out.tolist()}; expected strictly rising numbers: sort them, drop repeats and NaN")
     if positive and out[0] <= 0:
         raise ValueError(f"{name} starts at {out[0]:g}; expected positive numbers, since the axis is logarithmic")
     return out
 
 
-def keys(name, given, wanted):
-    """Raise ValueError unless the mapping `given` has exactly the keys `wanted`."""
+def keys(name: str, given: object, wanted: Iterable[str]) -> None:
+    """Raise ValueError unless a mapping has exactly some keys.
+
+    Args:
+        name: of the argument, for the message.
+        given: the mapping.
+        wanted: the keys.
+    """
     if not isinstance(given, dict) or set(given) != set(wanted):
         found = sorted(map(str, given)) if isinstance(given, dict) else type(given).__name__
         raise ValueError(f"{name} has {found}; expected a dict with exactly the keys {', '.join(wanted)}")
 
 
-def human(x):
-    """Three significant digits with thousands separators, as in the browser."""
+def human(x: float) -> str:
+    """Three significant digits with thousands separators, as in the browser.
+
+    >>> human(1234.5), human(0.012345), human(float("nan"))
+    ('1,230', '0.0123', 'not measured')
+    """
     if not np.isfinite(x):
         return "not measured"
     size = abs(x)
@@ -87,7 +109,7 @@ def human(x):
     return f"{rounded:,.0f}" if size >= 100 else np.format_float_positional(rounded, trim="-")
 
 
-def mean(values, axis=0):
+def mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Mean over the trials that are there, NaN where there is none, without a warning."""
     known = np.isfinite(values)
     total, n = np.where(known, values, 0).sum(axis), known.sum(axis)
@@ -96,7 +118,14 @@ def mean(values, axis=0):
 
 class Explorer(anywidget.AnyWidget):
     """Base of the explorers: `position` is the slider's place, counted from 0; `png()` is the picture, `summary` its
-    words."""
+    words.
+
+    Args:
+        arrays: name -> array of any shape.
+        meta: JSON: labels, and "title".
+        summary: one or two sentences that stand for the picture.
+        state: first values of the traits.
+    """
 
     _css = (files(__package__) / "kit.css").read_text(encoding="utf-8")
     _ipython_display_ = None  # ipywidgets 7 would show itself by this and leave the picture out
@@ -105,8 +134,7 @@ class Explorer(anywidget.AnyWidget):
     meta = traitlets.Dict(help="labels, and where each array lies in `values`").tag(sync=True)
     position = traitlets.Int(0, min=0, help="the slider's place, counted from 0").tag(sync=True)
 
-    def __init__(self, arrays, meta, summary, **state):
-        """arrays: name -> array of any shape; meta: JSON; summary: one or two sentences that stand for the picture."""
+    def __init__(self, arrays: dict[str, np.ndarray], meta: dict, summary: str, **state: object):
         where, chunks, start = {}, [], 0
         for name, value in arrays.items():
             where[name] = [start, *value.shape]
@@ -116,7 +144,7 @@ class Explorer(anywidget.AnyWidget):
         self._png = None
         super().__init__(values=b"".join(chunks), meta={**meta, "arrays": where}, **state)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """The arrays as the browser gets them: name -> float32 array."""
         flat = np.frombuffer(self.values, dtype="<f4")
         return {
@@ -124,13 +152,12 @@ class Explorer(anywidget.AnyWidget):
             for name, (start, *shape) in self.meta["arrays"].items()
         }
 
-    def png(self):
+    def png(self) -> bytes:
         """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked
         for."""
         if self._png is None:
-            figure = machine.needs("matplotlib.figure", "plots").Figure(
-                figsize=(6.6, 4.6), dpi=100, facecolor="white", layout="constrained"
-            )
+            make = machine.needs("matplotlib.figure", "plots").Figure
+            figure = make((6.6, 4.6), dpi=100, facecolor="white", layout="constrained")
             self._draw(figure)
             if self.meta["title"]:
                 figure.suptitle(self.meta["title"], fontsize="large")
@@ -144,11 +171,8 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7, as in Colab, may have none
-        bundle = (
-            inherited(**kwargs)
-            if inherited
-            else {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
-        )
+        view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        bundle = inherited(**kwargs) if inherited else view
         if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})

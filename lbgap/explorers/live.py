@@ -19,12 +19,8 @@ def module() -> str:
         name: base64.b64encode((files(__package__) / file).read_bytes()).decode()
         for name, file in (("KERNELS", "kernels.wasm"), ("DIGITS", "digits.bin"))
     }
-    return "\n".join(
-        [
-            source("random.js", "trainer.js", "live.js"),
-            *(f"const {name} = {json.dumps(v)};" for name, v in inside.items()),
-        ]
-    )
+    constants = [f"const {name} = {json.dumps(value)};" for name, value in inside.items()]
+    return "\n".join([source("random.js", "trainer.js", "live.js"), *constants])
 
 
 def styles() -> str:
@@ -66,12 +62,15 @@ class LiveLaboratory(Explorer):
     """Train a small and a large batch in the page, measure both, and do it again; it needs no Python once it is shown.
 
     Behind the reader's own pairs lie the stored ones, which `oracle` trained.
+
+    Args:
+        title: above the picture.
     """
 
     _esm = module()
     _css = styles()
 
-    def __init__(self, *, title="The live laboratory"):
+    def __init__(self, *, title: str = "The live laboratory"):
         pairs = stored()
         arrays = {side: np.array(pairs[side]["accuracy"]) for side in ("small", "large")}
         arrays |= {f"{side}_sharpness": np.array(pairs[side]["sharpness"]) for side in ("small", "large")}
@@ -98,9 +97,8 @@ class LiveLaboratory(Explorer):
     def _draw(self, figure):
         panel, data = figure.subplots(), self.arrays()
         for side, marker in (("small", "o"), ("large", "s")):
-            panel.plot(
-                data[f"{side}_sharpness"][:, FIRST], data[side], marker, label=f"{side} batch ({SETTING[side]:,})"
-            )
+            label = f"{side} batch ({SETTING[side]:,})"
+            panel.plot(data[f"{side}_sharpness"][:, FIRST], data[side], marker, label=label)
         panel.set(xscale="log", xlabel=f"Sharpness at ε = {EPSILONS[FIRST]:g}", ylabel="Test accuracy, %")
         panel.grid(alpha=0.3)
         panel.legend()

@@ -6,10 +6,23 @@ below the widget's script, where a browser with JavaScript neither shows nor loa
 output's plain text.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from docutils import nodes
 
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
-def add_pictures(app, doctree):
+
+def add_pictures(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the picture of each widget's output below it.
+
+    Args:
+        app: Sphinx, whose HTML builder alone needs them.
+        doctree: of a page.
+    """
     if app.builder.format != "html":
         return
     for bundle in list(doctree.findall(nodes.container)):
@@ -26,6 +39,7 @@ def add_pictures(app, doctree):
         widget += [nodes.raw("", "<noscript>", format="html"), image, nodes.raw("", "</noscript>", format="html")]
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Have Sphinx call `add_pictures` for every page."""
     app.connect("doctree-read", add_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,8 +3,8 @@
 import numpy as np
 import traitlets
 
-from lbgap import performance_model
-from lbgap.explorers.explorer import Explorer, axis, human, source
+from lbgap.explorers.explorer import Explorer, Values, axis, human, source
+from lbgap.performance_model import break_even, time
 
 RATIOS = tuple(float(f"{m}e{k}") for k in (-2, -1, 0) for m in (1, 1.5, 2, 3, 5, 7)) + (10.0,)  # I_LB / I_SB
 
@@ -12,10 +12,16 @@ RATIOS = tuple(float(f"{m}e{k}") for k in (-2, -1, 0) for m in (1, 1.5, 2, 3, 5,
 class ScalingExplorer(Explorer):
     """LB's training time over SB's against I_LB / I_SB, both axes logarithmic, with the break-even of Appendix C.
 
-    efficiencies: (F,), rising, SB's parallel efficiencies f(P), at most 1; LB's is 1. batch_ratios: (R,), rising, B_SB
-    / B_LB, at most 1. iterations: (I,), rising, the ratios I_LB / I_SB. start: the values of these three that are shown
-    first, the nearest ones; the paper's example and its break-even by default. Raises ValueError when a value or an
-    order is wrong.
+    Args:
+        efficiencies: (F,), rising, SB's parallel efficiencies f(P), at most 1; LB's is 1.
+        batch_ratios: (R,), rising, B_SB / B_LB, at most 1.
+        iterations: (I,), rising, the ratios I_LB / I_SB.
+        start: the values of these three that are shown first, the nearest ones; the paper's example and its break-even
+            by default.
+        title: above the picture.
+
+    Raises:
+        ValueError: when a value or an order is wrong.
     """
 
     _esm = source("scaling.js")
@@ -24,12 +30,12 @@ class ScalingExplorer(Explorer):
 
     def __init__(
         self,
-        efficiencies=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0),
-        batch_ratios=(0.01, 256 / 6000, 0.1, 0.25, 0.5),
-        iterations=RATIOS,
+        efficiencies: Values = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0),
+        batch_ratios: Values = (0.01, 256 / 6000, 0.1, 0.25, 0.5),
+        iterations: Values = RATIOS,
         *,
-        start=(0.2, 0.1, 0.5),
-        title="",
+        start: tuple[float, float, float] = (0.2, 0.1, 0.5),
+        title: str = "",
     ):
         f = axis("efficiencies", efficiencies, positive=True)
         b = axis("batch_ratios", batch_ratios, positive=True)
@@ -37,13 +43,9 @@ class ScalingExplorer(Explorer):
         if f[-1] > 1:
             raise ValueError(f"efficiencies ends at {f[-1]:g}; expected shares of perfect scaling, at most 1")
         # SB takes one iteration, of as many examples as the ratio says, and LB i iterations of one example
-        times = lambda of, ratio: [
-            performance_model.time(k, 1) / performance_model.time(1, ratio, efficiency=of) for k in i
-        ]
-        arrays = {
-            "times": [[times(of, ratio) for ratio in b] for of in f],
-            "even": [[performance_model.break_even(of, ratio) for ratio in b] for of in f],
-        }
+        times = lambda of, ratio: [time(k, 1) / time(1, ratio, efficiency=of) for k in i]
+        arrays = {"times": [[times(of, ratio) for ratio in b] for of in f]}
+        arrays["even"] = [[break_even(of, ratio) for ratio in b] for of in f]
         near = [int(abs(values - at).argmin()) for values, at in zip((f, b, i), start, strict=True)]
         even = arrays["even"][near[0]][near[1]]
         meta = {"title": title, "efficiencies": f.tolist(), "batch_ratios": b.tolist(), "iterations": i.tolist()}

@@ -1,45 +1,59 @@
 """Slide through the remedies: how many points each gains, and how sharp it ends."""
 
+from collections.abc import Sequence
+
 import traitlets
 
-from lbgap.explorers.explorer import Explorer, array, human, source
+from lbgap.explorers.explorer import Explorer, Values, array, human, source
 
 
 class ScoreboardExplorer(Explorer):
-    """Points of test accuracy over plain LB against sharpness over plain LB's, a mark for each remedy, the chosen one
-    with its intervals.
+    """Points of test accuracy over plain LB against sharpness over plain LB's, a mark for each remedy.
 
-    remedies: (R,) and networks: (N,), names; the remedy that is called as `small` says, plain SB, has a mark of its
-    own.
-    gain: points over plain LB; ratio: sharpness over plain LB's; left: points that plain SB is ahead of the remedy;
-    each (N, R, 3), a value and both ends of its 95 % interval. trials: (N, R). NaN = not measured, or without an
-    interval. `figures.scoreboard_data` gives all of these. Raises ValueError when a shape or a unit is wrong.
+    The chosen one has its intervals. `figures.scoreboard_data` gives all of these.
+
+    Args:
+        remedies: (R,), names.
+        gain: (N, R, 3), points over plain LB, a value and both ends of its 95 % interval; NaN = not measured, or
+            without an interval.
+        ratio: (N, R, 3), sharpness over plain LB's.
+        left: (N, R, 3), points that plain SB is ahead of the remedy.
+        trials: (N, R).
+        networks: (N,), names.
+        small: the remedy that is called so, plain SB, has a mark of its own.
+        title: above the picture.
+
+    Raises:
+        ValueError: when a shape or a unit is wrong.
     """
 
     _esm = source("scoreboard.js")
     network = traitlets.Int(0, min=0, help="which network is shown, counted from 0").tag(sync=True)
 
-    def __init__(self, remedies, gain, ratio, left, trials, *, networks=("",), small="plain SB", title=""):
+    def __init__(
+        self,
+        remedies: Sequence[str],
+        gain: Values,
+        ratio: Values,
+        left: Values,
+        trials: Values,
+        *,
+        networks: Sequence[str] = ("",),
+        small: str = "plain SB",
+        title: str = "",
+    ):
         for name, given in (("remedies", remedies), ("networks", networks)):
             if isinstance(given, str) or not len(given):
                 raise ValueError(f"{name} is {given!r}; expected a sequence of at least one name: {name}=({given!r},)")
         shape = len(networks), len(remedies)
-        arrays = {
-            name: array(name, values, (*shape, 3))
-            for name, values in (("gain", gain), ("ratio", ratio), ("left", left))
-        }
+        given = {"gain": gain, "ratio": ratio, "left": left}
+        arrays = {name: array(name, values, (*shape, 3)) for name, values in given.items()}
         arrays["trials"] = array("trials", trials, shape)
-        if (arrays["ratio"] <= 0).any():
-            raise ValueError(
-                f"ratio has {arrays['ratio'][arrays['ratio'] <= 0][0]:g}; expected positive numbers, since its axis is "
-                "logarithmic, and NaN where there is none"
-            )
-        meta = {
-            "title": title,
-            "remedies": [str(name) for name in remedies],
-            "networks": [str(name) for name in networks],
-            "small": small,
-        }
+        if (bad := arrays["ratio"][arrays["ratio"] <= 0]).size:
+            told = "positive numbers, since its axis is logarithmic, and NaN where there is none"
+            raise ValueError(f"ratio has {bad[0]:g}; expected {told}")
+        meta = {"title": title, "small": small, "remedies": [str(name) for name in remedies]}
+        meta["networks"] = [str(name) for name in networks]
         said = []
         for network, gains, ratios in zip(meta["networks"], arrays["gain"], arrays["ratio"], strict=True):
             known = [line for line in zip(meta["remedies"], gains, ratios, strict=True) if line[1][0] == line[1][0]]

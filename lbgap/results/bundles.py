@@ -99,7 +99,7 @@ def _own(path: pathlib.Path) -> bytes:
     return content
 
 
-def merge(folder, store: documents.Store, replace: bool = False) -> tuple[int, int, list[str]]:
+def merge(folder: str | os.PathLike, store: documents.Store, replace: bool = False) -> tuple[int, int, list[str]]:
     """Put the documents of a bundle, or of another store's folder, into the store, byte for byte.
 
     Each is checked as `results.read` checks a file, and added atomically, so a merge that was killed is simply

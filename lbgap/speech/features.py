@@ -73,10 +73,8 @@ def spliced(frames: torch.Tensor, lengths: torch.Tensor, context: int = CONTEXT)
     Raises:
         ValueError: if the lengths do not add up to T.
     """
-    if int(lengths.sum()) != len(frames):
-        raise ValueError(
-            f"the utterances have {int(lengths.sum())} frames in all; expected {len(frames)}, as there are"
-        )
+    if (total := int(lengths.sum())) != len(frames):
+        raise ValueError(f"the utterances have {total} frames in all, but there are {len(frames)}; expected the same")
     ends = lengths.cumsum(0)
     first, last = (torch.repeat_interleave(e, lengths)[:, None] for e in (ends - lengths, ends - 1))  # (T, 1)
     count = lambda first, end: torch.arange(first, end, device=frames.device)
