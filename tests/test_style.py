@@ -44,6 +44,46 @@ def test_the_package_stays_small():
     assert count <= CEILING, f"{count} lines of code in lbgap, more than {CEILING}: what can go?"
 
 
+UNTYPED = {"figures"}  # rooms whose public functions are still to be typed
+
+
+def public(tree):
+    """The public functions of a module, and the methods of its public classes: (name, node, whether it is a method)."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node, False
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            methods = [m for m in node.body if isinstance(m, ast.FunctionDef)]
+            shown = [m for m in methods if not m.name.startswith("_") or m.name in ("__init__", "__call__")]
+            yield from ((f"{node.name}.{m.name}", m, True) for m in shown)
+
+
+def faults(text):
+    """What public functions lack: a type of an argument or of the result, or a docstring."""
+    for name, node, method in public(ast.parse(text)):
+        a = node.args
+        given = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+        special = name.endswith(("__init__", "__call__"))
+        static = any(getattr(d, "id", None) == "staticmethod" for d in node.decorator_list)
+        lacks = [arg.arg for arg in given[method and not static :] if arg.annotation is None]
+        lacks += ["the result"] if node.returns is None and not name.endswith("__init__") else []
+        lacks += ["a docstring"] if ast.get_docstring(node) is None and not special else []
+        if lacks:
+            yield f"{name} lacks {', '.join(lacks)}"
+
+
+def test_what_public_functions_lack_is_seen():
+    text = 'class A:\n    def b(self, c, *, d: int = 0):\n        """e"""\n\ndef _f(g):\n    pass\n\n'
+    text += "def h(i: int) -> int:\n    return i\n"
+    assert list(faults(text)) == ["A.b lacks c, the result", "h lacks a docstring"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_public_functions_are_typed_and_documented(path):
+    if path.relative_to(ROOT / "lbgap").parts[0] not in UNTYPED:
+        assert not list(faults(path.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_examples_in_docstrings_are_true(path):
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
