@@ -238,11 +238,8 @@ def _run(options) -> int:
         torch.set_num_threads(threads)
     everywhere = options.device != "cpu" or scales.scale() is scales.SCALES["tiny"]
     by_hand = everywhere or options.experiments or options.networks or options.trials is not None
-    wanted = (
-        order.first()
-        if not by_hand
-        else order.wanted(options.experiments, options.networks or (None if everywhere else order.CPU), options.trials)
-    )
+    networks = options.networks or (None if everywhere else order.CPU)
+    wanted = order.wanted(options.experiments, networks, options.trials) if by_hand else order.first()
     _expect(wanted, "--trials", options.trials, "trials that these experiments have of these networks")
     store, executor, at_once = _store(write=True), *_executor(options, threads)
     bundle = options.out and bundles.Bundle(_folder("--out", options.out))

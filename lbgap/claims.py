@@ -347,10 +347,8 @@ def corrected(found: dict[str, Combined]) -> dict[str, str]:
         found: {id: its networks' verdicts combined}.
     """
     adjusted = holm([of.p for of in found.values()])
-    return {
-        id: UNDECIDED if of.direction in (HOLDS, PART) and p >= ALPHA else of.direction
-        for (id, of), p in zip(found.items(), adjusted)
-    }
+    stands = lambda of, p: of.direction not in (HOLDS, PART) or not p >= ALPHA
+    return {id: of.direction if stands(of, p) else UNDECIDED for (id, of), p in zip(found.items(), adjusted)}
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------

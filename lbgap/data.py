@@ -150,9 +150,8 @@ def _load(name, device, label_noise, noise_seed, folder) -> Data:
     scale = lambda a: torch.from_numpy(a).to(device).float().div_(255)
     label = lambda a: torch.from_numpy(a).to(device)
     if lengths:
-        train, test = (
-            speech.inputs(*part, device) for part in ((x_train, y_train, lengths[0]), (x_test, y_test, lengths[1]))
-        )
+        train, test = ((x_train, y_train, lengths[0]), (x_test, y_test, lengths[1]))
+        train, test = speech.inputs(*train, device), speech.inputs(*test, device)
     else:
         train, test = (scale(x_train), label(y_train)), (scale(x_test), label(y_test))
     return Data(name, *train, *test, classes(name), checksum)
@@ -302,9 +301,9 @@ def _checked(name, folder) -> tuple[tuple[np.ndarray, ...], str]:
     if name in CHECKSUMS and checksum != CHECKSUMS[name]:
         told = f"{name} has checksum {checksum[:16]}..., expected {CHECKSUMS[name][:16]}...: "
         if name != "speech":
+            where = folder or "the download folder"
             raise ValueError(
-                f"{told}the files in {folder or 'the download folder'} are damaged or of another version; delete and"
-                " fetch them again"
+                f"{told}the files in {where} are damaged or of another version; delete and fetch them again"
             )
         # spoken by another version of flite, or on another kind of processor
         warnings.warn(f"{told}it sounds alike, but results on it are not on the book's very data", stacklevel=2)
@@ -329,9 +328,8 @@ def raw(name: str, folder: str | None = None) -> tuple[np.ndarray, ...]:
                 return tuple(z[k] for k in PARTS if name in speech.CLASSES or not k.startswith("lengths"))
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             made = "make " if name in ("speech", "speech-lj") else ""
-            raise ValueError(
-                f"{packed} is damaged ({error}); delete it and write it again with `lbgap data {made}{name}`"
-            ) from error
+            command = f"lbgap data {made}{name}"
+            raise ValueError(f"{packed} is damaged ({error}); delete it and write it anew: `{command}`") from error
     if name in speech.CLASSES:
         return _speech(name, folder)
     return _pictures(name, folder)

@@ -88,9 +88,7 @@ def _pass(f, x, batch_size, seed, count):
         squares += examples * torch.linalg.vector_norm(gradient, dtype=torch.float64).item() ** 2
         n, k = n + examples, k + 1
     if k < 2:
-        raise ValueError(
-            f"batch_size is {batch_size}, which makes {k} mini-batch of {n} examples; expected at least two: "
-            "lower batch_size"
-        )
+        told = f"batch_size is {batch_size}, which makes {k} mini-batch of {n} examples"
+        raise ValueError(f"{told}; expected at least two: lower batch_size")
     mean /= n
     return mean, (squares - n * torch.dot(mean, mean).item()) / (k - 1), k

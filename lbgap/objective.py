@@ -105,10 +105,8 @@ class Objective:
             raise ValueError("network has no parameter that trains (requires_grad), so no x; expected at least one")
         self.dtype, self.device = dtype or self.parameters[0].dtype, self.parameters[0].device
         if self.dtype not in (torch.float32, torch.float64):
-            raise ValueError(
-                f"network is in {self.dtype}, too coarse for a small box; expected dtype=torch.float32, to measure a"
-                " copy"
-            )
+            told = f"network is in {self.dtype}, too coarse for a small box"
+            raise ValueError(f"{told}; expected dtype=torch.float32, to measure a copy")
         self.n, self.x = sum(p.numel() for p in self.parameters), flat(self.parameters)
         self.split, self.batch_norm, self.batch_size, self.loss = split, batch_norm, batch_size, loss
         self.inputs, self.labels = (t.to(self.device) for t in data.split(split))
@@ -326,10 +324,8 @@ class Objective:
     @torch.no_grad()
     def _set(self, x):
         if tuple(x.shape) != (self.n,):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}; expected ({self.n},), all parameters that train (requires_grad), flat,"
-                " as f.x"
-            )
+            told = f"x has shape {tuple(x.shape)}; expected ({self.n},)"
+            raise ValueError(f"{told}, all parameters that train (requires_grad), flat, as f.x")
         if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
             raise ValueError(f"x is a {type(x).__name__} of {x.dtype}; expected a float tensor, as f.x")
         if not torch.isfinite(x).all():
@@ -408,10 +404,8 @@ def check_logits(output: torch.Tensor, count: int) -> None:
     if not isinstance(output, torch.Tensor):
         raise ValueError(f"the network returned a {type(output).__name__}; {expected}")
     if output.ndim != 2 or len(output) != count or output.shape[1] < 2 or not output.is_floating_point():
-        raise ValueError(
-            f"the network returned {output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels;"
-            f" {expected}"
-        )
+        told = f"{output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels"
+        raise ValueError(f"the network returned {told}; {expected}")
     if (output >= 0).all() and (output.sum(1) - 1).abs().max() < 1e-4:
         raise ValueError(
             "the network returned probabilities (each row sums to 1), of which a cross-entropy is another number;"
@@ -441,9 +435,8 @@ def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
             raise ValueError(f"{told}, and not every row sums to 1; for several labels an example pass loss=")
         return labels.argmax(1) if (labels.max(1).values == 1).all() else labels
     if labels.ndim != 1:
-        raise ValueError(
-            f"{told}; expected (N,), one class an example, or (N, {classes}); for one label a pixel or token pass loss="
-        )
+        expected = f"(N,), one class an example, or (N, {classes})"
+        raise ValueError(f"{told}; expected {expected}; for one label a pixel or token pass loss=")
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"{told}; expected whole numbers, the classes; to fit other numbers pass loss=")
     low, high = labels.min().item(), labels.max().item()

@@ -132,11 +132,9 @@ class Run:
         if self.start is not None and not isinstance(self.start, Run):
             raise ValueError(f"start is {self.start!r}; expected a Run or its spec")
         for name in ("network", "variant", "activation", "shrink", "optimizer") if self.start else ():
-            if getattr(self, name) != getattr(self.start, name) and (name != "optimizer" or self.carry):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, but the run it starts from has {getattr(self.start, name)!r}; "
-                    "expected the same"
-                )
+            own, other = getattr(self, name), getattr(self.start, name)
+            if own != other and (name != "optimizer" or self.carry):
+                raise ValueError(f"{name} is {own!r}, but the run it starts from has {other!r}; expected the same")
         if self.carry and not self.start:
             raise ValueError("carry is True, but there is no start; expected start=, whose optimiser to take over")
 
@@ -150,11 +148,8 @@ class Run:
         A field added later, with a default that means "as before", therefore leaves every id as it was.
         """
         always = ("network", "dataset", "batch_size", "init_seed", "order_seed")
-        told = {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.name in always or getattr(self, f.name) != f.default
-        }
+        of_all = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self)}
+        told = {name: value for name, (value, default) in of_all.items() if name in always or value != default}
         if self.remedies:
             told["remedies"] = [remedies.spec(remedy) for remedy in self.remedies]
         return told | ({"start": self.start.spec} if self.start else {})

@@ -48,10 +48,8 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
     shapes, others = ({k: tuple(p.shape) for k, p in m.network().named_parameters()} for m in (minimizer, reference))
     for name in shapes | others:
         if shapes.get(name) != others.get(name):
-            raise ValueError(
-                f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}; "
-                "expected two minimisers of one network"
-            )
+            told = f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}"
+            raise ValueError(f"{told}; expected two minimisers of one network")
     layers = _normalised(network)
     if not layers:
         told = f"network {minimizer.run.network!r} has no batch norm, so a filter's norm matters"

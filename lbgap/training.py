@@ -516,10 +516,8 @@ def measure(network: nn.Module, dataset: data.Data) -> dict[str, float]:
     out = {}
     for split, parts in tallies.items():
         size = len(dataset.split(split)[1])
-        out |= {
-            f"{split}_loss": sum(loss for loss, _ in parts).item() / size,
-            f"{split}_accuracy": 100 * sum(right for _, right in parts).item() / size,
-        }
+        loss, right = (sum(of).item() for of in zip(*parts))
+        out |= {f"{split}_loss": loss / size, f"{split}_accuracy": 100 * right / size}
     return out
 
 

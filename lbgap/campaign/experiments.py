@@ -204,11 +204,8 @@ def _more_seeds(network, trial):
 
 def _norm_matched(network, trial):
     small, large = pair(network, trial)
-    return [
-        sharpness(large, match="norms", to=small),
-        sharpness(small, match="norms", to=large),
-        path(small, large, "linear", match="norms"),
-    ]
+    exchanged = [sharpness(of, match="norms", to=to) for of, to in ((large, small), (small, large))]
+    return [*exchanged, path(small, large, "linear", match="norms")]
 
 
 def _throughput(network, trial):

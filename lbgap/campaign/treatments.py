@@ -206,14 +206,9 @@ def cells(network: str, trial: int) -> dict[tuple[str, str], Run]:
     """{(noise, shape): run}: every source of noise with SAM, as it is, and with its reverse, all until f is below one
     goal."""
     small, large = sizes(network)
-    noise = {
-        "SB": (small, []),
-        "LB": (large, []),
-        "LB, noise injected": (large, [remedies.Injected(small)]),
-        "LB, ghosts": (large, [remedies.Ghost(small)]),
-    }
-    if network == "mlp":
-        del noise["LB, ghosts"]  # it has no batch norm
+    noise = {"SB": (small, []), "LB": (large, []), "LB, noise injected": (large, [remedies.Injected(small)])}
+    if network != "mlp":  # which has no batch norm
+        noise["LB, ghosts"] = large, [remedies.Ghost(small)]
     shape = {"flatter": [remedies.SAM(0.2)], "as it is": [], "sharper": [remedies.Sharpen()]}
     stop = {} if network in scales.USUAL else {"stop_f": 1e-3, "epochs": 300, **scales.SETTLED}
     return {

@@ -7,13 +7,3 @@ from lbgap.explorers.live import LiveLaboratory
 from lbgap.explorers.path import PathExplorer
 from lbgap.explorers.scaling import ScalingExplorer
 from lbgap.explorers.scoreboard import ScoreboardExplorer
-
-__all__ = [
-    "BallExplorer",
-    "BatchSizeExplorer",
-    "EpsilonExplorer",
-    "LiveLaboratory",
-    "PathExplorer",
-    "ScalingExplorer",
-    "ScoreboardExplorer",
-]

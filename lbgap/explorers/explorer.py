@@ -47,10 +47,8 @@ def array(name: str, values: Values, shape: tuple[int | str, ...], *, percent: b
         size == want if isinstance(want, int) else size > 0 for size, want in zip(out.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(
-            f"{name} has shape {out.shape}; expected {expected}: give every axis, also those of length 1, "
-            "and pad missing values with NaN"
-        )
+        told = f"{name} has shape {out.shape}; expected {expected}"
+        raise ValueError(f"{told}: give every axis, also those of length 1, and pad missing values with NaN")
     if np.isinf(out).any():
         raise ValueError(f"{name} holds an infinite value; expected finite numbers, or NaN where a value is missing")
     if percent and not np.isnan(out).all():
@@ -146,11 +144,8 @@ class Explorer(anywidget.AnyWidget):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays as the browser gets them: name -> float32 array."""
-        flat = np.frombuffer(self.values, dtype="<f4")
-        return {
-            name: flat[start : start + int(np.prod(shape))].reshape(shape)
-            for name, (start, *shape) in self.meta["arrays"].items()
-        }
+        flat, where = np.frombuffer(self.values, dtype="<f4"), self.meta["arrays"].items()
+        return {name: flat[at:][: int(np.prod(shape))].reshape(shape) for name, (at, *shape) in where}
 
     def png(self) -> bytes:
         """The picture for LaTeX, GitHub and pages without JavaScript: PNG bytes, drawn by matplotlib when first asked

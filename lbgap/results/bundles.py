@@ -157,10 +157,8 @@ def _merge(line: bytes, where: str, store: documents.Store, replace: bool) -> bo
     path = store.accept(document)
     if there and path.read_bytes() != line:
         if not replace:
-            raise ValueError(
-                f"{where}: the store holds another version; to take this one, merge with --replace, "
-                f"or first delete {path}"
-            )
+            told = f"{where}: the store holds another version"
+            raise ValueError(f"{told}; to take this one, merge with --replace, or first delete {path}")
         store.accept(document, replace=True)
         return True
     return not there

@@ -88,10 +88,8 @@ def classes(folder: str | os.PathLike) -> int:
 
 def _compare(ours: str, count: int, paper: int, source: str):
     if count != paper:
-        warnings.warn(
-            f"{ours}, the paper's {paper:,} ({source}): a result from them is not on the paper's very data",
-            stacklevel=3,
-        )
+        told = f"{ours}, the paper's {paper:,} ({source})"
+        warnings.warn(f"{told}: a result from them is not on the paper's very data", stacklevel=3)
 
 
 def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
@@ -102,10 +100,8 @@ def _part(folder, pdfs) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         (alignments, features, "an alignment but no features"),
     ):
         if missing := sorted(have.keys() - lack):
-            warnings.warn(
-                f"{folder}: {len(missing)} of {len(have)} utterances have {what}: left out, {missing[0]} the first",
-                stacklevel=3,
-            )
+            told = f"{len(missing)} of {len(have)} utterances have {what}"
+            warnings.warn(f"{folder}: {told}: left out, {missing[0]} the first", stacklevel=3)
     names = sorted(features.keys() & alignments)
     if not names:
         raise ValueError(f"{folder}: no utterance has both features and an alignment; expected the same names in both")
@@ -216,9 +212,8 @@ def _name(file, path) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:
-        raise ValueError(
-            f"{path} is garbled, or no Kaldi archive: {name[:20]!r} stands for an utterance's name; copy it again"
-        ) from None
+        told = f"{name[:20]!r} stands for an utterance's name"
+        raise ValueError(f"{path} is garbled, or no Kaldi archive: {told}; copy it again") from None
 
 
 def _value(file, where) -> np.ndarray:
@@ -232,9 +227,8 @@ def _value(file, where) -> np.ndarray:
             return _text(file)
         return matio.read_int32vector(file) if start[2:] == b"\4" else matio.read_matrix_or_vector(file)
     except Exception as error:  # kaldiio raises AssertionError, struct.error, ValueError, MemoryError, ...
-        raise ValueError(
-            f"{where}: truncated or garbled ({type(error).__name__} {error}); write or copy the file again"
-        ) from error
+        told = f"truncated or garbled ({type(error).__name__} {error})"
+        raise ValueError(f"{where}: {told}; write or copy the file again") from error
 
 
 def _text(file) -> np.ndarray:
