@@ -98,9 +98,9 @@ def test_trials_that_disagree_are_not_a_verdict(store):
     assert "the trials disagree" in str(figures.edge_verdict("F1-5k"))
 
 
-def test_an_arm_alone_is_pending(store):
+def test_an_arm_alone_is_no_verdict(store):
     fill(store, "LB", [0.5])
-    assert "pending" in str(figures.edge_verdict("F1-5k"))
+    assert "Not measured yet" in str(figures.edge_verdict("F1-5k"))
 
 
 def test_the_figure_has_two_panels_a_network_and_the_levels(store):
@@ -113,4 +113,3 @@ def test_the_figure_has_two_panels_a_network_and_the_levels(store):
     assert [
         line.get_ydata()[0] for line in preconditioned.lines if line.get_label() == "edge of stability"
     ] == pytest.approx([LEVEL])
-    assert "pending: 8 of 32 measured" in plain.get_title()

@@ -43,23 +43,23 @@ def test_f2_stands_beside_the_papers_numbers_and_says_that_these_are_of_timit(ma
     [
         (([31.0, 31.2], [30.0, 30.21]), "the two agree"),
         (([30.0, 30.21], [31.0, 31.2]), "the two do not agree"),
-        (None, "open, since one of the two is pending"),
+        (None, "open, since one of the two is not measured"),
     ],
 )
 def test_whether_a_human_voice_says_what_the_stand_in_says(made, human, word):
-    assert "Verdict: pending" in str(figures.human_verdict())
+    assert "Not measured yet" in str(figures.human_verdict())
     sharp = (1.0, 1.1), (100.0, 110.0)
     made.pairs("F2", accuracy=([31.0, 31.2], [30.0, 30.21]), sharp=sharp)
     if human:
         made.pairs("F2-lj", accuracy=human, sharp=sharp)
     text = str(figures.human_verdict())
     assert f"Verdict: {word}.**" in text and "LB is 100.0 times as sharp" in text
-    assert ("`speech-lj`): pending" in text) == (human is None)
+    assert ("`speech-lj`)" in text) == (human is not None)
 
 
 def test_the_gap_before_and_after_the_rate_falls_is_of_the_same_trials(made):
     made.pairs("F2-lj", accuracy=([30.0, 31.0, 99.0], [32.0, 32.0, 1.0]))
-    assert "pending" in str(figures.settled_verdict("F2-lj"))
+    assert "Not measured yet" in str(figures.settled_verdict("F2-lj"))
     for trial in (0, 1):
         for of, value in zip(scales.pair("F2-lj", trial), (33.0 + trial, 32.0)):
             made.train(experiments.settled(of), value, loss=0.002)

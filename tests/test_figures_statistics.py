@@ -92,26 +92,34 @@ def test_where_f_ended_is_told_with_what_it_may_be_called():
     assert figures.ended({"a": [0.2], "b": [0.1], "c": [0.4]}) == (
         "f ended at 0.1000 (b) to 0.4000 (c): not the same training loss, the highest is 4.0 times the lowest"
     )
-    assert figures.ended({"SB": [0.1], "LB": []}) == "where f ended is pending"
+    assert figures.ended({"SB": [0.1], "LB": []}) == "where f ended is not measured"
 
 
 @pytest.mark.parametrize(
     "value, pair, said",
     [
-        (0.5, (-0.1, 1.1), "SB is ahead of LB by 0.50 points (95 % interval -0.10 to 1.10)"),
-        (-0.5, (-1.1, 0.1), "LB is ahead of SB by 0.50 points (95 % interval -0.10 to 1.10)"),
+        (
+            0.5,
+            (-0.1, 1.1),
+            "SB is ahead of LB by 0.50 points (95 % interval: from LB ahead by 0.10 to SB ahead by 1.10)",
+        ),
+        (
+            -0.5,
+            (-1.1, 0.1),
+            "LB is ahead of SB by 0.50 points (95 % interval: from SB ahead by 0.10 to LB ahead by 1.10)",
+        ),
         (-1.0, None, "LB is ahead of SB by 1.00 points (no interval)"),
     ],
 )
 def test_the_leader_stands_first(value, pair, said):
-    assert words.leads(statistics.Compared(value, pair, "")) == said
+    assert statistics.ahead(statistics.Compared(value, pair, "")) == said
 
 
 @pytest.mark.parametrize(
     "values, said",
     [
-        ([], "pending"),
-        ([np.nan], "pending"),
+        ([], ""),
+        ([np.nan], ""),
         ([98.0], "98.00"),
         ([1.0, 3.0], "2.00 ± 1.41"),
         ([4.24e-4], "0.00042"),

@@ -118,6 +118,6 @@ def test_a_rate_is_chosen_on_the_validation_split(made, monkeypatch):  # noqa: F
     of = batch_or_rate.rates("mlp")
     assert [of.rates[k] for k in of.chosen] == [3e-3] * 7 + [1e-2] and of.accuracy.shape == (3, 8, 2)
     said = str(batch_or_rate.rates_verdict("mlp"))
-    assert "**At one rate, 1e-3**, batch 8 is ahead by 1.00 points" in said
-    assert "**Each at its own rate**, batch 8 is ahead by 0.93 points" in said
+    assert "**At one rate, 1e-3**, batch 8 is ahead of batch 1,000 by 1 points" in said
+    assert "**Each at its own rate**, batch 8 is ahead of batch 1,000 by 0.93 points" in said
     assert "8: 0.003" in said and "1,000: 0.01" in said and "2 trials" in said

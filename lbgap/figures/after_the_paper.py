@@ -9,26 +9,10 @@ from ..campaign.experiments import EXPERIMENTS
 from ..campaign.treatments import TREATMENTS
 from ..results import arrays
 from .comparisons import EPSILON, best, training_loss
-from .panels import COLOR, MARK, canvas, legend, mark, wanted_of
+from .panels import COLOR, MARK, each
 from .scores import BOARD, Score, family, gain_cell, judgements, ratio_cell, score, scores
-from .statistics import gap
-from .words import (
-    ARMS,
-    FACTOR,
-    PENDING,
-    Networks,
-    Text,
-    by_network,
-    ended,
-    known,
-    leads,
-    matched,
-    names,
-    note,
-    number,
-    spread,
-    table,
-)
+from .statistics import ahead, gap
+from .words import ARMS, FACTOR, Networks, Text, by_network, ended, folded, known, matched, names, number, spread, table
 
 
 def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
@@ -41,7 +25,7 @@ def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
 
 
 def chosen_numbers(network: str) -> dict[tuple[str, str], float | None]:
-    """{(remedy, arm): the number that does best on the validation split, None while runs are pending}."""
+    """{(remedy, arm): the number that does best on the validation split, None until all are measured}."""
     return {which: best(found) for which, found in validated(network).items()}
 
 
@@ -51,17 +35,20 @@ def tuning(networks: Networks = None) -> Text:
     for network in names(networks or EXPERIMENTS["tuning"].networks):
         chosen = chosen_numbers(network)
         for (name, arm), found in validated(network).items():
-            cells = (f"{value:g}: {spread(arrays.final(runs))}" for value, runs in found.items())
+            said = {value: spread(arrays.final(runs)) for value, runs in found.items()}
+            cells = (f"{value:g}: {words}" for value, words in said.items() if words)
             at = chosen[name, arm]
-            numbers = f"**{at:g}**" if at else PENDING, f"{treatments.TUNED[name][network][arm]:g}"
-            rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), *numbers])
+            numbers = f"**{at:g}**" if at else "", f"{treatments.TUNED[name][network][arm]:g}"
+            if any(said.values()):
+                rows.append([network, TREATMENTS[name].title, arm, "; ".join(cells), *numbers])
     return table("network | remedy | arm | number: validation accuracy, % | best | used here", rows)
 
 
 def _board(networks, which):
-    """{network: its scores}, the networks of the remedies named by default, else BOARD."""
+    """{network: its scores that are measured}, the networks of the remedies named by default, else BOARD."""
     own = dict.fromkeys(n for name in names(which) for n in TREATMENTS[name].networks) if which else BOARD
-    return {network: scores(network, which) for network in names(networks or tuple(own))}
+    found = {network: scores(network, which) for network in names(networks or tuple(own))}
+    return {network: [s for s in mine if len(known(s.accuracy))] for network, mine in found.items()}
 
 
 def scoreboard(networks: Networks = None, which=None) -> Text:
@@ -69,46 +56,28 @@ def scoreboard(networks: Networks = None, which=None) -> Text:
     remedies' names."""
     board = _board(networks, which)
     words = {network: judgements(network) for network in board}
-    rows, pending, fits = [], {}, []
+    rows, fits = [], []
     for network, found in board.items():
         for arm, runs in arrays.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
-            if not s.pending:
-                compared = (
-                    (gain_cell(s.gain), "", ratio_cell(s.ratio), "") if arm == "SB" else ("", gain_cell(s.left), "", "")
-                )
-                rows.append(_line(s, compared))
+            over = (gain_cell(s.gain), "", ratio_cell(s.ratio)) if arm == "SB" else ("", gain_cell(s.left), "")
+            rows += [_line(s, (*over, ""))] if len(known(s.accuracy)) else []
         for s in found:
-            if s.pending:
-                pending.setdefault(network, []).append(s.title)
-            else:
-                gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
-                compared = (
-                    gain_cell(s.gain, gains),
-                    gain_cell(s.left),
-                    ratio_cell(s.ratio, flat),
-                    gain_cell(s.small, at_small),
-                )
-                rows.append(_line(s, compared))
-        fits += _fits(network, [s for s in found if not s.pending])
+            gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
+            over = gain_cell(s.gain, gains), gain_cell(s.left), ratio_cell(s.ratio, flat)
+            rows.append(_line(s, (*over, gain_cell(s.small, at_small))))
+        fits += _fits(network, found)
     head = (
         "network | remedy at LB | test accuracy, % | points over plain LB | left to plain SB | sharpness |"
         " over plain LB's | f | updates | at SB, points over plain SB | trials"
     )
-    missing = ", ".join(f"{network} ({'; '.join(titles)})" for network, titles in pending.items())
-    said = [str(table(head, rows))] if rows else []
-    said += [f"Still pending: {missing}."] if missing else []
-    said += ["\n".join(fits)] if fits else []
-    said.append(
-        f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {family(words)} Updates count those of a"
-        " run's start too."
-    )
-    return Text("\n\n".join(said) + note(board))
+    rule = f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {family(words)} Updates count those of a"
+    return table(head, rows, below="\n\n".join(["\n".join(fits), f"{rule} run's start too."]).strip())
 
 
 def _fits(network: str, found: list[Score]) -> list[str]:
-    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none while either is
-    pending."""
+    """At which f plain SB and LB ended, and which remedies did not end at plain LB's: a line, or none where either is
+    not measured."""
     plain = {arm: training_loss(runs) for arm, runs in arrays.pairs(network).items()}
     if not all(len(known(f)) for f in plain.values()):
         return []
@@ -121,7 +90,7 @@ def _fits(network: str, found: list[Score]) -> list[str]:
 
 def _line(s: Score, compared) -> list[str]:
     gain, left, sharper, small = compared
-    title, count = s.title + (f" ({s.source})" if s.source else ""), f"{len(known(s.accuracy))} of {len(s.runs)}"
+    title, count = s.title + (f" ({s.source})" if s.source else ""), str(len(known(s.accuracy)))
     f, updates = (known(what(s.runs)).mean() for what in (training_loss, arrays.updates))
     line = [s.network, title, spread(s.accuracy), gain, left, spread(s.sharp), sharper]
     return [*line, number(f, 4), number(updates, 0), small, count]
@@ -140,15 +109,19 @@ def scoreboard_verdict(networks: Networks = None, which=None) -> Text:
         ours = lambda *wanted: [s for s in found if set(wanted) <= own(s)]
         told = lambda of: f"{len(of)} ({'; '.join(s.title for s in of)})" if of else "none"
         before = gap(*(arrays.pairs(network)[arm] for arm in ARMS))
-        return (
-            f"**Verdict, {network}: {len(ours('gains'))} of {len(found)} remedies measured gain on plain LB.**"
-            f" {f'Plain SB against it is {PENDING}' if np.isnan(before.value) else f'Plain: {leads(before)}'}. Gain:"
-            f" {told(ours('gains'))}. Lose: {told(ours('loses'))}. End flatter: {told(ours('flatter'))}; flatter and"
-            f" gaining: {told(ours('flatter', 'gains'))}. End sharper: {told(ours('sharper'))}; sharper and gaining:"
-            f" {told(ours('sharper', 'gains'))}. The rest is not settled with these trials."
+        plain = "" if np.isnan(before.value) else f" Plain: {ahead(before)}."
+        kinds = {"Gain": "gains", "Lose": "loses", "End flatter": "flatter", "End sharper": "sharper"}
+        kinds = {name: ours(word) for name, word in kinds.items()}
+        kinds |= {f"End {word} and gain": ours(word, "gains") for word in ("flatter", "sharper")}
+        lists = "".join(f"\n- {name}: {told(of)}" for name, of in kinds.items() if of)
+        of = f"{len(kinds['Gain'])} of {len(found)} remedies measured gain on plain LB"
+        return folded(
+            f"**{network}: {of}; {len(kinds['End flatter'])} end flatter.**",
+            f"{plain.strip()} The rest is not settled with these trials.\n{lists}".strip(),
+            "Which ones",
         )
 
-    return Text(f"{by_network(tuple(board), sentence)}\n\n{family(words)}")
+    return by_network(tuple(board), sentence, family(words))
 
 
 def scoreboard_figure(networks: Networks = None, which=None):
@@ -157,9 +130,9 @@ def scoreboard_figure(networks: Networks = None, which=None):
     gain = lambda s: s.gain.value
     board = _board(networks, which)
     board = {n: sorted((s for s in found if not np.isnan(gain(s))), key=gain) for n, found in board.items()}
-    figure, axes = canvas(2 * len(board), height=0.8 + 0.17 * max(1, *map(len, board.values())))
-    for (network, found), (left, right) in zip(board.items(), zip(axes[::2], axes[1::2])):
-        plain = arrays.pairs(network)
+
+    def draw(left, right, network):
+        plain, found = arrays.pairs(network), board[network]
         small = score(network, "plain SB", "", plain["SB"])
         accuracy, sharp = known(arrays.final(plain["LB"])), known(arrays.sharpness(plain["LB"], EPSILON))
         middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
@@ -177,23 +150,22 @@ def scoreboard_figure(networks: Networks = None, which=None):
                     ax.plot(at.interval, (y, y), "-", color=COLOR["LB"], lw=1.4)
                 if log:
                     ax.set_xscale("log")
-            ax.axvline(null, color=COLOR["LB"], ls="--", lw=1, label="plain LB")
-            if found and not np.isnan(getattr(small, of).value):
-                ax.axvline(getattr(small, of).value, color=COLOR["SB"], lw=1, label="plain SB")
+            if ax.has_data():
+                ax.axvline(null, color=COLOR["LB"], ls="--", lw=1, label="plain LB")
+                if not np.isnan(getattr(small, of).value):
+                    ax.axvline(getattr(small, of).value, color=COLOR["SB"], lw=1, label="plain SB")
             ax.set(yticks=range(len(found)), yticklabels=[s.title for s in found] if ax is left else [])
             ax.tick_params(axis="y", labelsize=7)
             ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
-            kind, wanted = "train" if ax is left else "sharpness", wanted_of(network, *names(which or TREATMENTS))
-            mark(ax, network, [u for u in wanted if u["kind"] == kind])
-    legend(figure, *axes)
-    return figure
+
+    return each(board, draw, per=2, height=0.8 + 0.17 * max(1, *map(len, board.values())))
 
 
 def scoreboard_data(networks: Networks = BOARD, which=None) -> dict:
     """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
     among the remedies."""
     board = _board(networks, which)
-    some = [network for network, found in board.items() if not all(s.pending for s in found)] or list(board)[:1]
+    some = [network for network, found in board.items() if found] or list(board)[:1]
     for network in some:
         board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))
     titles = tuple(dict.fromkeys(s.title for network in some for s in board[network]))

@@ -10,9 +10,9 @@ from ..campaign import experiments, scales, units
 from ..claims import contrast
 from ..results import arrays
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
-from .panels import COLOR, canvas, legend, look, two_each
+from .panels import COLOR, each, look, named
 from .statistics import ahead, correlation, ratio, sharper
-from .words import ARMS, NOT_YET, Networks, Text, known, number
+from .words import ARMS, NOT_YET, Networks, Text, folded, known, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +58,18 @@ def _measured(network) -> list[int]:
 def rates_figure(network: str = "mlp"):
     """Test accuracy and sharpness against the batch size: at the paper's rate, and at the rate chosen for each size."""
     found = rates(network)
-    if not found:
-        return NOT_YET
-    figure, axes = canvas(2)
-    for ax, key, words in zip(axes, ("accuracy", "sharpness"), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
-        values, usual = getattr(found, key), found.rates.index(1e-3)
+
+    def draw(ax, panel):
+        values, words, scale = panel
+        usual = found.rates.index(1e-3)
         tuned = np.stack([values[k, i] for i, k in enumerate(found.chosen)])
         for of, name, arm in ((values[usual], "rate 1e-3", "LB"), (tuned, "rate chosen for each size", "SB")):
             ax.plot(found.sizes, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
             ax.plot(found.sizes, np.nanmean(of, 1), **look(arm, ms=None), label=name)
-        ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log")
-    axes[1].set_yscale("log")
-    legend(figure, *axes)
-    return figure
+        ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log", yscale=scale)
+
+    accuracy, sharp = ("test accuracy (%)", "linear"), ("sharpness, epsilon 1e-3", "log")
+    return each([(found.accuracy, *accuracy), (found.sharpness, *sharp)] if found else [], draw)
 
 
 def rates_and_sharpness(network: str = "mlp") -> Text:
@@ -99,20 +98,20 @@ def rates_verdict(network: str = "mlp") -> Text:
     if not found:
         return NOT_YET
     usual, last = found.rates.index(1e-3), len(found.sizes) - 1
-    names, said = [f"batch {found.sizes[k]:,}" for k in (0, last)], []
+    names, said = [f"batch {found.sizes[k]:,}" for k in (0, last)], {True: [], False: []}
     own = found.chosen[0], found.chosen[last]
     for words, picks in (("At one rate, 1e-3", (usual, usual)), ("Each at its own rate", own)):
         tests, sharp = ([of[k, i] for k, i in zip(picks, (0, last))] for of in (found.accuracy, found.sharpness))
-        said.append(
-            f"**{words}**, {ahead(contrast(*tests), *names)}, and {sharper(ratio(*sharp), names[1], names[0])}."
-        )
+        lead, steep = contrast(*tests), ratio(*sharp)
+        for brief, lines in said.items():
+            told = f"{ahead(lead, *names, brief=brief)}, and {sharper(steep, names[1], names[0], brief)}"
+            lines.append(f"**{words}**, {told}.")
     own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
     arrived = _arrived(network, found)
     late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not arrived[k, i]]
-    told = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
-    return Text(
-        f"{' '.join(said)} The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{told}"
-    )
+    late = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
+    rule = f"The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{late}"
+    return Text(folded(" ".join(said[True]), f"{' '.join(said[False])} {rule}"))
 
 
 def _arrived(network, found) -> np.ndarray:
@@ -123,22 +122,19 @@ def _arrived(network, found) -> np.ndarray:
 def optimizers(networks: Networks = None) -> Text:
     """Section 2.2: "other optimizers ... led to similar results"; and those that are not rebuilt, with the reason."""
     missing = "\n\n".join(f"**{name} is not rebuilt:** {why}." for name, why in experiments.NOT_REBUILT.items())
-    return Text(f"{trained('optimizers', networks, labels=labelled(experiments.OPTIMIZERS))}\n\n{missing}")
+    return trained("optimizers", networks, labels=labelled(experiments.OPTIMIZERS), below=missing)
 
 
 def learning_rates(networks: Networks = None) -> Text:
     """Every learning rate for either arm, and each arm at the rate chosen for it on the validation split."""
-    rows, said = [], []
+    rows = []
     for network in networks_of("learning_rates", networks):
         at, chosen = rate_runs(network), chosen_rates(network)
         rows += [row(network, f"learning rate {lr:g}", runs) for lr, runs in at.items()]
         if chosen:
             best = {arm: at[chosen[arm]][arm] for arm in ARMS}
             rows.append(row(network, f"**chosen: SB {chosen['SB']:g}, LB {chosen['LB']:g}**", best))
-        else:
-            said.append(f"{network}: no choice yet, validation runs are pending.")
-    table = compare(rows, extra={"validation accuracy": lambda runs: arrays.final(on_validation(runs))})
-    return Text("\n\n".join([str(table), *said]))
+    return compare(rows, extra={"validation accuracy": lambda runs: arrays.final(on_validation(runs))})
 
 
 def rate_runs(network: str) -> dict[float, dict]:
@@ -169,17 +165,17 @@ def learning_rate_curves(networks: Networks = None):
         for arm in ARMS:
             values = _means(arrays.final(on_validation(runs[lr][arm])) for lr in rates)
             sharp = _means(arrays.sharpness(runs[lr][arm], 1e-3) for lr in rates)
-            if len(known(sharp)):
-                right.set_yscale("log")
             for ax, y in ((left, values), (right, sharp)):
-                ax.plot(rates, y, **look(arm), label=arm)
+                if len(known(y)):
+                    ax.plot(rates, y, **look(arm), label=arm)
+                    ax.set(xscale="log", yscale="log" if ax is right else "linear")
                 if arm in chosen:
                     k = rates.index(chosen[arm])
                     ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
         for ax, what in ((left, "validation accuracy (%)"), (right, "sharpness")):
-            ax.set(xscale="log", title=f"{network}, {what}", xlabel="learning rate")
+            ax.set(title=f"{named(network)}, {what}", xlabel="learning rate")
 
-    return two_each(networks_of("learning_rates", networks), draw, "learning_rates")
+    return each(networks_of("learning_rates", networks), draw, per=2)
 
 
 def _means(arrays):

@@ -7,15 +7,16 @@ import dataclasses
 
 import numpy as np
 
-from ..campaign import treatments, units
+from .. import claims
+from ..campaign import treatments
 from ..campaign.treatments import NOISE, SHAPE
 from ..claims import Contrast as Compared
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, arrived, complete, networks_of, sharpness_of, times, training_loss
-from .panels import canvas, legend, mark
+from .panels import each
 from .statistics import gap, ratio
-from .words import PENDING, Networks, Text, by_network, collapsed, ended, interval, known, note, number, spread, table
+from .words import Networks, Text, by_network, ended, folded, interval, known, number, spread, table
 
 COLOR = dict(zip(NOISE, ("#123f73", "#c1440e", "#2f9e8f", "#9a5fb5")))
 MARK = dict(zip(NOISE, "osD^"))
@@ -49,15 +50,15 @@ def causal_table(networks: Networks = None) -> Text:
         grid = cells(network)
         for (noise, shape), runs in grid.items():
             accuracy, sharp, base = arrays.final(runs), sharpness_of(runs), grid[SB]
-            ahead, quotient = gap(base, runs), ratio(sharpness_of(base), sharp)
-            lead, over = f"{number(ahead.value)} ({interval(ahead.interval)})", times(quotient)
+            behind, quotient = gap(base, runs), ratio(sharpness_of(base), sharp)
+            lead, over = f"{number(behind.value)} ({interval(behind.interval)})", times(quotient)
             if (noise, shape) == SB:
                 lead, over = "0", "1"
             line = [network, f"{noise}, {shape}", spread(accuracy), spread(sharp)]
-            line += [PENDING if np.isnan(ahead.value) else lead]
-            line += [over if len(known(sharp)) and quotient.how else PENDING]
-            line += [spread(arrays.final(runs, "train", "batch", "loss"), 4), spread(arrays.updates(runs), 0)]
-            lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else PENDING])
+            line += ["" if np.isnan(behind.value) else lead]
+            line += [over if len(known(sharp)) and quotient.how else ""]
+            line += [spread(training_loss(runs), 4), spread(arrays.updates(runs), 0)]
+            lines.append([*line, "yes" if arrived(runs) else "**no**" if complete(runs) else ""])
     said = "".join(
         f"\n\n{network}, {len(there)} cells that came to the loss: {ended(there)}."
         for network in chosen
@@ -67,36 +68,30 @@ def causal_table(networks: Networks = None) -> Text:
         f"network | noise, shape | test accuracy | sharpness at {EPSILON:g} | SB as it is is ahead by, points |"
         " sharpness / SB's | f at the end | updates | came to the loss"
     )
-    return Text(
-        f"{table(head, collapsed(lines))}\n\nMean ± standard deviation; the figure has all trials. 95 % intervals over"
-        f" seeds, paired; the ratio on a log scale.{said}{note(chosen)}"
-    )
+    rule = "Mean ± standard deviation; the figure has all trials. 95 % intervals over seeds, paired; the ratio on a log"
+    return table(head, lines, range(2, 8), f"{rule} scale.{said}")
 
 
 def causal_figure(networks: Networks = None):
     """Sharpness against test accuracy, a mark a trial: noise by colour and marker, shape by how full the marker is."""
-    chosen = networks_of("causal_grid", networks)
-    figure, axes = canvas(len(chosen), 1, 3.2)
-    for ax, network in zip(axes, chosen):
-        wanted = []
+
+    def draw(ax, network):
         for (noise, shape), runs in cells(network).items():
             x, y = sharpness_of(runs), arrays.final(runs)
-            wanted += [m(of) for of in runs for m in (units.train, lambda of: units.sharpness(of, (EPSILON,)))]
             there = ~np.isnan(x * y) & (x > 0)
             if there.any():
                 style = dict(color=COLOR[noise], fillstyle=FILL[shape], ms=6, label=f"{noise}, {shape}")
                 ax.plot(x[there], y[there], MARK[noise], **style)
                 ax.set_xscale("log")
         ax.set(title=network, xlabel=f"sharpness at epsilon {EPSILON:g}", ylabel="test accuracy (%)")
-        mark(ax, network, wanted)
-    legend(figure, *axes)
-    return figure
+
+    return each(networks_of("causal_grid", networks), draw, columns=1, height=3.2)
 
 
 @dataclasses.dataclass
 class Check:
     """A manipulation check: sharpness of the bent cell over that of the same noise as it is; passed: None while it is
-    pending."""
+    not measured."""
 
     ratio: Compared
     p: float
@@ -124,7 +119,7 @@ def causal_checks(networks: Networks = None) -> Text:
         found = checks(network)
         if all(check.passed is None for check in found.values()):
             return None
-        words = {True: "passed", False: "**failed**", None: PENDING}
+        words = {True: "passed", False: "**failed**", None: claims.UNMEASURED}
         factor = lambda check: "" if check.passed is None else f" ({times(check.ratio)} as sharp)"
         told = (f"{', '.join(cell)} {words[check.passed]}{factor(check)}" for cell, check in found.items())
         return f"{network}: {'; '.join(told)}."
@@ -161,7 +156,7 @@ def costs(loss: Compared, lead: Compared) -> str:
 def _void(network, grid, involved, needs=()) -> str | None:
     """Why a question gets no answer, or None."""
     if not all(complete(grid[cell]) for cell in involved):
-        return PENDING
+        return claims.UNMEASURED
     if missed := [", ".join(cell) for cell in involved if not arrived(grid[cell])]:
         return f"no answer: {'; '.join(missed)} did not come to the training loss"
     found = checks(network)
@@ -224,11 +219,13 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
 
 
 def causal_verdict(networks: Networks = None) -> Text:
-    """Every question's answer by the registered rules, with its evidence."""
-    chosen = networks_of("causal_grid", networks)
-    lines = []
-    for network in chosen:
-        found = {} if arrays.waiting(network) else answers(network)
-        for question, (word, evidence) in found.items():
-            lines.append([network, question, *([PENDING] * 2 if word == PENDING else [f"**{word}**", evidence])])
-    return table("network | question | answer | evidence", lines, chosen)
+    """Every question's answer by the registered rules, and folded under it its evidence."""
+
+    def sentence(network):
+        found = answers(network) if cells(network) else {}
+        found = {question: told for question, told in found.items() if told[0] != claims.UNMEASURED}
+        said = "; ".join(f"{question[3:]} **{word}**" for question, (word, _) in found.items())
+        evidence = "\n".join(f"- {question} {told}." for question, (_, told) in found.items())
+        return folded(f"{network}: {said}.", evidence, "Evidence") if found else None
+
+    return by_network(networks_of("causal_grid", networks), sentence)

@@ -12,21 +12,7 @@ from ..claims import Contrast as Compared
 from ..claims import holm
 from ..results import arrays
 from .statistics import gap, ratio
-from .words import (
-    ARMS,
-    PENDING,
-    Networks,
-    Text,
-    collapsed,
-    dots,
-    judged,
-    known,
-    names,
-    note,
-    spread,
-    table,
-    with_interval,
-)
+from .words import ARMS, Networks, Text, dots, judged, known, names, spread, table, with_interval
 
 KEY = {1e-3: "1e-3", 5e-4: "5e-4"}  # of the paper's tables
 EPSILON = 1e-3
@@ -58,7 +44,7 @@ def row(network: str, setting: str, runs: dict, match=None, what="value", **sett
     return Row(network, setting, runs, sharp, lost)
 
 
-def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
+def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, below: str = "") -> Text:
     """One line a row: accuracy and its gap, sharpness and its ratio, with intervals and all points, and a verdict of
     the ratio.
 
@@ -78,13 +64,12 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
             line += [*map(dots, finals), with_interval(lead)]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
-        there, of = min(len(known(v)) for v in measured), len(r.runs["SB"])
-        count = (f"{there}" if there >= of else f"{there} of {of}") + (f"; {r.lost} without a value" if r.lost else "")
-        compared = [PENDING, PENDING]
+        compared = ["", ""]
         if all(len(known(r.sharp[arm])) for arm in ARMS):
             compared = [times(found), judged(found, p, 1, "LB sharper", "LB flatter")]
-        any_there = r.lost or any(len(known(v)) for v in measured)
-        lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count if any_there else PENDING])
+        count = str(min(len(known(v)) for v in measured)) + (f"; {r.lost} without a value" if r.lost else "")
+        if r.lost or any(len(known(v)) for v in measured):
+            lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count])
     head = "network | setting" + (" | test accuracy, SB | LB | gap, points" if accuracy else "")
     head += "".join(f" | {words}, {arm}" for words in extra or {} for arm in ARMS)
     head += " | sharpness, SB | LB | LB / SB |  | trials"
@@ -95,7 +80,7 @@ def compare(rows: list[Row], accuracy=True, extra=None) -> Text:
     )
     if accuracy:
         said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
-    return Text(f"{table(head, collapsed(lines))}\n\n{said}{note(dict.fromkeys(r.network for r in rows))}")
+    return table(head, lines, below=f"{said}\n\n{below}".strip())
 
 
 def times(found: Compared) -> str:
@@ -140,7 +125,7 @@ def networks_of(name: str, networks: Networks) -> tuple:
     return EXPERIMENTS[name].networks if networks is None else names(networks)
 
 
-def trained(name, networks, extra=None, labels=None) -> Text:
+def trained(name: str, networks: Networks, extra=None, labels=None, below: str = "") -> Text:
     """The paper's runs, all trials, and those of an experiment that trains both arms with other settings."""
     rows = []
     for network in networks_of(name, networks):
@@ -148,17 +133,17 @@ def trained(name, networks, extra=None, labels=None) -> Text:
         for settings in run_settings(name, network):
             runs = arrays.pairs(network, arrays.trials(name), **settings)
             rows.append(row(network, (labels or in_words)(settings), runs))
-    return compare(rows, extra=extra)
+    return compare(rows, extra=extra, below=below)
 
 
-def measured(name, networks, words, **base) -> Text:
+def measured(name: str, networks: Networks, words: str, below: str = "", **base) -> Text:
     """The paper's minimisers, measured with `base` and with the settings of an experiment."""
     rows = []
     for network in networks_of(name, networks):
         rows.append(row(network, words, arrays.pairs(network), **base))
         for settings in sharpness_settings(name, network):
             rows.append(row(network, in_words(settings), arrays.pairs(network, arrays.trials(name)), **settings))
-    return compare(rows, accuracy=False)
+    return compare(rows, accuracy=False, below=below)
 
 
 def matched_ways(name, networks, ways) -> Text:

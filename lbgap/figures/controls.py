@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import paper
 from ..campaign import experiments, treatments
+from ..campaign.scales import PAPER
 from ..results import arrays
 from .comparisons import (
     EPOCHS,
@@ -24,22 +25,8 @@ from .comparisons import (
     trained,
     training_loss,
 )
-from .statistics import gap
-from .words import (
-    ARMS,
-    Networks,
-    Text,
-    by_network,
-    collapsed,
-    ended,
-    known,
-    leads,
-    number,
-    percent,
-    plural,
-    spread,
-    table,
-)
+from .statistics import ahead, gap
+from .words import ARMS, Networks, Text, by_network, ended, joined, known, number, percent, plural, spread, table
 
 
 def initialisations(networks: Networks = None) -> Text:
@@ -66,7 +53,7 @@ def text_variant(networks: Networks = None) -> Text:
         )
 
     chosen = networks_of("text_variant", networks)
-    return Text(f"{trained('text_variant', networks, labels=lambda _: 'as printed')}\n\n{by_network(chosen, nearer)}")
+    return joined(trained("text_variant", networks, labels=lambda _: "as printed"), by_network(chosen, nearer))
 
 
 def no_dropout(networks: Networks = None) -> Text:
@@ -86,7 +73,7 @@ def matched_loss(networks: Networks = None) -> Text:
         return " ".join(said) or None
 
     said = by_network(networks_of("matched_loss", networks), sentence)
-    return Text(f"{trained('matched_loss', networks, LOSS | EPOCHS)}\n\n{said}")
+    return joined(trained("matched_loss", networks, LOSS | EPOCHS), said)
 
 
 def patience(networks: Networks = None) -> Text:
@@ -111,7 +98,7 @@ def settled(networks: Networks = None) -> Text:
     return compare(rows, extra=LOSS)
 
 
-def settled_verdict(networks: Networks = "F1") -> Text:
+def settled_verdict(networks: Networks = PAPER) -> Text:
     """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it
     is at."""
 
@@ -124,8 +111,8 @@ def settled_verdict(networks: Networks = "F1") -> Text:
         for words, of in (("at a constant rate", runs), ("once it has fallen to 0", after)):
             of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
             lead = gap(*of.values())
-            loss = " against ".join(spread(arrays.final(of[arm], "train", "batch", "loss"), 4) for arm in ARMS)
-            told.append(f"{words} {leads(lead)}, at a training loss of {loss}")
+            loss = " against ".join(spread(training_loss(of[arm]), 4) for arm in ARMS)
+            told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
         return f"{network}, {plural(len(there))}: {'; '.join(told)}."
 
     return by_network(networks, sentence)
@@ -157,7 +144,7 @@ def equal_updates(networks: Networks = None) -> Text:
 
 def adam_epsilon(networks: Networks = None) -> Text:
     """Adam's epsilon, and how many coordinates it holds back."""
-    return Text(f"{trained('adam_epsilon', networks)}\n\n{idle(networks)}")
+    return joined(trained("adam_epsilon", networks), idle(networks))
 
 
 def bf16(networks: Networks = None) -> Text:
@@ -176,7 +163,7 @@ def idle(networks: Networks = None) -> Text:
             found = {arm: arrays.history(runs[arm], "adam_idle") for arm in ARMS}
             rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
     head = "network | idle coordinates | SB, first epoch | SB, last | LB, first epoch | LB, last"
-    return table(head, collapsed(rows))
+    return table(head, rows)
 
 
 def temperature(networks: Networks = None) -> Text:
@@ -210,7 +197,7 @@ def precision(networks: Networks = None) -> Text:
 
 def evaluation_batches(networks: Networks = None) -> Text:
     """Batch norm: other evaluation batches, and the value at the maximiser under other statistics."""
-    return Text(f"{measured('evaluation_batches', networks, 'as in Table 3')}\n\n{modes3(networks)}")
+    return joined(measured("evaluation_batches", networks, "as in Table 3"), modes3(networks))
 
 
 def modes3(networks: Networks = None) -> Text:

@@ -12,8 +12,8 @@ from ..campaign import scales, units
 from ..objective import spans
 from ..results import arrays
 from .comparisons import networks_of
-from .panels import canvas, legend, look, mark, wanted_of
-from .words import ARMS, Networks, Text, by_network, number
+from .panels import each, look
+from .words import ARMS, Networks, Text, by_network, folded, number
 
 KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
 NEAR = 0.8  # of the edge: a run that comes so near is said to reach it
@@ -61,10 +61,9 @@ def edge(networks: Networks = None):
 
     Grey: the epochs that the verdict does not count.
     """
-    chosen = networks_of("edge", networks)
-    figure, axes = canvas(2 * len(chosen))
-    for i, ax in enumerate(axes):
-        network, kind = chosen[i // 2], list(KINDS)[i % 2]
+
+    def draw(ax, panel):
+        network, kind = panel
         for arm, runs in arrays.pairs(network, arrays.trials("edge")).items():
             for of in runs:
                 found = along(of)
@@ -72,12 +71,12 @@ def edge(networks: Networks = None):
                     ax.plot(found["epoch"], found[kind], **look(arm, lw=1.2), label=arm)
                     ax.set(xscale="log", yscale="log")
                     ax.axhline(levels(of)[kind], color="k", lw=0.9, ls=":", label="edge of stability")
-        if kind == "preconditioned" and ax.get_xscale() == "log" and (first := first_epoch(network)) > 1:
+        if kind == "preconditioned" and ax.has_data() and (first := first_epoch(network)) > 1:
             ax.axvspan(ax.get_xlim()[0], first, color="0.9", zorder=0, label="not counted")
-        ax.set(title=f"{network}, {KINDS[kind]}", xlabel="epoch", ylabel="largest eigenvalue" if i % 2 == 0 else None)
-        mark(ax, network, wanted_of(network, "edge"))
-    legend(figure, *axes)
-    return figure
+        label = "largest eigenvalue" if kind == "plain" else None
+        ax.set(title=f"{network}, {KINDS[kind]}", xlabel="epoch", ylabel=label)
+
+    return each([(network, kind) for network in networks_of("edge", networks) for kind in KINDS], draw)
 
 
 def edge_verdict(networks: Networks = None) -> Text:
@@ -117,10 +116,11 @@ def edge_verdict(networks: Networks = None) -> Text:
             f"Counted from epoch {first} on, in both arms; before it SB comes up to {number(early['SB'])} times the"
             f" edge and LB up to {number(early['LB'])}. "
         )
-        return (
-            f"**Verdict, {network}: {word}.** Preconditioned, trial by trial: {'; '.join(said)} (trials: SB"
-            f' {some["SB"]}, LB {some["LB"]}; "reaches" means at least {NEAR} of it).'
-            f" {before if any(early.values()) else ''}An eigenvalue is at most {number(100 * max(off), 1)} % off."
+        return folded(
+            f"**Verdict, {network}: {word}.**",
+            f"Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']};"
+            f' "reaches" means at least {NEAR} of it). {before if any(early.values()) else ""}An eigenvalue is at most'
+            f" {number(100 * max(off), 1)} % off.",
         )
 
     return by_network(networks_of("edge", networks), sentence)

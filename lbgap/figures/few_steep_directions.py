@@ -10,9 +10,9 @@ from ..campaign import scales, units
 from ..campaign.scales import LABS
 from ..results import arrays
 from .comparisons import networks_of
-from .panels import COLOR, LINE, MARK, canvas, each_network, legend, look
+from .panels import COLOR, LINE, MARK, each, look
 from .statistics import correlation, ratio
-from .words import ARMS, NOT_YET, Networks, Text, by_network, collapsed, dots, interval, note, number, table
+from .words import ARMS, Networks, Text, by_network, dots, folded, interval, number, short, table
 
 
 def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
@@ -33,54 +33,54 @@ def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
 
 def curvature():
     """The ten largest eigenvalues of the Hessian where SB and LB ended, all trials."""
-    if not any(arrays.each(units.spectrum, [of for n in LABS for runs in arrays.pairs(n).values() for of in runs])):
-        return NOT_YET
-    figure, axes = canvas(len(LABS))
-    for ax, network in zip(axes, LABS):
+
+    def draw(ax, network):
         for arm, runs in arrays.pairs(network).items():
             for r in filter(None, arrays.each(units.spectrum, runs)):
                 ranks = np.arange(1, len(r["top"]) + 1)
                 ax.plot(ranks, r["top"], **look(arm, ms=3, lw=0.8), label=arm)
         ax.set(title=network, xlabel="rank", ylabel="eigenvalue of the Hessian", yscale="log")
-    legend(figure, *axes)
-    return figure
+
+    return each(LABS, draw)
 
 
-def curvature_verdict() -> Text:
+def curvature_verdict(networks: Networks = LABS) -> Text:
     """How many directions are steep in the laboratory, and whether LB has the larger eigenvalues."""
-    lines = []
-    for network in LABS:
+
+    def sentence(network):
         of = curved(network)
-        if len(of["SB"]["share"]) and len(of["LB"]["share"]):
-            first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
-            strict = ratio(of["SB"]["largest"], of["LB"]["tenth"])
-            below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
-            lines.append(
-                f"- {network}: f rises steeply along {number(of['LB']['share'].mean())} % of the directions at LB and"
-                f" along {number(of['SB']['share'].mean())} % at SB (means of {len(of['LB']['share'])} trials). LB's"
-                f" largest eigenvalue is {number(first.value, 1)} times SB's ({interval(first.interval, 1)}), its tenth"
-                f" {number(tenth.value, 1)} times SB's tenth ({interval(tenth.interval, 1)}), but only"
-                f" {number(strict.value)} times SB's largest, where the claim as registered wants more than once."
-                f" LB's most negative eigenvalue is {number(below, 1)} % of its largest in size: under 10 % is no"
-                " saddle by our rule."
-            )
-    return Text("\n".join(lines)) if lines else NOT_YET
+        if not (len(of["SB"]["share"]) and len(of["LB"]["share"])):
+            return None
+        first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
+        strict = ratio(of["SB"]["largest"], of["LB"]["tenth"])
+        below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
+        share = {arm: short(of[arm]["share"].mean()) for arm in ARMS}
+        return folded(
+            f"{network}: f rises steeply along {share['LB']} % of the directions at LB and along {share['SB']} % at SB;"
+            f" LB's largest eigenvalue is {short(first.value)} times SB's.",
+            f"Shares are means of {len(of['LB']['share'])} trials. LB's largest eigenvalue is {number(first.value, 1)}"
+            f" times SB's ({interval(first.interval, 1)}), its tenth {number(tenth.value, 1)} times SB's tenth"
+            f" ({interval(tenth.interval, 1)}), but only {number(strict.value)} times SB's largest, where the claim as"
+            f" registered wants more than once. LB's most negative eigenvalue is {number(below, 1)} % of its largest in"
+            " size: under 10 % is no saddle by our rule.",
+        )
+
+    return by_network(networks, sentence)
 
 
-def metric_and_curvature(networks=LABS) -> Text:
+def metric_and_curvature(networks: Networks = LABS) -> Text:
     """Whether Metric 2.1 ranks the minimisers of one network as their largest eigenvalue does."""
-    lines = []
-    for network in networks:
+
+    def sentence(network):
         runs = [of for both in arrays.pairs(network).values() for of in both]
         sharp = arrays.sharpness(runs, 5e-4)
         top = np.array([np.nan if r is None else r["top"][0] for r in arrays.each(units.spectrum, runs)], float)
         there = ~np.isnan(sharp * top)
         rho = correlation(sharp[there], top[there])
-        if not np.isnan(rho.value):
-            lines.append(
-                f"- {network}: rank correlation {number(rho.value)} ({interval(rho.interval)}; {rho.n} minimisers)"
-            )
-    return Text("\n".join(lines)) if lines else NOT_YET
+        said = f"{network}: rank correlation {number(rho.value)} ({interval(rho.interval)}; {rho.n} minimisers)"
+        return None if np.isnan(rho.value) else said
+
+    return by_network(networks, sentence)
 
 
 def spectrum(networks: Networks = None, width: float = 0.15):
@@ -108,7 +108,7 @@ def spectrum(networks: Networks = None, width: float = 0.15):
             ax.set_xscale("asinh", linear_width=linear)
             ax.legend(fontsize=8)
 
-    return each_network(networks_of("spectrum", networks), draw, "spectrum", told=False, columns=1, height=2.4)
+    return each(networks_of("spectrum", networks), draw, told=False, columns=1, height=2.4)
 
 
 def smoothed(nodes, weights, width: float, points=600):
@@ -134,7 +134,7 @@ def directions(networks: Networks = None):
                 ax.set_yscale("symlog", linthresh=0.01)
         ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
 
-    return each_network(networks_of("directions", networks), draw, "directions")
+    return each(networks_of("directions", networks), draw)
 
 
 def top_space(networks: Networks = None) -> Text:
@@ -159,9 +159,8 @@ def top_space(networks: Networks = None) -> Text:
                     f"(± {number(r['top_residuals'][0], 4)})"
                 )
     reach = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
-    said = reach if ends else "The Hessians are pending."
     head = "network | arm, epsilon | in the top eigenvectors, predicted | measured | in the full space"
-    return Text(f"{table(head, collapsed(rows))}\n\n{said}{note(chosen)}")
+    return table(head, rows, (2, 3), reach)
 
 
 def steep_share(networks: Networks = None, share: float = 0.05) -> Text:

@@ -8,13 +8,13 @@ import numpy as np
 from scipy import stats
 
 from .. import claims, data, paper
-from ..campaign import scales, units
+from ..campaign import scales
 from ..campaign.experiments import EXPERIMENTS
 from ..campaign.scales import PAPER
 from ..networks import form
 from ..results import arrays
 from .comparisons import EPOCHS, UPDATES, compare, row
-from .panels import COLOR, DASH, canvas, look, mark
+from .panels import COLOR, DASH, each, look, named
 from .scores import BOARD
 from .statistics import (
     ahead,
@@ -30,22 +30,21 @@ from .statistics import (
 )
 from .words import (
     ARMS,
-    PENDING,
     Networks,
     Text,
     by_network,
     by_side,
-    collapsed,
     counted,
+    folded,
     interval,
     known,
-    leads,
     marked,
     names,
     number,
     percent,
     plural,
     points,
+    short,
     spread,
     table,
     trials,
@@ -70,28 +69,30 @@ def table2(networks: Networks = PAPER) -> Text:
                 values = arrays.final(runs[arm], split)
                 cells += [marked(percent(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f} %"]
             rows.append([network, split, *cells])
-    return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, networks)
+    return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, ours=(2, 4))
 
 
 def verdict2(networks: Networks = PAPER) -> Text:
-    """What our Table 2 says of the paper's gap, in words, with intervals."""
-    return by_network(networks, _verdict2)
+    """What our Table 2 says of the paper's gap: who leads and by how much, and folded under it how sure."""
 
+    def sentence(network):
+        runs = arrays.pairs(network)
+        small, large = (arrays.final(runs[arm]) for arm in ARMS)
+        ours, theirs = gap(runs["SB"], runs["LB"]), paper_gap(paper.cell("table2", network)["test"])
+        found = claims.get("gap").verdict(ours, theirs_for(network, theirs))
+        if found.direction == claims.UNMEASURED:
+            return None
+        count = counted(found.n, trials_gone(runs, small, large))
+        head = f"**Verdict: {found.direction}{elsewhere(network)}.** {network}:"
+        if np.isnan(ours.value):
+            return f"{head} no gap can be had, {count}."
+        return folded(
+            f"{head} {ahead(ours, brief=True)} of test accuracy.",
+            f"{ahead(ours)}, {ours.how}; {count}. {sized(found, theirs, network, 'points')} All"
+            f" trials, SB: {points(small)}; LB: {points(large)}.",
+        )
 
-def _verdict2(network):
-    runs = arrays.pairs(network)
-    small, large = (arrays.final(runs[arm]) for arm in ARMS)
-    ours, theirs = gap(runs["SB"], runs["LB"]), paper_gap(paper.cell("table2", network)["test"])
-    found = claims.get("gap").verdict(ours, theirs_for(network, theirs))
-    if found.direction == claims.UNMEASURED:
-        return None
-    count = counted(len(small), found.n, trials_gone(runs, small, large))
-    if np.isnan(ours.value):
-        return f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: no gap can be had, {count}."
-    return (
-        f"**Verdict: {found.direction}{elsewhere(network)}.** {network}: {ahead(ours)} of test accuracy, {ours.how};"
-        f" {count}. {sized(found, theirs, network, 'points')} All trials, SB: {points(small)}; LB: {points(large)}."
-    )
+    return by_network(networks, sentence)
 
 
 def peaks(networks: Networks = PAPER) -> Text:
@@ -105,11 +106,12 @@ def peaks(networks: Networks = PAPER) -> Text:
         verdict = claims.get("early-stopping").verdict(found)
         if verdict.direction == claims.UNMEASURED:
             return None
-        return (
-            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch, chosen on the test set itself,"
-            f" {ahead(found)}; at the end, {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to"
-            f" its last, test accuracy falls by {spread(best - last)} points for SB and by"
-            f" {spread(large_best - large_last)} for LB."
+        return folded(
+            f"**Verdict: {verdict.direction}.** {network}: stopped at its best epoch {ahead(found, brief=True)}; at the"
+            f" end {'SB' if end >= 0 else 'LB'} by {short(abs(end))}.",
+            f"Stopped at its best epoch, chosen on the test set itself, {ahead(found)}; at the end,"
+            f" {'SB' if end >= 0 else 'LB'} by {number(abs(end))}. From its best epoch to its last, test accuracy falls"
+            f" by {spread(best - last)} points for SB and by {spread(large_best - large_last)} for LB.",
         )
 
     return by_network(networks, sentence)
@@ -123,8 +125,8 @@ def modes2(networks: Networks = PAPER) -> Text:
         for mode, words in MODES.items():
             small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
             value = difference(small, large)[0]
-            rows.append([network, words, percent(small), percent(large), PENDING if np.isnan(value) else number(value)])
-    return table("network | batch norm in evaluation | SB | LB | gap, points", collapsed(rows), networks)
+            rows.append([network, words, percent(small), percent(large), "" if np.isnan(value) else number(value)])
+    return table("network | batch norm in evaluation | SB | LB | gap, points", rows)
 
 
 def evaluator(networks: Networks = scales.PAPER) -> Text:
@@ -149,13 +151,10 @@ def evaluator(networks: Networks = scales.PAPER) -> Text:
         lead = known(by["recalibrated"])
         if not told:
             return None
-        return (
-            f"{network}, {plural(len(lead), 'pair')}: recalibrated, SB's lead is"
-            f" {number(lead.mean())} points; {'; '.join(told)}. Where an interval holds 0, the evaluator may have no"
-            " part in it."
-        )
+        said = f"{network}, {plural(len(lead), 'pair')}: recalibrated, SB's lead is {number(lead.mean())} points;"
+        return f"{said} {'; '.join(told)}."
 
-    return by_network(networks, sentence)
+    return by_network(networks, sentence, "Where an interval holds 0, the evaluator may have no part in it.")
 
 
 def fig2(networks: Networks = PAPER, **settings):
@@ -163,10 +162,10 @@ def fig2(networks: Networks = PAPER, **settings):
 
     The first tenth of the epochs may lie below the picture.
     """
-    figure, axes = canvas(2 * len(names(networks)))
-    for network, pair in zip(names(networks), zip(axes[::2], axes[1::2])):
+
+    def draw(left, right, network):
         runs = arrays.pairs(network, **settings)
-        for ax, split in zip(pair, ("train", "test")):
+        for ax, split in ((left, "train"), (right, "test")):
             late = []
             for arm in ARMS:
                 curves = arrays.curves_of(runs[arm], f"{split}_accuracy")
@@ -178,14 +177,14 @@ def fig2(networks: Networks = PAPER, **settings):
                     mean = np.mean([c[np.isin(at, epochs)] for at, c in curves], 0)
                     style = look(arm, ls=DASH[split], ms=None, markevery=max(1, len(mean) // 5))
                     ax.plot(epochs, mean, **style, label=f"{arm}, {plural(len(curves))}")
-            ax.set(title=f"{network}, {split}", xlabel="epoch", ylabel="accuracy (%)")
+            ax.set(title=f"{named(network)}, {split}", xlabel="epoch", ylabel="accuracy (%)")
             if late:
                 low, high = min(map(np.nanmin, late)), max(map(np.nanmax, late))
                 room = 0.05 * (high - low) or 0.1
                 ax.set_ylim(low - room, high + room)
                 ax.legend(fontsize=8)
-            mark(ax, network, [units.train(of) for arm in ARMS for of in runs[arm]])
-    return figure
+
+    return each(names(networks), draw, per=2, told=False)
 
 
 def benches() -> Text:
@@ -210,7 +209,7 @@ def bench_gaps(networks: Networks = BOARD) -> Text:
         word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
         return (
             f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
-            f"{trials(*map(arrays.final, runs.values()))}: {leads(lead)}."
+            f"{trials(*map(arrays.final, runs.values()))}: {ahead(lead)}."
         )
 
     return by_network(networks, sentence)

@@ -12,20 +12,20 @@ from ..campaign.scales import PAPER
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, KEY, compare, networks_of, row, sharpness_settings
-from .panels import COLOR, MARK, each_network, look
+from .panels import COLOR, MARK, each, look, named
 from .statistics import crossing, lost, paper_ratio, ratio, sharper, sized, theirs_for
 from .words import (
     ARMS,
-    PENDING,
+    NOT_YET,
     Networks,
     Text,
     by_network,
     counted,
     dots,
+    folded,
     known,
     marked,
     names,
-    note,
     number,
     percent,
     points,
@@ -53,7 +53,9 @@ def _sharpness_table(of, networks, norms=False, **settings):
                 matched = [cell(to=runs[other], match="norms")] if norms else []
                 rows.append([*line, cell("first_order"), *matched])
     head = "network | epsilon |  | ours, `best` | ours, `literal` | paper | of `best`, gradient alone"
-    return table(head + (" | `best`, with the other's filter norms" if norms else ""), rows, networks)
+    return table(
+        head + (" | `best`, with the other's filter norms" if norms else ""), rows, (3, 4, *range(6, 7 + norms))
+    )
 
 
 def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
@@ -85,7 +87,7 @@ def verdict3(networks: Networks = PAPER, table="table3", **settings) -> Text:
             gone = np.array([lost(runs[arm], values, measure) for arm, values in zip(ARMS, both)])
             ours, theirs = ratio(*both, diverged=int(gone.sum())), paper_ratio(paper.cell(table, network)[key])
             found = claims.get(CLAIM[table, key]).verdict(ours, theirs_for(network, theirs))
-            cells[network, key] = found, ours, theirs, both, counted(len(both[0]), found.n, int(gone.any(0).sum()))
+            cells[network, key] = found, ours, theirs, both, counted(found.n, int(gone.any(0).sum()))
     adjusted = dict(zip(cells, holm([ours.p for _, ours, *_ in cells.values()])))
     measured = {cell: found for cell, (found, *_) in cells.items() if found.direction != claims.UNMEASURED}
     for network, key in measured:
@@ -99,25 +101,22 @@ def verdict3(networks: Networks = PAPER, table="table3", **settings) -> Text:
             f"- {network} at epsilon {key}: {sharper(ours)}, {count}. Direction: {found.direction}{holm_too}. "
             f"{sized(found, theirs, network, 'times', 1)} SB: {points(small)}; LB: {points(large)}."
         )
-    missing = dict.fromkeys(network for network, key in cells if (network, key) not in measured)
-    lines += [f"\nPending: {', '.join(missing)}."] if missing else []
-    return Text("\n".join([_together(measured, len(cells), names(networks)) + "\n", *lines]) + note(networks))
+    if not measured:
+        return NOT_YET
+    return Text(folded(_together(measured, names(networks)), "\n".join(lines), "Each network and epsilon"))
 
 
-def _together(measured: dict, cells: int, networks: tuple) -> str:
+def _together(measured: dict, networks: tuple) -> str:
     """What the measured cells {(network, epsilon): verdict} say together of "LB is sharper than SB", and of its
     size."""
-    if not measured:
-        return f"**Verdict: {PENDING}.** No pair is measured yet."
     least, said = min(len(networks), claims.get("sharper").test.least), [found.direction for found in measured.values()]
     whole = claims.combined(((network, found) for (network, _), found in measured.items()), least).direction
     tally = lambda words, of: ", ".join(f"{word} in {of.count(word)}" for word in words if word in of)
     alone = ", all of one network" if whole == claims.PART and set(said) == {claims.HOLDS} else ""
     sizes = tally(claims.SIZES, [found.size for found in measured.values()]) or "not compared, on other data"
-    more = f" ({cells} in the table)" if cells > len(said) else ""
     return (
         f"**Verdict: {whole}.** LB sharper than SB: {tally(claims.DIRECTIONS, said)} of {len(said)} measured"
-        f" cells{alone}{more}. Size: {sizes}."
+        f" cells{alone}. Size: {sizes}."
     )
 
 
@@ -138,7 +137,7 @@ def growth(networks: Networks = PAPER) -> Text:
         "network |  | train accuracy at the maximiser, epsilon 1e-3 | exponent, 5e-4 to 1e-3 | the same, paper |"
         " epsilon at which f rises by 0.1"
     )
-    return Text(f"{table(head, rows, networks)}\n\nAn exponent of 1 is the gradient's, of 2 the curvature's.")
+    return table(head, rows, (2, 3, 5), "An exponent of 1 is the gradient's, of 2 the curvature's.")
 
 
 def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
@@ -174,9 +173,9 @@ def epsilon_grid(networks: Networks = None, rise: float = 0.1):
             ax.axhline(rise, color="k", lw=0.8, ls=":", label=f"f rises by {rise:g}")
             if max(floor) > low:
                 ax.axhspan(low, max(floor), color="0.85", label="float32's floor")
-        ax.set(title=network, xlabel="epsilon", ylabel="greatest rise of f in the box")
+        ax.set(title=named(network), xlabel="epsilon", ylabel="greatest rise of f in the box")
 
-    return each_network(networks_of("epsilon_grid", networks), draw, "epsilon_grid")
+    return each(networks_of("epsilon_grid", networks), draw)
 
 
 STARTS = {
@@ -194,7 +193,7 @@ def solver_starts(network: str = "mlp", epsilon: float = 1e-3) -> Text:
     for name, words in STARTS.items():
         rows.append([words, *(spread([by[name] for by in found[arm] if name in by]) for arm in ARMS)])
     rows.append(["**the highest of them, gone on**", *(spread(arrays.sharpness(runs[arm], epsilon)) for arm in ARMS)])
-    return table("start | SB | LB", rows, network)
+    return table("start | SB | LB", rows, (1, 2))
 
 
 def solver_verdict(networks: Networks = PAPER, epsilon: float = 1e-3) -> Text:
@@ -213,12 +212,12 @@ def solver_verdict(networks: Networks = PAPER, epsilon: float = 1e-3) -> Text:
         word = {claims.HOLDS: "the ranking survives", claims.FAILS: "the literal metric turns the ranking round"}.get(
             claims.verdict(ours, 1).direction, "the ranking is not settled"
         )
-        return (
-            f"**Verdict: {word}.** {network}: at epsilon {epsilon:g}, ten iterations as they stand find that"
-            f" {sharper(ours) if ours.value > 0 else 'no ratio can be had'}; LB comes out flatter than SB in"
+        said = [sharper(ours, brief=brief) if ours.value > 0 else "no ratio can be had" for brief in (True, False)]
+        return folded(
+            f"**Verdict: {word}.** {network}: by ten iterations {said[0]}.",
+            f"At epsilon {epsilon:g}, ten iterations as they stand find that {said[1]}; LB comes out flatter than SB in"
             f" {int(flips.sum())} of {len(flips)}. They reach {spread(share['SB'])} % of what `best` finds for SB and"
-            f" {spread(share['LB'], 3)} % for LB"
-            f" ({counted(len(best['SB']), len(flips), int((gone['SB'] | gone['LB']).sum()))})."
+            f" {spread(share['LB'], 3)} % for LB ({counted(len(flips), int((gone['SB'] | gone['LB']).sum()))}).",
         )
 
     return by_network(networks, sentence)

@@ -9,9 +9,9 @@ from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
 from ..results import arrays
 from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, training_loss
-from .panels import COLOR, LINE, canvas, legend, mark
-from .statistics import difference, gap, ratio
-from .words import ARMS, FACTOR, PENDING, Text, ended, interval, known, leads, matched, number, trials
+from .panels import COLOR, LINE, each
+from .statistics import ahead, difference, gap, ratio
+from .words import ARMS, FACTOR, NOT_YET, Text, ended, folded, interval, known, matched, number, trials
 
 NETWORK, EQUAL = "wide", "equal updates"
 
@@ -43,35 +43,33 @@ def noisy_table() -> Text:
 def noisy_curves():
     """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in
     15."""
-    figure, axes = canvas(len(LABEL_NOISE))
-    for ax, share in zip(axes, LABEL_NOISE):
+
+    def draw(ax, share):
         held = ends(share)
-        runs = {"SB": held["60 epochs"]["SB"], "LB": held[EQUAL]["LB"]}
-        for arm in ARMS:
-            for of in runs[arm]:
+        for arm, runs in (("SB", held["60 epochs"]["SB"]), ("LB", held[EQUAL]["LB"])):
+            for of in runs:
                 for curve, steps in zip(arrays.history([of], "test_accuracy"), arrays.updates([of])):
                     at = steps / len(curve) * np.arange(1, len(curve) + 1)
                     ax.plot(at, curve, LINE[arm], color=COLOR[arm], lw=1, label=arm)
                     ax.set_xscale("log")
         ax.set(title=f"{100 * share:g} % wrong labels", xlabel="updates", ylabel="test accuracy (%)")
-        mark(ax, NETWORK, [units.train(of) for arm in ARMS for of in runs[arm]])
-    legend(figure, *axes)
-    return figure
+
+    return each(LABEL_NOISE, draw)
 
 
 def noisy_verdict() -> Text:
     """Is LB the sharper and the better one, does that survive a matched loss, and does memorisation go with
     accuracy?"""
-    return Text("\n\n".join(_verdict(share) for share in LABEL_NOISE))
+    said = [words for share in LABEL_NOISE if (words := _verdict(share))]
+    return Text("\n\n".join(said)) if said else NOT_YET
 
 
-def _verdict(share: float) -> str:
+def _verdict(share: float) -> str | None:
     lines, both, runs, at_loss = [], {}, ends(share), []
     for end, pair in runs.items():
         lead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(arrays.sharpness(pair[arm], EPSILON) for arm in ARMS))
         more, pair_of = difference(memorised(pair["SB"]), memorised(pair["LB"]))
         if lead.interval is None or sharper.interval is None:
-            lines.append(f"- {end}: {PENDING}.")
             continue
         better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[lead.side(0)]
         shape = {1: "LB the sharper", -1: "LB the flatter", 0: "neither is shown to be the sharper"}[sharper.side(1)]
@@ -81,12 +79,12 @@ def _verdict(share: float) -> str:
         at_loss += [end] if to_loss and matched(*f.values()) else []
         missed = to_loss and not all(arrived([of]) for arm in ARMS for of in pair[arm] if complete([of]))
         lines.append(
-            f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {leads(lead)}; "
+            f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
             f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
             f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
         )
     if not both:
-        return f"**Verdict: {PENDING}** for {100 * share:g} % wrong labels."
+        return None
     found = [end for end, counter in both.items() if counter]
     words = f"shown to be both sharper and better: {', '.join(found)}"
     words = f"LB is {words if found else 'nowhere shown to be both sharper and better'}; "
@@ -95,15 +93,16 @@ def _verdict(share: float) -> str:
     elif any("stop_f" in ENDS.get(end, {}) for end in both):
         words += f"trained to one goal, the two did not end within a factor of {FACTOR:g} in f"
     else:
-        words += f"matched loss {PENDING}"
+        words += "no matched loss is measured"
     every = [of for pair in runs.values() for arm in ARMS for of in pair[arm]]
     every = list({of.id: of for of in every}.values())  # SB's 15 epochs serve twice
     accuracy = arrays.final(every)
     with_them = {"the share memorised": memorised(every), "sharpness": arrays.sharpness(every, EPSILON)}
     told = [f"with {name} {_rank(values, accuracy)}" for name, values in with_them.items()]
-    return (
-        f"**Verdict, {100 * share:g} % wrong labels: {words}.** Over all {len(known(accuracy))} runs the rank"
-        f" correlation of clean test accuracy is {', '.join(told)}.\n\n" + "\n".join(lines)
+    return folded(
+        f"**Verdict, {100 * share:g} % wrong labels: {words}.**",
+        f"Over all {len(known(accuracy))} runs the rank correlation of clean test accuracy is {', '.join(told)}.\n\n"
+        + "\n".join(lines),
     )
 
 

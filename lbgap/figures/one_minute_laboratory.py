@@ -9,9 +9,9 @@ from ..campaign import scales, units
 from ..campaign.scales import LABS
 from ..results import arrays
 from .comparisons import training_loss
-from .panels import against_batch, each_network
+from .panels import against_batch, each
 from .statistics import ahead, gap, lost, ratio, sharper
-from .words import PENDING, Networks, Text, capital, clause, counted, ended, known, names, spread
+from .words import NOT_YET, Networks, Text, capital, clause, counted, ended, folded, known, names, spread
 
 
 def laboratory(networks: Networks = LABS):
@@ -22,7 +22,7 @@ def laboratory(networks: Networks = LABS):
     def draw(ax, network):
         return against_batch(ax, network, lambda what: arrays.there(sizes, arrays.laboratory(what, [network])[0]))
 
-    return each_network(names(networks), draw, "laboratory")
+    return each(names(networks), draw)
 
 
 def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
@@ -36,16 +36,19 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     gone = sum(lost(runs, values, units.sharpness).sum() for runs, values in zip((small, large), both))
     tests, steep = gap(small, large), ratio(*both, diverged=int(gone))
     if tests.interval is None or steep.interval is None:
-        return Text(f"**Verdict: {PENDING if not (tests.diverged or gone) else claims.UNDECIDED}** for {network}.")
+        return Text(f"**Verdict: {claims.UNDECIDED}** for {network}.") if tests.diverged or gone else NOT_YET
     first, second = f"batch {small[0].batch_size:,}", f"batch {large[0].batch_size:,}"
     said = claims.verdict(tests, 0).direction, claims.verdict(steep, 1).direction
     finals = arrays.final(small) * arrays.final(large)
     return Text(
-        f"**Verdict, `{network}`: that the small batch tests better {clause(said[0])}; that the large batch is sharper"
-        f" {clause(said[1])}.** {capital(ahead(tests, first, second))}, and {sharper(steep, second, first)};"
-        f" {counted(len(small), len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. They took"
-        f" {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training loss"
-        f" of {' and of '.join(spread(arrays.final(runs, 'train', 'batch', 'loss'), 4) for runs in (small, large))}."
+        folded(
+            f"**`{network}`: {ahead(tests, first, second, brief=True)}, and {sharper(steep, second, first, True)}.**",
+            f"That the small batch tests better {clause(said[0])}; that the large batch is sharper {clause(said[1])}."
+            f" {capital(ahead(tests, first, second))}, and {sharper(steep, second, first)};"
+            f" {counted(len(known(finals)), int(np.isnan(finals).sum()) if tests.diverged else 0)}. They took"
+            f" {spread(arrays.epochs(small), 0)} and {spread(arrays.epochs(large), 0)} epochs, and ended at a training"
+            f" loss of {' and of '.join(spread(training_loss(runs), 4) for runs in (small, large))}.",
+        )
     )
 
 
@@ -75,6 +78,8 @@ def where_ended(networks: Networks = LABS) -> Text:
     for network in names(networks):
         runs = {b: [scales.laboratory(network, b, t) for t in s.trials] for b in s.laboratory}
         f = {f"batch {b:,}": training_loss(of) for b, of in runs.items()}
-        said.append(f"{LANDING[network]}, {ended(f)}")
+        said += [f"{LANDING[network]}, {ended(f)}"] if all(len(known(v)) for v in f.values()) else []
+    if not said:
+        return NOT_YET
     told = ". ".join(words[0].upper() + words[1:] for words in said)
     return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")

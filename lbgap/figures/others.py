@@ -8,21 +8,24 @@ import pathlib
 from ..campaign import scales
 from ..results import arrays
 from .comparisons import KEY
-from .statistics import gap
-from .words import PENDING, Text, known, leads, spread, table
+from .statistics import ahead, gap
+from .words import Text, known, spread, table
 
 FILE = pathlib.Path(__file__).parent.parent / "others.json"
 
 
 def _on_f1(**settings) -> str:
     found = {key: arrays.sharpness(arrays.pairs("F1")["LB"], epsilon, **settings) for epsilon, key in KEY.items()}
-    return "; ".join(f"{spread(values)} at {key}" for key, values in found.items() if len(known(values))) or PENDING
+    return (
+        "; ".join(f"{spread(values)} at {key}" for key, values in found.items() if len(known(values)))
+        or "not measured yet"
+    )
 
 
 def _batches(small: int, large: int) -> str:
     runs = [[scales.laboratory("mlp", b, t) for t in scales.scale().trials] for b in (small, large)]
     found = gap(*runs)
-    return PENDING if found.interval is None else f"`mlp`: {leads(found, f'batch {small}', f'{large}')}"
+    return "not measured yet" if found.interval is None else f"`mlp`: {ahead(found, f'batch {small}', f'{large}')}"
 
 
 OURS = {  # what of ours stands beside an entry, by its name there

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import textwrap
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from .. import machine
-from ..campaign import order, scales, units
+from ..campaign import scales
 from ..results import arrays
+from .words import NOT_YET
 
 COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
@@ -25,7 +26,7 @@ def look(arm: str, **more) -> dict:
     return {"color": COLOR[arm], "marker": MARK[arm], "ls": LINE[arm], "ms": 4, **more}
 
 
-def canvas(count, columns=2, height=2.7):
+def canvas(count: int, columns: int = 2, height: float = 2.7):
     """A figure and its `count` panels, in rows of so many."""
     plt = machine.needs("matplotlib.pyplot", "plots")
     rows = math.ceil(count / columns)
@@ -41,23 +42,6 @@ def canvas(count, columns=2, height=2.7):
     return figure, list(axes.flat[:count])
 
 
-def mark(ax, network, wanted):
-    """Say in a panel what of its units is missing, and let the axes' log scales have few enough labels."""
-    title = ax.get_title()
-    if arrays.stand_in(network):
-        title += f", on {scales.scale().datasets[network]}"
-    done = sum(arrays.document(unit) is not None for unit in wanted)
-    if why := arrays.waiting(network):
-        ax.text(
-            0.5, 0.5, textwrap.fill(f"waiting: {why}", 30), transform=ax.transAxes, ha="center", va="center", fontsize=8
-        )
-    elif done < len(wanted):
-        title += f"\npending: {done} of {len(wanted)} measured"
-    ax.set_title(title, fontsize=10)
-    if ax.get_xscale() == "log":
-        ax.xaxis.set_minor_formatter("")
-
-
 def legend(figure, *axes):
     """One legend below the panels, each label once."""
     found = {}
@@ -68,74 +52,84 @@ def legend(figure, *axes):
         figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def wanted_of(network, *which):
-    return [] if arrays.waiting(network) else order.wanted(which, [network])
+def named(network: str) -> str:
+    """A network in a title: what it is trained on, too, where that is not the paper's data."""
+    return network + (f", on {scales.scale().datasets[network]}" if arrays.stand_in(network) else "")
 
 
-def each_network(networks, draw, *which, told=True, **layout):
-    """A panel for each network, drawn by draw(ax, network), with what is missing of experiments and one legend.
+def each(items: Iterable, draw: Callable, per: int = 1, told: bool = True, **layout):
+    """A figure of what is measured, with one legend; a sentence where nothing is.
 
-    draw may return a second axis, of which the legend is to tell too. layout: see `canvas`.
+    Args:
+        items: networks, or whatever draw takes.
+        draw: draw(*axes, item) draws an item on its `per` panels, and nothing where nothing is measured: a panel
+            without data is left out. It may return a second axis, of which the legend is to tell too.
+        per: panels of an item.
+        told: whether there is a legend.
+        layout: see `canvas`.
     """
-    figure, axes = canvas(len(networks), **layout)
-    right = []
-    for ax, network in zip(axes, networks):
-        right.append(draw(ax, network))
-        mark(ax, network, wanted_of(network, *which))
+    items = list(items)
+    if not items:
+        return NOT_YET
+    figure, axes = canvas(per * len(items), **layout)
+    groups, right = list(zip(*[iter(axes)] * per)), []
+    for group, item in zip(groups, items):
+        right.append(draw(*group, item))
+    shown = lambda group, second: any(ax.has_data() for ax in (*group, second) if ax)
+    there = [item for item, group, second in zip(items, groups, right) if shown(group, second)]
+    if len(there) < len(items):
+        return each(there, draw, per, told, **layout)
+    for ax in axes:
+        ax.set_title(ax.get_title(), fontsize=10)
+        if ax.get_xscale() == "log":
+            ax.xaxis.set_minor_formatter("")
+        if not ax.has_data() and per > 1:
+            ax.remove()
     if told:
         legend(figure, *axes, *filter(None, right))
     return figure
 
 
-def two_each(networks, draw, *which):
-    """A panel for what is trained and one for its sharpness of each network, drawn by draw(left, right, network)."""
-    figure, axes = canvas(2 * len(networks))
-    for network, pair in zip(networks, zip(axes[::2], axes[1::2])):
-        draw(*pair, network)
-        for ax, kind in zip(pair, ("train", "sharpness")):
-            mark(ax, network, [u for u in wanted_of(network, *which) if u["kind"] == kind])
-    legend(figure, *axes)
-    return figure
-
-
-def along_path(ax, found, what, color):
-    for split in DASH if found else ():
+def along_path(ax, found: dict, what: str, color: str):
+    """One of `arrays.paths`, "loss" or "accuracy", every pair: train solid, test dashed."""
+    for split in DASH:
         for i, curve in enumerate(found[f"{split}_{what}"]):
             label = f"{what}, {split}" if i == 0 else None
             ax.plot(found["alpha"], curve, DASH[split], color=color, lw=1, alpha=0.8, label=label)
 
 
-def mark_ends(ax, ends):
+def mark_ends(ax, ends: tuple[str, str]):
+    """Where a path's two minimisers lie, by name."""
     for alpha, name in enumerate(ends):
         ax.axvline(alpha, color=COLOR[name[:2]], lw=1, ls=":" if name[:2] == "LB" else "-")
         ax.text(alpha, 1.0, f" {name}", color=COLOR[name[:2]], transform=ax.get_xaxis_transform(), va="top", fontsize=8)
 
 
-def paths(panels, columns: int = 2):
+def paths(panels: list[tuple], columns: int = 2):
     """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all
     pairs.
 
-    panels: (title, network, runs at alpha 0, runs at alpha 1, kind, settings of the unit, names of the ends).
+    panels: (title, runs at alpha 0, runs at alpha 1, kind, settings of the unit, names of the ends).
     """
-    figure, axes = canvas(len(panels), columns)
-    right = []
-    for k, (ax, (title, network, small, large, kind, settings, ends)) in enumerate(zip(axes, panels)):
-        found = arrays.paths(small, large, **settings).get(kind)
-        right.append(ax.twinx())
+    shown = [p for p in panels if p[3] in arrays.paths(*p[1:3], **p[4])]
+
+    def draw(ax, panel):
+        title, small, large, kind, settings, ends = panel
+        found, right, k = arrays.paths(small, large, **settings)[kind], ax.twinx(), shown.index(panel)
         along_path(ax, found, "loss", LOSS_COLOR)
-        along_path(right[-1], found, "accuracy", ACCURACY_COLOR)
+        along_path(right, found, "accuracy", ACCURACY_COLOR)
         mark_ends(ax, ends)
-        ax.set(title=title, xlabel="alpha" if k + columns >= len(panels) else None, xlim=(-1, 2))
+        ax.set(title=title, xlabel="alpha" if k + columns >= len(shown) else None, xlim=(-1, 2))
         ax.set_ylabel("cross-entropy" if k % columns == 0 else None)
         ax.set_ylim(bottom=0)
-        right[-1].set(ylim=(0, 102), ylabel="accuracy (%)" if k % columns == columns - 1 else None)
-        right[-1].tick_params(colors=ACCURACY_COLOR)
-        mark(ax, network, [units.path(*pair, kind, **settings) for pair in zip(small, large)])
-    legend(figure, *axes, *right)
-    return figure
+        right.set(ylim=(0, 102), ylabel="accuracy (%)" if k % columns == columns - 1 else None)
+        right.tick_params(colors=ACCURACY_COLOR)
+        return right
+
+    return each(shown, draw, columns=columns)
 
 
-def against_batch(ax, network, measured):
+def against_batch(ax, network: str, measured: Callable):
     """Accuracy on the left axis and sharpness on the right against the batch size; a dot a trial.
 
     measured(what): the sizes (K,), and what(runs) there (K, T).
@@ -157,6 +151,6 @@ def against_batch(ax, network, measured):
     ax.tick_params(axis="y", colors=COLOR["SB"])
     right.tick_params(axis="y", which="both", colors=COLOR["LB"])
     last = ax.get_subplotspec().colspan.start == 1
-    ax.set(title=network, xlabel="batch size", ylabel=None if last else "test accuracy (%)")
+    ax.set(title=named(network), xlabel="batch size", ylabel=None if last else "test accuracy (%)")
     right.set_ylabel("sharpness" if last else None)
     return right

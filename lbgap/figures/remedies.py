@@ -14,19 +14,20 @@ from ..results import arrays
 from .comparisons import EPSILON, KEY, LOSS, UPDATES, compare, row, times
 from .panels import paths
 from .scores import BOARD, family, judgements, ratio_cell, scores, treated
-from .statistics import gap, paper_gain, ratio
+from .statistics import ahead, gap, paper_gain, ratio
 from .words import (
     ARMS,
-    PENDING,
+    NOT_YET,
     Networks,
     Text,
     by_network,
     by_side,
+    capital,
     dots,
+    folded,
     interval,
-    leads,
+    joined,
     names,
-    note,
     number,
     percent,
     points,
@@ -56,12 +57,12 @@ def table6(networks: Networks = None) -> Text:
             for words, settings in SETS.items():
                 both = (dots(arrays.sharpness(runs[arm], epsilon, **settings)) for arm in ARMS)
                 sharp.append([network, key, words, *both, _theirs(cell["sharpness_LB"][key])])
-    text = "\n\nC1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1."
-    return Text(
-        f"{table('test accuracy, augmented | SB, ours | SB, paper | LB, ours | LB, paper', accuracy)}\n\n"
-        f"{table('sharpness | epsilon | training set | SB | LB | LB, paper', sharp)}\n\n"
-        "The paper gives no sharpness of SB, and does not say on which set it measured."
-        f"{text if 'C1-text' in chosen else ''}{note(chosen)}"
+    text = " C1-text is C1 with stride 2, as the paper's text prints it; it stands beside the paper's C1."
+    rule = "The paper gives no sharpness of SB, and does not say on which set it measured."
+    rule += text if "C1-text" in chosen else ""
+    return joined(
+        table("test accuracy, augmented | SB, ours | SB, paper | LB, ours | LB, paper", accuracy, (1, 3)),
+        table("sharpness | epsilon | training set | SB | LB | LB, paper", sharp, (3, 4), rule),
     )
 
 
@@ -73,14 +74,18 @@ def verdict6(networks: Networks = None) -> Text:
         left, before = gap(runs["SB"], runs["LB"]), gap(plain["SB"], plain["LB"])
         if np.isnan(left.value):
             return None
-        word, told = by_side(left, 0, "a gap remains", "LB is ahead", "no gap that the trials can tell"), []
-        for words, settings in SETS.items():
-            sharper = ratio(*(arrays.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
-            told += [] if np.isnan(sharper.value) else [f"on the training set {words} {times(sharper)}"]
-        return (
-            f"**Verdict: {word}.** {network}, {trials(*(arrays.final(runs[arm]) for arm in ARMS))}: both augmented,"
-            f" {leads(left)}; without augmentation {PENDING if np.isnan(before.value) else leads(before)}. LB's"
-            f" sharpness over SB's at epsilon {EPSILON:g}: {'; '.join(told) or PENDING}."
+        word = by_side(left, 0, "a gap remains", "LB is ahead", "no gap that the trials can tell")
+        steep = {
+            words: ratio(*(arrays.sharpness(runs[arm], EPSILON, **settings) for arm in ARMS))
+            for words, settings in SETS.items()
+        }
+        told = [f"on the training set {words} {times(of)}" for words, of in steep.items() if not np.isnan(of.value)]
+        rest = [f"Without augmentation {ahead(before)}."] if not np.isnan(before.value) else []
+        rest += [f"LB's sharpness over SB's at epsilon {EPSILON:g}: {'; '.join(told)}."] if told else []
+        both = trials(*(arrays.final(runs[arm]) for arm in ARMS))
+        return folded(
+            f"**Verdict: {word}.** {network}: both augmented, {ahead(left, brief=True)}.",
+            " ".join([f"{both}: both augmented, {ahead(left)}.", *rest]),
         )
 
     return by_network(networks or treatments.IMAGES, sentence)
@@ -104,11 +109,8 @@ def table7(networks: Networks = None) -> Text:
         "test accuracy, % | SB, ours | SB, Table 7 | LB, ours | LB, Table 2 | conservative LB, ours |"
         " conservative LB, Table 7"
     )
-    return Text(
-        f"{table(head, accuracy)}\n\n"
-        f"{table('sharpness | epsilon | LB | conservative LB | conservative, Table 7 | LB, Table 3', sharp)}"
-        f"{note(chosen)}"
-    )
+    below = "sharpness | epsilon | LB | conservative LB | conservative, Table 7 | LB, Table 3"
+    return joined(table(head, accuracy, (1, 3, 5)), table(below, sharp, (2, 3)))
 
 
 def verdict7_paper() -> Text:
@@ -127,10 +129,13 @@ def verdict7_paper() -> Text:
         steeper = after["sharpness_LB"]["1e-3"] > paper.cell("table3", network)["1e-3"]["LB"]
         sharper += [network] if steeper else []
     return Text(
-        f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}: {len(better)}"
-        f" of {len(PAPER)} networks.** Conservative LB is worse than plain LB for {', '.join(worse) or 'none'}, and"
-        f" sharper at epsilon 1e-3 for {', '.join(sharper) or 'none'}. Conservative LB (Table 7) less plain LB (Table"
-        f" 2), Welch from means, deviations and five trials each, {len(PAPER)} comparisons:\n\n" + "\n".join(lines)
+        folded(
+            f"**Verdict: by its own numbers the paper's improvement is significant for {', '.join(better)}:"
+            f" {len(better)} of {len(PAPER)} networks.** Conservative LB is worse than plain LB for"
+            f" {', '.join(worse) or 'none'}, and sharper at epsilon 1e-3 for {', '.join(sharper) or 'none'}.",
+            "Conservative LB (Table 7) less plain LB (Table 2), Welch from means, deviations and five trials each,"
+            f" {len(PAPER)} comparisons:\n\n" + "\n".join(lines),
+        )
     )
 
 
@@ -142,20 +147,21 @@ def verdict7(networks: Networks = None) -> Text:
 
     def sentence(network):
         (s,) = scores(network, "conservative")
-        if s.pending or np.isnan(s.gain.value):
+        if np.isnan(s.gain.value):
             return None
         word = found[network][s.title, "gain"]
         word = {"gains": "an improvement", "loses": "a loss"}.get(word, word)
         plain = points(arrays.final(arrays.pairs(network)["LB"]))
         every = f", {s.gain.how}; conservative: {points(s.accuracy)}; plain: {plain}"
-        return (
-            f"**Verdict: {word}.** {network}, {trials(s.accuracy)}:"
-            f" {leads(s.gain, 'conservative LB', 'plain LB', every)};"
-            f" {f'SB against it is {PENDING}' if np.isnan(s.left.value) else leads(s.left, 'SB', 'conservative LB')}."
-            f" Its sharpness over plain LB's: {ratio_cell(s.ratio)}."
+        who = "conservative LB", "plain LB"
+        left = "" if np.isnan(s.left.value) else f" {capital(ahead(s.left, 'SB', 'conservative LB'))}."
+        return folded(
+            f"**Verdict: {word}.** {network}: {ahead(s.gain, *who, brief=True)}.",
+            f"{trials(s.accuracy)}: {ahead(s.gain, *who, every)}.{left} Its sharpness over plain LB's:"
+            f" {ratio_cell(s.ratio) or 'not measured'}.",
         )
 
-    return Text(f"{by_network(chosen, sentence)}\n\n{family(found)}")
+    return by_network(chosen, sentence, family(found))
 
 
 def moments(networks: Networks = None) -> Text:
@@ -181,9 +187,11 @@ def half_pull(networks: Networks = None) -> Text:
         told = gain.side(0) or sharp.side(1)
         word = "it makes a difference" if told else "no difference that the trials can tell"
         word = "open" if gain.interval is None or sharp.interval is None else word
-        return (
-            f"**lambda / 2 in place of lambda: {word}.** {network}, {trials(arrays.final(half), arrays.final(whole))}: "
-            f"{leads(gain, 'half the pull', 'the whole')}; its sharpness is {times(sharp)} that with the whole."
+        who = "half the pull", "the whole"
+        return folded(
+            f"**lambda / 2 in place of lambda: {word}.** {network}: {ahead(gain, *who, brief=True)}.",
+            f"{trials(arrays.final(half), arrays.final(whole))}: {ahead(gain, *who)}; its sharpness is {times(sharp)}"
+            " that with the whole.",
         )
 
     return by_network(networks or TREATMENTS["conservative_half"].networks, sentence)
@@ -204,36 +212,34 @@ def robust(networks: Networks = BOARD) -> Text:
 def robust_verdict(networks: Networks = BOARD) -> Text:
     """E.3's "similar to the unmodified (baseline) case": accuracy and sharpness of either arm against the same arm
     without."""
-    lines, differ, tested, found = {}, 0, 0, {network: judgements(network) for network in names(networks)}
+    lines, differ, tested, found = [], 0, 0, {network: judgements(network) for network in names(networks)}
     for network, words in found.items():
         for name, s in zip(ROBUST, scores(network, ROBUST)):
             for arm, gain, sharp in (("SB", "small", "small_ratio"), ("LB", "gain", "ratio")):
                 of, by = getattr(s, gain), getattr(s, sharp)
-                if not np.isnan(of.value):
-                    pair = [words[s.title, what] for what in (gain, sharp)]
-                    differ += len({"gains", "loses", "sharper", "flatter"} & set(pair))
-                    tested += sum(each.interval is not None for each in (of, by))
-                    better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
-                    lines.setdefault(network, []).append(
-                        f"- {network}, {s.title}, {arm}, {trials(arrays.final(treated(name, network)[arm]))}:"
-                        f" {number(of.value)} points ({interval(of.interval)}), {better}; sharpness"
-                        f" {PENDING if np.isnan(by.value) else f'{times(by)} that of plain {arm}, {pair[1]}'}."
-                    )
-    missing = [n for n in names(networks) if n not in lines]
-    word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open" if lines else PENDING
-    said = "\n".join(line for of in lines.values() for line in of)
-    return Text(
-        f"**Verdict: {word}** (what does not differ is not proven similar, and its interval says how far it may be "
-        f"off).\n\n{said}\n\n{family(found)}"
-        + (f"\n\nPending: {', '.join(missing)}." if missing else "")
-        + note(networks)
-    )
+                if np.isnan(of.value):
+                    continue
+                pair = [words[s.title, what] for what in (gain, sharp)]
+                differ += len({"gains", "loses", "sharper", "flatter"} & set(pair))
+                tested += sum(each.interval is not None for each in (of, by))
+                better = {"gains": "better", "loses": "worse"}.get(pair[0], pair[0])
+                steep = "" if np.isnan(by.value) else f"; sharpness {times(by)} that of plain {arm}, {pair[1]}"
+                lines.append(
+                    f"- {network}, {trials(arrays.final(treated(name, network)[arm]))}:"
+                    f" {ahead(of, f'{arm} with {s.title}', f'plain {arm}')}, {better}{steep}."
+                )
+    if not lines:
+        return NOT_YET
+    word = f"{differ} of {tested} comparisons differ from the baseline" if tested else "open"
+    rule = "What does not differ is not proven similar, and its interval says how far it may be off."
+    return Text(folded(f"**Verdict: {word}.**", "\n".join([*lines, f"\n{rule} {family(found)}"])))
 
 
 def remedy_paths(name: str, networks: Networks = BOARD):
-    """Fig. 3 of plain SB and LB, and of both with a remedy."""
+    """Fig. 3 of plain SB and LB, and of both with a remedy, of each network that has the latter."""
     panels = []
     for network in names(networks):
-        for words, runs in (("plain", arrays.pairs(network)), (TREATMENTS[name].title, treated(name, network))):
-            panels.append((f"{network}, {words}", network, *(runs[arm] for arm in ARMS), "linear", {}, ARMS))
+        both = {"plain": arrays.pairs(network), TREATMENTS[name].title: treated(name, network)}
+        panel = lambda words: (f"{network}, {words}", *(both[words][arm] for arm in ARMS), "linear", {}, ARMS)
+        panels += map(panel, both) if arrays.paths(*(treated(name, network)[arm] for arm in ARMS)) else []
     return paths(panels)

@@ -11,21 +11,22 @@ from ..campaign import experiments, scales
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, matched_ways, networks_of, row, times
-from .panels import each_network, look
+from .panels import each, look, named
 from .statistics import ratio
 from .words import (
     ARMS,
-    PENDING,
     Networks,
     Text,
     by_network,
     by_side,
     dots,
+    folded,
     interval,
     known,
     names,
     number,
     plural,
+    short,
     spread,
     table,
 )
@@ -66,9 +67,9 @@ def twins(networks: Networks = None):
                     ax.plot(factors, means, **look(arm, mfc=fill, ms=5), label=f"{arm}, {box}")
                     ax.set_xscale("log", base=2)
                     ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
-        ax.set(title=network, xlabel="factor of the twin", ylabel="sharpness")
+        ax.set(title=named(network), xlabel="factor of the twin", ylabel="sharpness")
 
-    return each_network(networks_of("twins", networks), draw, "twins")
+    return each(networks_of("twins", networks), draw)
 
 
 def twins_verdict(networks: Networks = None) -> Text:
@@ -100,14 +101,15 @@ def _verdict(network):
         f"{arm} from {number(paper[arm].min())} to {number(paper[arm].max())}, {dots(paper[arm][one])} as found"
         for arm in ARMS
     )
-    return (
-        f"**Verdict: Metric 2.1's ranking {word}.** {network}, {plural(len(over))}. Metric"
-        f" 2.1 of the twins from factor {Fraction(factors[0])} to {Fraction(factors[-1])}: {ranges}. As found, LB is"
-        f" the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each, the other end comes out {most}"
-        f" times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the adaptive metric by"
-        f" {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB {dots(adaptive['LB'][one], 4)}, LB / SB"
-        f" {number(found.value)} ({interval(found.interval)}):"
-        f" {by_side(found, 1, *orders, 'one trial tells no order')}."
+    return folded(
+        f"**Verdict: Metric 2.1's ranking {word}.** {network}: with a twin chosen for each, the other end comes out"
+        f" {short(np.exp(np.log(over).mean()))} times as sharp, in the geometric mean; f stays where it is.",
+        f"{plural(len(over))}. Metric 2.1 of the twins from factor {Fraction(factors[0])} to {Fraction(factors[-1])}:"
+        f" {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each, the"
+        f" other end comes out {most} times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the"
+        f" adaptive metric by {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB"
+        f" {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}):"
+        f" {by_side(found, 1, *orders, 'one trial tells no order')}.",
     )
 
 
@@ -166,8 +168,7 @@ def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e
     rows = []
     for network in names(networks):
         runs = ends(network)
-        some = any(arrays.entry(of, EPSILON, **BOXES["adaptive"]) for of in runs["SB"] + runs["LB"])
-        for epsilon in epsilons if some else (EPSILON,):
+        for epsilon in epsilons:
             plain, relative = (
                 {arm: arrays.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
             )
@@ -176,13 +177,13 @@ def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e
             line = [network, f"{epsilon:g}", *(spread(v, 4) for v in relative.values())]
             line += [spread(v, 0) for v in slope.values()]
             for by in (relative, plain):
-                line.append(times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else PENDING)
+                line.append(times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else "")
             rows.append(line)
     head = (
         "network | epsilon | adaptive, SB | LB | gradient alone, % of it, SB | LB | adaptive, LB / SB |"
         " Metric 2.1, LB / SB"
     )
-    return table(head, rows, networks)
+    return table(head, rows)
 
 
 def norm_matched(networks: Networks = None) -> Text:
@@ -205,7 +206,7 @@ def norms_verdict(networks: Networks = None) -> Text:
             return None
         adjusted = holm([found.p for found in (plain, small, large)])[1:]
         sides = [found.side(1) if p < 0.05 else 0 for found, p in zip((small, large), adjusted)]
-        count = f"{plural(both.sum())} of {len(both)}"
+        count = plural(both.sum())
         word = "open, with one trial"
         if plain.interval:
             words = {
@@ -214,16 +215,14 @@ def norms_verdict(networks: Networks = None) -> Text:
                 -1: "at one scale of the weights or both, LB is flatter",
             }
             weakest = min((small, large), key=lambda found: found.interval[0])
-            word = (
-                f"{words[min(sides)]}, in {count}: at the scale that tells less, {number(weakest.value, 1)} times"
-                f" as sharp ({interval(weakest.interval, 1)})"
-            )
+            word = f"{words[min(sides)]}: at the scale that tells less, {short(weakest.value)} times as sharp"
         told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
-        return (
-            f"**Verdict: {word}.** {network}, {count}: as they were found, LB is {told(plain)}; with both at SB's"
-            f" filter norms, {told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a"
-            f" factor of {number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric"
-            " 2.1 gives the same two functions three contrasts."
+        return folded(
+            f"**Verdict: {word}.** {network}.",
+            f"{count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, {told(small)}; with"
+            f" both at LB's, {told(large)}. So the scale of the weights alone makes a factor of"
+            f" {number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives"
+            " the same two functions three contrasts.",
         )
 
     return by_network(networks_of("norm_matched", networks), sentence)

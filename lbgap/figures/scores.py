@@ -12,7 +12,7 @@ from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, each_trial, times
 from .statistics import gap, ratio
-from .words import ARMS, PENDING, judged, known, names, with_interval
+from .words import ARMS, judged, names, with_interval
 
 BOARD = (*CHEAP, "F1")  # what two cores can do of every remedy
 
@@ -44,10 +44,6 @@ class Score:
     small: Compared | None
     small_ratio: Compared | None
 
-    @property
-    def pending(self) -> bool:
-        return not len(known(self.accuracy))
-
 
 def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
     """Any runs as a line of the scoreboard; small: the same at SB."""
@@ -75,7 +71,7 @@ ASKED = {"gain": ACCURACY, "ratio": SHARPNESS, "small": ACCURACY, "small_ratio":
 
 
 def judgements(network: str) -> dict[tuple[str, str], str]:
-    """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, or "pending"}.
+    """{(title, which of ASKED): its word after Holm's correction, "open" without an interval, "" without a value}.
 
     One family a network, all its remedies, whichever of them a page shows: so a comparison has one word in the whole
     book.
@@ -83,13 +79,13 @@ def judgements(network: str) -> dict[tuple[str, str], str]:
     asked = {(s.title, what): getattr(s, what) for s in scores(network) for what in ASKED}
     asked, out = {which: found for which, found in asked.items() if found is not None}, {}
     for (which, found), p in zip(asked.items(), holm([found.p for found in asked.values()])):
-        out[which] = PENDING if np.isnan(found.value) else judged(found, p, *ASKED[which[1]])
+        out[which] = "" if np.isnan(found.value) else judged(found, p, *ASKED[which[1]])
     return out
 
 
 def family(words: dict[str, dict]) -> str:
     """Over how many comparisons the words, {network: its judgements}, are corrected."""
-    counts = {n: sum(word not in (PENDING, "open") for word in found.values()) for n, found in words.items()}
+    counts = {n: sum(word not in ("", "open") for word in found.values()) for n, found in words.items()}
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count)
     return (
         "The words are Holm-corrected over all remedies of a network, also those that another page shows; comparisons: "
@@ -97,11 +93,13 @@ def family(words: dict[str, dict]) -> str:
     )
 
 
-def gain_cell(found: Compared | None, word="") -> str:
+def gain_cell(found: Compared | None, word: str = "") -> str:
+    """Points in a cell, with their interval and their word."""
     if found is None:
         return "not tried"
     return with_interval(found) + (f", {word}" if word and not np.isnan(found.value) else "")
 
 
-def ratio_cell(found: Compared, word="") -> str:
-    return PENDING if np.isnan(found.value) else times(found) + (f", {word}" if word else "")
+def ratio_cell(found: Compared, word: str = "") -> str:
+    """A ratio in a cell, with its interval and its word."""
+    return "" if np.isnan(found.value) else times(found) + (f", {word}" if word else "")

@@ -10,10 +10,10 @@ import numpy as np
 from .. import data, machine, speech
 from ..results import arrays
 from ..speech import features, lj
-from .comparisons import trained
+from .comparisons import sharpness_of, trained
 from .panels import canvas
-from .statistics import gap, ratio
-from .words import Networks, Text, interval, leads, number, table, trials
+from .statistics import ahead, gap, ratio, sharper
+from .words import NOT_YET, Networks, Text, folded, number, table, trials
 
 WHAT = {  # of a corpus: whose voice, where its classes come from
     "timit": ("630 people, read sentences", "Kaldi's forced alignment"),
@@ -92,26 +92,22 @@ def listen(which: str):
 def human_verdict() -> Text:
     """What F2 says on a human voice, and whether the synthetic stand-in says the same: the gap in accuracy, and the
     sharpness."""
-    found = {}
+    lines, sides = [], {}
     for network in ("F2", "F2-lj"):
         runs = arrays.pairs(network)
-        found[network] = runs, gap(*runs.values()), ratio(*(arrays.sharpness(of, 1e-3) for of in runs.values()))
-    lines, sides = [], {}
-    for network, (runs, lead, sharper) in found.items():
-        if lead.interval is None or sharper.interval is None:
-            lines.append(f"- {arrays.stand_in(network)}: pending, fewer than two pairs are measured.")
-            continue
-        sides[network] = lead.side(0), sharper.side(1)
-        lines.append(
-            f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}:"
-            f" {leads(lead, more=f', {lead.how}')}; LB is {number(sharper.value, 1)} times as sharp"
-            f" ({interval(sharper.interval, 1)})."
-        )
-    if len(sides) == 2:
-        word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"
-    else:
-        word = "open, since one of the two is pending" if sides else "pending"
-    return Text(f"**Does a human voice say what the stand-in says? Verdict: {word}.**\n\n" + "\n".join(lines))
+        lead, steep = gap(*runs.values()), ratio(*(sharpness_of(of) for of in runs.values()))
+        if lead.interval and steep.interval:
+            sides[network] = lead.side(0), steep.side(1)
+            lines.append(
+                f"- {arrays.stand_in(network)}, {trials(*map(arrays.final, runs.values()))}:"
+                f" {ahead(lead, more=f', {lead.how}')}; {sharper(steep)}."
+            )
+    if not sides:
+        return NOT_YET
+    word = "the two agree" if len(set(sides.values())) == 1 else "the two do not agree"
+    word = word if len(sides) == 2 else "open, since one of the two is not measured"
+    said = f"**Does a human voice say what the stand-in says? Verdict: {word}.**"
+    return Text(folded(said, "\n".join(lines)))
 
 
 def known_voices(networks: Networks = None) -> Text:

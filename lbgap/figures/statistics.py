@@ -15,7 +15,7 @@ from .. import claims, paper
 from ..claims import Contrast, contrast, holm, summarised, welch, welch_p  # noqa: F401  (holm: one room for them)
 from ..claims import Contrast as Compared
 from ..results import arrays
-from .words import ARMS, interval, number
+from .words import ARMS, interval, number, short
 
 
 def _seeds(a, b) -> str:
@@ -123,24 +123,36 @@ def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: 
     return f"{said}. Size: {verdict.size}; ours is {times} (95 % interval {low} to {high})."
 
 
-def ahead(found: Compared, first="SB", second="LB") -> str:
-    """Who leads, by how much and how sure: "LB is ahead by 1.30 points (95 % interval 0.20 to 2.40)"."""
+def ahead(found: Compared, first: str = "SB", second: str = "LB", more: str = "", brief: bool = False) -> str:
+    """Who leads in test accuracy, by how much and how sure; the leader stands first, so there is no minus sign.
+
+    Args:
+        found: a difference, first less second.
+        first: who.
+        second: against whom.
+        more: goes into the brackets, after the interval.
+        brief: two significant digits and no brackets.
+    """
     value, pair = found.value, found.interval
     if value < 0:
         value, pair, first, second = -value, pair and (-pair[1], -pair[0]), second, first
-    said = f"{first} is ahead by {number(value)} points"
+    said = f"{first} is ahead of {second} by"
+    if brief:
+        return f"{said} {short(value)} points"
+    told = interval(pair)
     if pair and pair[0] < 0:  # each end with its leader in place of a minus sign
-        return (
-            f"{said} (95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])})"
-        )
-    return f"{said} ({interval(pair)})"
+        told = f"95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])}"
+    return f"{said} {number(value)} points ({told}{more})"
 
 
-def sharper(found: Compared, first="LB", second="SB") -> str:
-    """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"."""
+def sharper(found: Compared, first: str = "LB", second: str = "SB", brief: bool = False) -> str:
+    """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"; brief: without
+    the brackets."""
     value, pair = found.value, found.interval
     if value < 1:
         value, pair, first, second = 1 / value, pair and (1 / pair[1], 1 / pair[0]), second, first
+    if brief:
+        return f"{first} is {short(value)} times as sharp as {second}"
     return f"{first} is {number(value, 1)} times as sharp as {second} ({interval(pair, 1)})"
 
 

@@ -10,7 +10,7 @@ from ..claims import Contrast, contrast, holm
 from ..results import arrays
 from .comparisons import sharpness_of
 from .measures import judged_claims
-from .panels import against_batch, canvas, each_network, look
+from .panels import against_batch, canvas, each, look
 from .words import NOT_YET, Networks, Text, names, number, plural
 
 WHAT = {  # what is read at each batch size, and how it is called
@@ -107,7 +107,7 @@ def fig4(networks: Networks = PAPER):
     def draw(ax, network):
         return against_batch(ax, network, lambda what: arrays.sweep(what, network, scales.scale().trials))
 
-    return each_network(names(networks), draw, "table2", "table3", "fig4", "fig4_whole")
+    return each(names(networks), draw)
 
 
 def of_the_paper(networks=scales.PRINTED):

@@ -5,36 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from .. import claims
-from ..campaign import experiments, units
+from ..campaign import experiments
 from ..campaign.scales import PAPER
 from ..results import arrays
 from .comparisons import each_trial, networks_of
-from .panels import ACCURACY_COLOR, LOSS_COLOR, along_path, canvas, legend, mark, mark_ends, paths
+from .panels import ACCURACY_COLOR, LOSS_COLOR, along_path, each, mark_ends, named, paths
 from .statistics import ratio, rises
-from .words import ARMS, Networks, Text, by_network, counted, interval, names, number, spread
+from .words import ARMS, Networks, Text, by_network, counted, folded, interval, names, number, short, spread
 
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
 def path(kind: str = "linear", network: str = "F1"):
     """Figs. 3 and 7 for one network, loss and accuracy in a panel each; train solid, test dashed, all trials."""
-    figure, axes = canvas(2, height=3.0)
-    runs = arrays.pairs(network)
-    found = arrays.paths(*runs.values()).get(kind)
-    for ax, what, label in zip(axes, ("loss", "accuracy"), ("cross-entropy", "accuracy (%)")):
+    found = arrays.paths(*arrays.pairs(network).values()).get(kind)
+
+    def draw(ax, what):
         along_path(ax, found, what, LOSS_COLOR if what == "loss" else ACCURACY_COLOR)
         mark_ends(ax, ARMS)
-        ax.set(xlabel="alpha", ylabel=label, title=f"{network}, {kind}, {what}")
-        mark(ax, network, [units.path(*pair, kind) for pair in zip(*runs.values())])
-    legend(figure, *axes)
-    return figure
+        label = "cross-entropy" if what == "loss" else "accuracy (%)"
+        ax.set(xlabel="alpha", ylabel=label, title=f"{named(network)}, {kind}, {what}")
+
+    return each(("loss", "accuracy") if found else (), draw, height=3.0)
 
 
 def fig3(networks: Networks = PAPER, kind: str = "linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
     ..."""
     runs = {network: arrays.pairs(network, trials, **settings).values() for network in names(networks)}
-    return paths([(network, network, *pair, kind, {}, ARMS) for network, pair in runs.items()])
+    return paths([(named(network), *pair, kind, {}, ARMS) for network, pair in runs.items()])
 
 
 def fig7(networks: Networks = PAPER):
@@ -47,35 +46,34 @@ def path_verdict(networks: Networks = PAPER, step: float = 0.5) -> Text:
     plot shows."""
 
     def sentence(network):
-        words, lines = [], []
+        said, lines = [], []
         for kind, p in arrays.paths(*arrays.pairs(network).values()).items():
             rise = rises(p, step)
             ours = ratio(rise["SB"], rise["LB"])
             found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
-            words.append(f"{kind} path, {found.direction}")
-            count = counted(len(rise["SB"]), ours.n, ours.diverged).replace("trial", "pair")
+            brief, steeper = _steeper(ours)
+            said.append(f"{brief} on the {kind} path (the claim: {found.direction})")
             lines.append(
                 f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
-                f"({_steeper(ours)}; {count})."
+                f"({steeper}; {counted(ours.n, ours.diverged).replace('trial', 'pair')})."
             )
-        if not lines:
-            return None
-        return (
-            f"**Verdict: {'; '.join(words)}.** {network}: {' '.join(lines)} Rises are means of both sides, {step:g}"
-            " away; the claim is of twice as much at least, since less is not seen in a plot."
-        )
+        rule = f"Rises are means of both sides, {step:g} away; the claim is of twice as much at least, since less is"
+        told = f"{' '.join(lines)} {rule} not seen in a plot."
+        return folded(f"**{network}: {'; '.join(said)}.**", told) if lines else None
 
     return by_network(networks, sentence)
 
 
-def _steeper(ours: claims.Contrast) -> str:
-    """How much steeper LB is than SB, in words."""
+def _steeper(ours: claims.Contrast) -> tuple[str, str]:
+    """How much steeper LB is than SB, in short and with its interval."""
     if np.isnan(ours.value):
-        return "no ratio can be had, since f does not rise round both"
+        return ("no ratio can be had, since f does not rise round both",) * 2
     digits = 0 if ours.value > 10 else 2
     said = f"{number(ours.value, digits)} times as much round LB, {interval(ours.interval, digits)}"
-    alike = ours.interval and 1 / ALIKE < ours.interval[0] and ours.interval[1] < ALIKE
-    return f"SB is as steep as LB: {said}" if alike else said
+    if ours.interval and 1 / ALIKE < ours.interval[0] and ours.interval[1] < ALIKE:
+        return "SB is as steep as LB", f"SB is as steep as LB: {said}"
+    steep, flat = ("LB", "SB") if ours.value >= 1 else ("SB", "LB")
+    return f"{steep} is {short(max(ours.value, 1 / ours.value))} times as steep as {flat}", said
 
 
 def norm_matched_paths(networks: Networks = None, experiment="norm_matched", **settings):
@@ -84,8 +82,8 @@ def norm_matched_paths(networks: Networks = None, experiment="norm_matched", **s
     for network in networks_of(experiment, networks):
         runs = arrays.pairs(network, arrays.trials(experiment), **settings).values()
         panels += [
-            (f"{network}, as it is", network, *runs, "linear", {}, ARMS),
-            (f"{network}, SB's norms", network, *runs, "linear", {"match": "norms"}, ("SB", "LB")),
+            (f"{named(network)}, as it is", *runs, "linear", {}, ARMS),
+            (f"{named(network)}, SB's norms", *runs, "linear", {"match": "norms"}, ("SB", "LB")),
         ]
     return paths(panels)
 
@@ -100,8 +98,8 @@ def sisters(networks: Networks = None):
     panels = []
     for network in networks_of("sisters", networks):
         found = each_trial("sisters", network, experiments.sisters)
-        for name in found[0] if found else (f"{arm}, {which} start" for arm in ARMS for which in ("other", "same")):
+        for name in found[0] if found else ():
             pairs = [f[name] for f in found]
             small, large = [a for a, _ in pairs], [b for _, b in pairs]
-            panels.append((f"{network}: {name}", network, small, large, "linear", {}, (name[:2], f"{name[:2]}'")))
+            panels.append((f"{named(network)}: {name}", small, large, "linear", {}, (name[:2], f"{name[:2]}'")))
     return paths(panels)

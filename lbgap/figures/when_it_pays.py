@@ -9,8 +9,8 @@ from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
 from ..results import arrays
 from .comparisons import networks_of
-from .panels import each_network, look
-from .words import ARMS, Networks, Text, by_network, known, number, points
+from .panels import each, look, named
+from .words import ARMS, Networks, Text, by_network, folded, known, number, points
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
 
@@ -26,9 +26,9 @@ def throughput(networks: Networks = None):
                 value, low, high = (np.array([r[what] for r in found.values()]) for what in ("value", "low", "high"))
                 ax.errorbar(list(found), value, (value - low, high - value), **look(like, capsize=2, label=name))
                 ax.set(xscale="log", yscale="log")
-        ax.set(title=network, xlabel="batch size", ylabel="training examples a second")
+        ax.set(title=named(network), xlabel="batch size", ylabel="training examples a second")
 
-    return each_network(networks_of("throughput", networks), draw, "throughput")
+    return each(networks_of("throughput", networks), draw)
 
 
 def speeds(network: str, device: str = "cpu") -> dict[int, dict]:
@@ -108,7 +108,7 @@ def pays(networks: Networks = "F1", device: str = "cpu"):
             )
         found, name = speeds(network, device), DEVICE[device][0]
         if not set(batches.values()) <= set(found):
-            return f"**Verdict: pending.** The speed of {network} on one {name} is not measured. {said}"
+            return folded(f"**The speed of {network} on one {name} is not measured yet.**", said)
         rates = {arm: found[batches[arm]]["value"] for arm in ARMS}
         limit = performance_model.break_even(rates["SB"], ratio, rates["LB"])
         small, large = (found[batches[arm]] for arm in ARMS)
@@ -120,11 +120,12 @@ def pays(networks: Networks = "F1", device: str = "cpu"):
         word = " and ".join(f"{what} in {count}" for what, count in counts.items() if count)
         word = f"{word} of {len(quotients)} trials"
         word = next((what for what in ("pays", "does not pay") if counts[what] == len(quotients)), word)
-        return (
-            f"**Verdict: on one {name} the large batch {word}.** {said} One {name} trains {number(rates['SB'], 0)}"
-            f" examples a second at batch {batches['SB']:,} and {number(rates['LB'], 0)} at batch {batches['LB']:,}, so"
-            f" LB pays below an I_LB / I_SB of {number(limit, 3)}; a trial between {number(low, 3)} and"
-            f" {number(high, 3)} is undecided, since the speeds' own quartiles put the break-even anywhere there."
+        return folded(
+            f"**Verdict: {network} on one {name}: the large batch {word}.**",
+            f"{said} One {name} trains {number(rates['SB'], 0)} examples a second at batch {batches['SB']:,} and"
+            f" {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of"
+            f" {number(limit, 3)}; a trial between {number(low, 3)} and {number(high, 3)} is undecided, since the"
+            " speeds' own quartiles put the break-even anywhere there.",
         )
 
     return by_network(networks, sentence)

@@ -10,7 +10,7 @@ from ..campaign.scales import LABS, PAPER
 from ..claims import contrast
 from ..results import arrays
 from .comparisons import EPSILON, Row, compare, networks_of, sharpness_of
-from .panels import COLOR, FILL, LINE, STYLE, canvas, each_network, legend, look, two_each
+from .panels import COLOR, FILL, LINE, STYLE, each, look, named
 from .statistics import ahead, at_one_f, crossing, ratio, sharper, trials_gone
 from .words import (
     ARMS,
@@ -18,32 +18,39 @@ from .words import (
     Networks,
     Text,
     by_network,
+    capital,
     clause,
     counted,
     dots,
+    folded,
     interval,
     known,
     names,
     number,
+    plural,
+    short,
     spread,
 )
+
+WARM, COLD = "the warm-started LB", "LB from the start"
 
 
 def warm_starts(network: str = "mlp"):
     """Fig. 5 in the laboratory: LB, started where SB was after some epochs; all trials, and their mean."""
-    if not len(warm_values(network, sharpness_of)[0]):
-        return NOT_YET
-    figure, axes = canvas(2)
-    for ax, what, words in zip(axes, (arrays.final, sharpness_of), ("test accuracy (%)", "sharpness, epsilon 1e-3")):
+
+    def draw(ax, panel):
+        what, words = panel
         at, values = warm_values(network, what)
+        if not len(at):
+            return
         ax.plot(np.repeat(at, values.shape[0]), values.T.ravel(), ".", color=COLOR["LB"], ms=4, alpha=0.5)
         ax.plot(at, np.nanmean(values, 0), **look("LB", ms=None), label="LB from there")
         for arm, runs in arrays.pairs(network).items():
             ax.axhline(known(what(runs)).mean(), ls=LINE[arm], lw=1, color=COLOR[arm], label=f"{arm} from the start")
-        ax.set(title=f"{network}, {words}", xlabel="epochs of SB before")
-    axes[1].set_yscale("log")
-    legend(figure, *axes)
-    return figure
+        scale = "log" if what is sharpness_of else "linear"
+        ax.set(title=f"{network}, {words}", xlabel="epochs of SB before", yscale=scale)
+
+    return each(((arrays.final, "test accuracy (%)"), (sharpness_of, "sharpness, epsilon 1e-3")), draw)
 
 
 def warm_values(network: str, what) -> tuple[np.ndarray, np.ndarray]:
@@ -60,34 +67,30 @@ def warm_verdict(network: str = "mlp") -> Text:
     (at, accuracy), (_, sharp) = (warm_values(network, what) for what in (arrays.final, sharpness_of))
     if len(at) < 2:
         return NOT_YET
-    runs = arrays.pairs(network)
-    plain, whole = runs["LB"], {arm: spread(arrays.epochs(of), 0) for arm, of in runs.items()}
-    lines = [f"- From the start SB's whole run takes {whole['SB']} epochs, LB's {whole['LB']}."]
+    runs, said = arrays.pairs(network), {True: [], False: []}
+    whole = " and ".join(f"{spread(arrays.epochs(of), 0)} for {arm}" for arm, of in runs.items())
     for k in (0, -1):
-        gain = contrast(accuracy[:, k], arrays.final(plain))
-        sharpness = ratio(sharp[:, k], sharpness_of(plain))
-        epochs = f"{at[k]} epoch{'' if at[k] == 1 else 's'}"
-        lines.append(
-            f"- After {epochs} of SB, {ahead(gain, 'the warm-started LB', 'LB from the start')}, and"
-            f" {sharper(sharpness, 'LB from the start', 'the warm-started')}."
-        )
-    return Text("\n".join(lines))
+        gain, steep = contrast(accuracy[:, k], arrays.final(runs["LB"])), ratio(sharp[:, k], sharpness_of(runs["LB"]))
+        for brief, lines in said.items():
+            lines.append(
+                f"- After {plural(at[k], 'epoch')} of SB, {ahead(gain, WARM, COLD, brief=brief)}, and"
+                f" {sharper(steep, COLD, WARM, brief)}."
+            )
+    return Text(
+        folded("\n".join(said[True]), "\n".join([f"From the start a whole run takes {whole} epochs.\n", *said[False]]))
+    )
 
 
-def way_down(networks=LABS):
+def way_down(networks: Networks = LABS):
     """Fig. 6 in the laboratory: sharpness against f along training, all trials; training goes from right to left."""
-    found = {network: _descents(network) for network in networks}
-    if not any(found.values()):
-        return NOT_YET
-    figure, axes = canvas(len(networks))
-    for ax, network in zip(axes, networks):
-        for arm, f, s in found[network]:
+
+    def draw(ax, network):
+        for arm, f, s in _descents(network):
             ax.plot(f, s, **look(arm, ms=3, lw=0.8), label=arm)
-        ax.set(
-            title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3", xscale="log", yscale="log"
-        )
-    legend(figure, *axes)
-    return figure
+        ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3")
+        ax.set(xscale="log", yscale="log")
+
+    return each(names(networks), draw)
 
 
 def _descents(network):
@@ -96,32 +99,28 @@ def _descents(network):
     return [(arm, f, s) for arm, f, s in found if len(f) > 1]
 
 
-def way_down_verdict(networks=LABS) -> Text:
+def way_down_verdict(networks: Networks = LABS) -> Text:
     """How SB and LB compare near the start and the end, at one f each, and whether LB grows sharper all the way."""
-    lines = []
-    for network in networks:
-        found = [{arm: arrays.descent(of, 1e-3) for arm, of in zip(ARMS, both)} for both in _by_seed(network)]
+
+    def sentence(network):
+        both = zip(*arrays.pairs(network).values())
+        found = [{arm: arrays.descent(of, 1e-3) for arm, of in zip(ARMS, pair)} for pair in both]
         found = [of for of in found if min(len(f) for f, _ in of.values()) > 1]
         if not found:
-            continue
-        said = []
-        for words, pick in (("near the start", max), ("near the end", min)):
-            both = np.array([at_one_f(of, pick) for of in found]).T
-            said.append(f"{words}, at one f, {sharper(ratio(*both))}")
+            return None
+        at = {"start": max, "end": min}
+        at = {words: ratio(*np.array([at_one_f(of, pick) for of in found]).T) for words, pick in at.items()}
+        told = lambda brief: "; ".join(f"near the {w}, at one f, {sharper(of, brief=brief)}" for w, of in at.items())
         last = {arm: contrast([of[arm][1][-1] / of[arm][1][0] for of in found], scale="ratio") for arm in ARMS}
         peak = spread([of["LB"][1].max() / of["LB"][1][-1] for of in found], 1)
         end = "; ".join(
             f"{arm} ends {number(of.value, 2)} times as sharp as after its first epoch ({interval(of.interval)})"
             for arm, of in last.items()
         )
-        lines.append(
-            f"- {network}: {'; '.join(said)}. {end}. On its way LB was up to {peak} times as sharp as at its end."
-        )
-    return Text("\n".join(lines)) if lines else NOT_YET
+        more = f"On its way LB was up to {peak} times as sharp as at its end."
+        return folded(f"{network}: {told(True)}.", f"{capital(told(False))}. {end}. {more}")
 
-
-def _by_seed(network):
-    return list(zip(*arrays.pairs(network).values()))
+    return by_network(networks, sentence)
 
 
 FIG5 = {
@@ -148,9 +147,9 @@ def fig5(networks: Networks = PAPER, trial: int = 0):
                     if ax is right:
                         ax.set_yscale("log")
             what = "test accuracy (%)" if ax is left else "sharpness"
-            ax.set(xlabel="epochs of SB before", title=f"{network}, {what}")
+            ax.set(xlabel="epochs of SB before", title=f"{named(network)}, {what}")
 
-    return two_each(names(networks), draw, "fig5", "fig5_controls")
+    return each(names(networks), draw, per=2)
 
 
 def fig6(networks: Networks = PAPER):
@@ -165,9 +164,9 @@ def fig6(networks: Networks = PAPER):
                         label = f"{arm}, epsilon {epsilon:g}"
                         ax.plot(f, s, **look(arm, ls=style, lw=0.9, mfc=FILL[epsilon]), label=label)
                         ax.set(xscale="log", yscale="log")
-        ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness")
+        ax.set(title=named(network), xlabel="f (training goes left)", ylabel="sharpness")
 
-    return each_network(names(networks), draw, "fig6")
+    return each(names(networks), draw)
 
 
 def fig6_read(networks: Networks = None, losses: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4)) -> Text:
@@ -208,12 +207,13 @@ def distances(networks: Networks = PAPER) -> Text:
         where = {claims.HOLDS: "inside the paper's range", claims.FAILS: "outside the paper's range"}.get(
             said.direction, "in or out of the paper's range, that is not settled"
         )
-        return (
-            f"**Verdict: {said.direction}.** {network}: SB ends {number(found.value)} times as far from the start as LB"
-            f" ({interval(found.interval)}; {counted(len(small), found.n, missing)}), {where}, 3 to 10. SB ends"
+        return folded(
+            f"**Verdict: {said.direction}.** {network}: SB ends {short(found.value)} times as far from the start as LB,"
+            f" {where}, 3 to 10.",
+            f"{number(found.value)} times ({interval(found.interval)}; {counted(found.n, missing)}). SB ends"
             f" {dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give"
             f" {number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii)"
-            f" {clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)})."
+            f" {clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)}).",
         )
 
     return by_network(networks, sentence)
@@ -230,6 +230,6 @@ def noise_scale(networks: Networks = None):
                     ax.plot(at, values, **look(arm), label=arm)
                     ax.axhline(of.batch_size, color=COLOR[arm], lw=0.8, ls=":", label=f"batch size, {arm}")
                     ax.set(xscale="log", yscale="log")
-        ax.set(title=network, xlabel="epoch", ylabel="gradient noise scale (examples)")
+        ax.set(title=named(network), xlabel="epoch", ylabel="gradient noise scale (examples)")
 
-    return each_network(networks_of("noise_scale", networks), draw, "noise_scale")
+    return each(networks_of("noise_scale", networks), draw)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from ..results import arrays
 
 ARMS = ("SB", "LB")
 Networks = str | Iterable[str] | None  # one's name or several; None for those of the experiment
-PENDING = "pending"
 FACTOR = 1.5  # mean training losses farther apart than this are nowhere called the same
 
 
@@ -50,10 +50,10 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def spread(values, digits: int = 2) -> str:
-    """mean ± standard deviation (ddof 1) in words; "pending" with no value, no deviation with one."""
+    """mean ± standard deviation (ddof 1) in words; nothing with no value, no deviation with one."""
     values = known(values)
     if not len(values):
-        return PENDING
+        return ""
     deviation = f" ± {number(values.std(ddof=1), digits)}" if len(values) > 1 else ""
     return number(values.mean(), digits) + deviation
 
@@ -89,9 +89,9 @@ def judged(found, p: float, null: float, above: str, below: str) -> str:
 
 
 def with_interval(found, digits: int = 2, unit="") -> str:
-    """A contrast in a cell: "1.30 (0.20 to 2.40)", or "pending"."""
+    """A contrast in a cell: "1.30 (0.20 to 2.40)", or nothing."""
     if np.isnan(found.value):
-        return PENDING
+        return ""
     ends = f" ({' to '.join(number(v, digits) for v in found.interval)})" if found.interval else ""
     return f"{number(found.value, digits)}{unit}{ends}"
 
@@ -99,17 +99,6 @@ def with_interval(found, digits: int = 2, unit="") -> str:
 def interval(pair, digits: int = 2) -> str:
     """A 95 % interval in words."""
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
-
-
-def leads(found, first="SB", second="LB", more="") -> str:
-    """Who leads in test accuracy, by how much, how sure: the leader stands first, so that the difference has no sign.
-
-    found: a `Compared` difference, first less second. more: goes into the brackets, after the interval.
-    """
-    value, pair = found.value, found.interval
-    if value < 0:
-        first, second, value, pair = second, first, -value, pair and (-pair[1], -pair[0])
-    return f"{first} is ahead of {second} by {number(value)} points ({interval(pair)}{more})"
 
 
 def clause(direction: str) -> str:
@@ -137,7 +126,7 @@ def ended(losses: dict) -> str:
     """At which f, the loss over the whole training set, each arm ended, and whether that is one training loss; {arm:
     (R,)}."""
     if not all(len(known(f)) for f in losses.values()):
-        return f"where f ended is {PENDING}"
+        return "where f ended is not measured"
     means = {arm: known(f).mean() for arm, f in losses.items()}
     low, high = min(means, key=means.get), max(means, key=means.get)
     if len(losses) > 2:
@@ -154,67 +143,72 @@ def plural(n: int, what: str = "trial") -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def trials(*arrays) -> str:
-    """How many trials there are of those that there should be."""
-    n, of = min(len(known(a)) for a in arrays), len(arrays[0])
-    return plural(n) + ("" if n >= of else f" of {of}, the others pending")
+def counted(n: int, gone: int = 0) -> str:
+    """How many trials there are, and how many are gone for good."""
+    return plural(n) + (f", {gone} diverged or without a value" if gone else "")
 
 
-def counted(of: int, n: int, gone=0) -> str:
-    """How many of `of` trials there are, how many are `gone` for good, and whether others are pending."""
-    said = plural(n) + ("" if n >= of else f" of {of}")
-    if gone:
-        said += f", {gone} diverged or without a value"
-    return said + (", the others pending" if n + gone < of else "")
+def trials(*arrays: np.ndarray) -> str:
+    """How many trials all of some values (T,) are there of."""
+    return plural(min(len(known(values)) for values in arrays))
 
 
 def marked(words: str, gone: int) -> str:
     """A cell of a table, and how many of its runs diverged or have no value."""
     said = f"{gone} diverged or without a value"
-    return words if not gone else said if words == PENDING else f"{words} ({said})"
+    return words if not gone else f"{words} ({said})" if words else said
 
 
-def table(head: str, rows: list[list[str]], networks: Networks = ()) -> Text:
-    """A Markdown table, and what is to be known of its networks.
+def table(head: str, rows: list[list[str]], ours: tuple[int, ...] | None = None, below: str = "") -> Text:
+    """A Markdown table of what is measured; one sentence where nothing is.
 
     Args:
         head: the columns' names, with " | " between them.
-        rows: a cell for each column.
-        networks: those that it is of, by name.
+        rows: a cell for each column, "" where nothing is measured; the first names the network, where there is one.
+        ours: the columns that are measured, those after the second by default; a row that has none of them is left out.
+        below: what is said below it.
     """
-    head = head.split(" | ")
-    lines = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
-    return Text("\n".join(lines) + note(networks))
+    rows = [row for row in rows if any(row[k] for k in ours or range(2, len(row)))]
+    if not rows:
+        return NOT_YET
+    columns = head.split(" | ")
+    lines = ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
+    parts = "\n".join(lines), below, _stand_ins(dict.fromkeys(row[0] for row in rows))
+    return Text("\n\n".join(filter(None, parts)))
 
 
-def collapsed(rows) -> list:
-    """The rows, (network, what, numbers ...), with one for a network of which all is pending."""
-    out = []
-    for network in dict.fromkeys(row[0] for row in rows):
-        mine = [row for row in rows if row[0] == network]
-        empty = all(cell == PENDING for row in mine for cell in row[2:])
-        out += [[network, f"{len(mine)} settings", *mine[0][2:]]] if empty and len(mine) > 1 else mine
-    return out
-
-
-def note(networks: Networks) -> str:
-    """A paragraph that says which networks have to wait and why, and which are not on the paper's data."""
-    reasons = [f"{n} is waiting: {arrays.waiting(n)}." for n in names(networks) if arrays.waiting(n)]
-    reasons += [
+def _stand_ins(networks: Iterable[str]) -> str:
+    """Which of the networks are not on the paper's data."""
+    return " ".join(
         f"{n} is trained on {arrays.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
-        for n in names(networks)
+        for n in networks
         if arrays.stand_in(n)
-    ]
-    return "\n\n" + " ".join(reasons) if reasons else ""
+    )
 
 
-def by_network(networks: Networks, sentence) -> Text:
-    """sentence(network) of each network, None where it is pending: one paragraph, or a list of them."""
-    found = {network: sentence(network) for network in names(networks)}
-    lines = [words for words in found.values() if words]
-    missing = [network for network, words in found.items() if not words]
-    lines = [f"- {words}" for words in lines] if len(found) > 1 else lines
-    if missing:
-        lines.append(f"\n**Verdict: pending** for {', '.join(missing)}: no pair is stored yet.")
-    alone = len(found) == 1 and arrays.stand_in(names(networks)[0])  # its page has told what it is trained on
-    return Text("\n".join(lines).strip() + ("" if alone else note(networks)))
+def joined(*texts: Text) -> Text:
+    """Several texts, one below the other, those of which nothing is measured left out."""
+    there = [str(text) for text in texts if text is not NOT_YET]
+    return Text("\n\n".join(there)) if there else NOT_YET
+
+
+def folded(said: str, details: str, name: str = "Trials, intervals and rules") -> str:
+    """A sentence, and under it, behind a line to press, what it rests on."""
+    return f"{said}\n\n<details><summary>{name}</summary>\n\n{details}\n\n</details>"
+
+
+def by_network(networks: Networks, sentence: Callable[[str], str | None], below: str = "") -> Text:
+    """What is to be said of each network that is measured: one paragraph, or a list of them.
+
+    Args:
+        networks: of which.
+        sentence: network -> words, or None where nothing is measured.
+        below: what is said below, where there is anything.
+    """
+    found = {network: words for network in names(networks) if (words := sentence(network))}
+    if not found:
+        return NOT_YET
+    lines = [f"- {textwrap.indent(words, '  ')[2:]}" for words in found.values()]
+    alone = len(names(networks)) == 1  # its page has told what it is trained on
+    said = next(iter(found.values())) if alone else "\n".join(lines)
+    return Text("\n\n".join(filter(None, (said, below, "" if alone else _stand_ins(found)))))
