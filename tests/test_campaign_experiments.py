@@ -320,7 +320,7 @@ def test_show_prints_a_table_and_draws_a_figure(tiny, monkeypatch, tmp_path, cap
     assert "| F2 |" in out and "| F1 |" not in out
     for words, told in (
         (["table3", "--networks", "F7"], "'F7' has no data set"),
-        (["noisy_labels", "--networks", "F2"], "networks of its own"),
+        (["noisy_labels", "--networks", "wide"], "networks of its own"),
     ):
         assert __main__.main(["show", *words]) == 2 and told in capsys.readouterr().err
     assert __main__.main(["show", "fig4", "--to", str(tmp_path / "four.png")]) == 0
