@@ -114,7 +114,7 @@ SHOWS = [
     (("table2", "--networks", ""), "''"),
     (("fig4", "--networks", "mlp-bn"), "mlp-bn"),
     (("laboratory", "--networks", "F1"), "F1"),
-    (("solvers", "--networks", "F1"), "F1"),
+    (("noisy_labels", "--networks", "wide"), "wide"),
     (("table2", "--to", "table2.png"), "table2.png"),
     (("fig4", "--to", "empty"), "empty"),
     (("fig4", "--to", "empty/"), "empty/"),

@@ -677,7 +677,8 @@ def test_what_is_carried_is_adams_state_and_no_setting(monkeypatch):
     start = Run("mlp", "mnist-1k", 60, seed=3, epochs=2)
     settings = dict(lr=0.003, beta1=0.8, beta2=0.95, adam_epsilon=1e-3, weight_decay=0.01)
     run = Run("mlp", "mnist-1k", 60, seed=3, epochs=1, start=start, carry=True, **settings)
-    ended, steps, step = training._train(start, "cpu", None, 30, None, False), [], torch.optim.Adam.step
+    ended = training._train(start, training._Sitting("cpu", None, 30, None, False))
+    steps, step = [], torch.optim.Adam.step
 
     def taken(self, *a):
         parameters = self.param_groups[0]["params"]
