@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import paper
 from ..campaign import experiments, treatments
-from ..campaign.scales import PAPER
+from ..campaign.scales import SHOWN
 from ..results import arrays
 from .comparisons import (
     EPOCHS,
@@ -98,7 +98,7 @@ def settled(networks: Networks = None) -> Text:
     return compare(rows, extra=LOSS)
 
 
-def settled_verdict(networks: Networks = PAPER) -> Text:
+def settled_verdict(networks: Networks = SHOWN) -> Text:
     """The gap where a constant rate leaves both arms, and after epochs in which the rate falls to 0, with the losses it
     is at."""
 

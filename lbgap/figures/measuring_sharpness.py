@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import claims, paper
 from ..campaign import experiments, scales, units
-from ..campaign.scales import PAPER
+from ..campaign.scales import SHOWN
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, KEY, compare, networks_of, row, sharpness_settings
@@ -65,17 +65,17 @@ def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
     return marked(spread(values), int(lost(runs, values, measure).sum()))
 
 
-def table3(networks: Networks = PAPER) -> Text:
+def table3(networks: Networks = SHOWN) -> Text:
     """Table 3: sharpness in the full space; and of the same functions, each with the other's filter norms."""
     return _sharpness_table("table3", networks, norms=True)
 
 
-def table4(networks: Networks = PAPER) -> Text:
+def table4(networks: Networks = SHOWN) -> Text:
     """Table 4: sharpness in random subspaces of dimension 100."""
     return _sharpness_table("table4", networks, subspace=100)
 
 
-def verdict3(networks: Networks = PAPER, table="table3", **settings) -> Text:
+def verdict3(networks: Networks = SHOWN, table="table3", **settings) -> Text:
     """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say
     together."""
     cells, lines = {}, []
@@ -120,7 +120,7 @@ def _together(measured: dict, networks: tuple) -> str:
     )
 
 
-def growth(networks: Networks = PAPER) -> Text:
+def growth(networks: Networks = SHOWN) -> Text:
     """How sharpness grows with the box, where it saturates, and where f has risen by 0.1: what cannot saturate."""
     rows = []
     for network in names(networks):
@@ -196,7 +196,7 @@ def solver_starts(network: str = "mlp", epsilon: float = 1e-3) -> Text:
     return table("start | SB | LB", rows, (1, 2))
 
 
-def solver_verdict(networks: Networks = PAPER, epsilon: float = 1e-3) -> Text:
+def solver_verdict(networks: Networks = SHOWN, epsilon: float = 1e-3) -> Text:
     """How much of the sharpness that `best` finds SciPy's ten iterations reach, and whether the ranking survives."""
 
     def sentence(network):
@@ -249,7 +249,7 @@ def literal_ranking(networks: Networks = (*scales.SPOKEN, *scales.LABS)) -> Text
     return by_network(networks, sentence)
 
 
-def solvers(networks: Networks = PAPER) -> Text:
+def solvers(networks: Networks = SHOWN) -> Text:
     """The solver story: what SciPy's ten iterations find, at three units of the objective, beside `best`."""
     rows = []
     for network in names(networks):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import claims
 from ..campaign import experiments
-from ..campaign.scales import PAPER
+from ..campaign.scales import SHOWN
 from ..results import arrays
 from .comparisons import each_trial, networks_of
 from .panels import ACCURACY_COLOR, LOSS_COLOR, along_path, each, mark_ends, named, paths
@@ -29,19 +29,19 @@ def path(kind: str = "linear", network: str = "F1"):
     return each(("loss", "accuracy") if found else (), draw, height=3.0)
 
 
-def fig3(networks: Networks = PAPER, kind: str = "linear", trials=None, **settings):
+def fig3(networks: Networks = SHOWN, kind: str = "linear", trials=None, **settings):
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
     ..."""
     runs = {network: arrays.pairs(network, trials, **settings).values() for network in names(networks)}
     return paths([(named(network), *pair, kind, {}, ARMS) for network, pair in runs.items()])
 
 
-def fig7(networks: Networks = PAPER):
+def fig7(networks: Networks = SHOWN):
     """Fig. 7: the same on the curve sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB."""
     return fig3(networks, "curvilinear")
 
 
-def path_verdict(networks: Networks = PAPER, step: float = 0.5) -> Text:
+def path_verdict(networks: Networks = SHOWN, step: float = 0.5) -> Text:
     """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
     plot shows."""
 
@@ -68,9 +68,9 @@ def _steeper(ours: claims.Contrast) -> tuple[str, str]:
     """How much steeper LB is than SB, in short and with its interval."""
     if np.isnan(ours.value):
         return ("no ratio can be had, since f does not rise round both",) * 2
-    digits = 0 if ours.value > 10 else 2
+    digits, (low, high) = 0 if ours.value > 10 else 2, ours.interval or (ours.value, ours.value)
     said = f"{number(ours.value, digits)} times as much round LB, {interval(ours.interval, digits)}"
-    if ours.interval and 1 / ALIKE < ours.interval[0] and ours.interval[1] < ALIKE:
+    if 1 / ALIKE < low and high < ALIKE:
         return "SB is as steep as LB", f"SB is as steep as LB: {said}"
     steep, flat = ("LB", "SB") if ours.value >= 1 else ("SB", "LB")
     return f"{steep} is {short(max(ours.value, 1 / ours.value))} times as steep as {flat}", said

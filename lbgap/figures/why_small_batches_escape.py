@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import claims
 from ..campaign import experiments, scales
-from ..campaign.scales import LABS, PAPER
+from ..campaign.scales import LABS, SHOWN
 from ..claims import contrast
 from ..results import arrays
 from .comparisons import EPSILON, Row, compare, networks_of, sharpness_of
@@ -131,7 +131,7 @@ FIG5 = {
 }
 
 
-def fig5(networks: Networks = PAPER, trial: int = 0):
+def fig5(networks: Networks = SHOWN, trial: int = 0):
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
 
     def draw(left, right, network):
@@ -152,7 +152,7 @@ def fig5(networks: Networks = PAPER, trial: int = 0):
     return each(names(networks), draw, per=2)
 
 
-def fig6(networks: Networks = PAPER):
+def fig6(networks: Networks = SHOWN):
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
 
     def draw(ax, network):
@@ -191,7 +191,7 @@ def at_loss(f, s, loss: float) -> float:
     return float("nan") if np.isnan(at) else float(np.exp(np.interp(at, index, np.log(s[there]))))
 
 
-def distances(networks: Networks = PAPER) -> Text:
+def distances(networks: Networks = SHOWN) -> Text:
     """Section 3: how far SB and LB went from their common start, and the null of a random walk."""
 
     def sentence(network):
