@@ -150,7 +150,8 @@ class Page(HTMLParser):
 
 
 def pages(book):
-    return sorted(p for p in book.html.rglob("*.html") if "_static" not in p.parts)
+    """Those that a reader is meant to see; 404.html is the host's, without the theme."""
+    return sorted(p for p in book.html.rglob("*.html") if "_static" not in p.parts and p.name != "404.html")
 
 
 def test_every_view_is_an_anywidget(book):
@@ -193,6 +194,25 @@ def test_launch_links_open_files_that_exist(book):
         assert (ROOT / re.search(r"/blob/[^/]+/(.+)$", colab).group(1)).is_file()
         assert (ROOT / re.search(r"urlpath=lab/tree/(.+)$", binder).group(1)).is_file()
     assert notebooks
+
+
+def test_each_page_says_what_it_is_where_it_is_and_shows_a_card(tiny):
+    """Described by its first paragraph, at the address of the repository that is built; and what a host looks for."""
+    (tiny.folder / "book" / "images").mkdir(parents=True)
+    shutil.copy(ROOT / "book/images/phenomenon.png", tiny.folder / "book/images")
+    built = tiny(("markdown", 'The *first* & only.\n\nAnother.'), environment={"GITHUB_REPOSITORY": "Some/fork"})
+    base, page = "https://some.github.io/fork/", (built.html / "book" / "page.html").read_text()
+    assert f'<link rel="canonical" href="{base}book/page.html"' in page
+    assert '<meta name="description" content="The first &amp; only.">' in page
+    for name, text in {"title": "A page", "url": f"{base}book/page.html", "image": f"{base}phenomenon.png"}.items():
+        assert f'<meta property="og:{name}" content="{text}">' in page
+    assert re.search(
+        r'<link rel="icon" href="[^"]*favicon\.svg"|<link rel="shortcut icon" href="[^"]*favicon\.svg"', page
+    )
+    assert f"<loc>{base}book/page.html</loc>" in (built.html / "sitemap.xml").read_text()
+    assert f"Sitemap: {base}sitemap.xml" in (built.html / "robots.txt").read_text()
+    assert f'href="{base}"' in (built.html / "404.html").read_text()
+    assert (built.html / "phenomenon.png").is_file() and (built.html / ".nojekyll").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ in the browser
