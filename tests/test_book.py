@@ -200,7 +200,7 @@ def test_each_page_says_what_it_is_where_it_is_and_shows_a_card(tiny):
     """Described by its first paragraph, at the address of the repository that is built; and what a host looks for."""
     (tiny.folder / "book" / "images").mkdir(parents=True)
     shutil.copy(ROOT / "book/images/phenomenon.png", tiny.folder / "book/images")
-    built = tiny(("markdown", 'The *first* & only.\n\nAnother.'), environment={"GITHUB_REPOSITORY": "Some/fork"})
+    built = tiny(("markdown", "The *first* & only.\n\nAnother."), environment={"GITHUB_REPOSITORY": "Some/fork"})
     base, page = "https://some.github.io/fork/", (built.html / "book" / "page.html").read_text()
     assert f'<link rel="canonical" href="{base}book/page.html"' in page
     assert '<meta name="description" content="The first &amp; only.">' in page

@@ -39,7 +39,10 @@ def opening(doctree) -> str:
 def cards(title, said, address, base) -> str:
     image = base + Path(CARD).name
     tags = {"og:title": title, "og:description": said, "og:type": "article", "og:url": address, "og:image": image}
-    lines = [f'<meta property="{name}" content="{html.escape(text)}">' for name, text in (tags | {"og:image:alt": ALT}).items()]
+    lines = [
+        f'<meta property="{name}" content="{html.escape(text)}">'
+        for name, text in (tags | {"og:image:alt": ALT}).items()
+    ]
     lines += ['<meta name="twitter:card" content="summary_large_image">']
     return "\n".join([f'<meta name="description" content="{html.escape(said)}">', *lines])
 
