@@ -7,7 +7,6 @@ import copy
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,6 @@ from torch.overrides import TorchFunctionMode
 from . import data as datasets
 from . import machine, networks
 
-if TYPE_CHECKING:
-    from .training import Minimizer
 MODES = ("batch", "recalibrated", "frozen")
 FEW = 8  # examples on which a reader's network is tried
 
@@ -67,7 +64,7 @@ class Objective:
     @machine.plain()
     def __init__(
         self,
-        minimizer: Minimizer | nn.Module,
+        minimizer: object,
         split: str = "train",
         batch_norm: str = "batch",
         batch_size: int = 5000,

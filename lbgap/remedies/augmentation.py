@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from ..networks import input_shape
 from .remedy import Remedy, Step
-
-if TYPE_CHECKING:
-    from ..run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Augmentation(Remedy):
         self._number("shift", 0, 1)
         self._choice("flip")
 
-    def fits(self, run: Run) -> None:
+    def fits(self, run: Any) -> None:
         """Raise ValueError for a network whose inputs are no images."""
         if len(input_shape(run.network)) != 3:
             raise ValueError(f"network is {run.network!r}, whose inputs are no images; expected such as F1, C1 or mlp")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from ..networks import batch_norms, build
 from ..objective import spans
 from .remedy import Remedy, Step
-
-if TYPE_CHECKING:
-    from ..run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Ghost(Remedy):
     def __post_init__(self):
         self._count("examples", 2)
 
-    def fits(self, run: Run) -> None:
+    def fits(self, run: Any) -> None:
         """Raise ValueError for a network without batch norm."""
         with torch.device("meta"):
             if not batch_norms(build(run.network, run.variant, shrink=run.shrink)):

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,6 @@ from torch import nn
 
 from .. import field_checks
 from ..objective import spans
-
-if TYPE_CHECKING:
-    from ..data import Data
-    from ..run import Run
 
 
 class Batch(NamedTuple):
@@ -60,10 +56,10 @@ class Step:
 
     def __init__(
         self,
-        run: Run,
+        run: Any,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        dataset: Data | None,
+        dataset: Any,
         autocast: Callable = contextlib.nullcontext,
         graph: Callable | None = None,
         graph_size: int | None = None,
@@ -154,7 +150,7 @@ class Remedy:
 
     cost = 1.0
 
-    def fits(self, run: Run) -> None:
+    def fits(self, run: Any) -> None:
         """Raise ValueError where it cannot be used."""
 
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
