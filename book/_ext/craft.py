@@ -15,7 +15,8 @@ from docutils import nodes
 CARD, ALT = "book/images/phenomenon.png", "Test accuracy falls and sharpness rises with the batch size"
 LOST = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>No such page - {title}</title><meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">
+<title>No such page - {title}</title>
+<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">
 </head><body style="font: 1.1em/1.6 system-ui, sans-serif; max-width: 36em; margin: 4em auto; padding: 0 1em">
 <h1>No such page</h1>
 <p>It may have moved. Begin at <a href="{address}">{title}</a>, or <a href="{address}search.html">search</a>.</p>

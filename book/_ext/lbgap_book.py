@@ -206,7 +206,9 @@ def publish_verdicts(app, exception):
         if not kept.exists():
             from lbgap.figures import so_was_the_paper_right
 
-            kept.write_text(json.dumps(so_was_the_paper_right.published(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            kept.write_text(
+                json.dumps(so_was_the_paper_right.published(), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            )
         shutil.copy(kept, Path(app.outdir, VERDICTS).parent / "claims.json")
 
 
@@ -225,7 +227,9 @@ def as_it_is_written(app, what, name, obj, options, lines):
             out.append("    " * fenced + line)
         else:
             parts = re.split(r"(`[^`]+`)", line)
-            out.append("".join(f"`{part}`" if part.startswith("`") and len(part) > 2 else escape(part) for part in parts))
+            out.append(
+                "".join(f"`{part}`" if part.startswith("`") and len(part) > 2 else escape(part) for part in parts)
+            )
     lines[:] = out
 
 

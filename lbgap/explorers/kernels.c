@@ -1,11 +1,12 @@
 // The arithmetic of the live laboratory: one dense layer forwards and backwards, and a step of Adam, on float64,
-// so that what trains in the page and what PyTorch trains end alike: in float32 the rounding of some thousand steps parts them.
+// so that what trains in the page and what PyTorch trains end alike: in float32 rounding parts them in some thousand steps.
 // All else (the order of the batches, the loss, when to stop, sharpness) is JavaScript, in trainer.js, which also has these
 // three in plain JavaScript for browsers that refuse WebAssembly. Rows are examples; w is (in, out); out is a multiple of 4.
 //
 // kernels.wasm is this page, compiled (pip install ziglang==0.17.1):
 //   python -m ziglang cc --target=wasm32-freestanding -O3 -msimd128 -ffast-math -nostdlib -s -Wl,--no-entry \
-//     -Wl,-z,stack-size=65536 -Wl,--import-memory -Wl,--export=forward -Wl,--export=backward -Wl,--export=adam kernels.c -o kernels.wasm
+//     -Wl,-z,stack-size=65536 -Wl,--import-memory -Wl,--export=forward -Wl,--export=backward \
+//     -Wl,--export=adam kernels.c -o kernels.wasm
 typedef double two __attribute__((vector_size(16)));
 #define INLINE static inline __attribute__((always_inline))
 #define MOST 256 // inputs of a layer

@@ -25,7 +25,8 @@ function trainer(wasm, pixels, labels) {
       const [from, to] = [sizes[l], Math.ceil(sizes[l + 1] / 4) * 4], normed = norm && l < 2;
       layers.push({ from, to, w: part(from * to), b: part(to), ...(normed ? { gamma: part(to), beta: part(to) } : {}) });
     }
-    const count = layers.reduce((sum, { from, gamma }, l) => sum + sizes[l + 1] * (from + 1 + (gamma ? 2 : 0)), 0); // without what fills up
+    // without what fills up
+    const count = layers.reduce((sum, { from, gamma }, l) => sum + sizes[l + 1] * (from + 1 + (gamma ? 2 : 0)), 0);
     const net = { layers, n, count, x: numbers(n), g: numbers(n), m: numbers(n), v: numbers(n), steps: 0, batch: numbers(TRAIN * PIXELS) };
     for (const key of ["x", "g", "m", "v"]) net[key].fill(0);
     let drawn = 0;
@@ -152,8 +153,8 @@ function trainer(wasm, pixels, labels) {
     return (100 * hits) / TEST;
   }
 
-  // Metric 2.1 at x: 100 (max f - f) / (1 + f) over |delta_i| <= epsilon (|x_i| + 1), by the steps of `best` in lbgap's metric.py,
-  // which says why each; only its random start is left out. u is a place in the box, each coordinate in [-1, 1].
+  // Metric 2.1 at x: 100 (max f - f) / (1 + f) over |delta_i| <= epsilon (|x_i| + 1), by the steps of `best` in lbgap's
+  // metric.py, which says why each; only its random start is left out. u is a place in the box, each coordinate in [-1, 1].
   function sharpness(net, wanted, epsilon) {
     const x0 = net.x.slice(), half = x0.map((v) => epsilon * (Math.abs(v) + 1));
     let looks = 0;
@@ -166,7 +167,8 @@ function trainer(wasm, pixels, labels) {
     const inside = (v) => Math.max(-1, Math.min(1, v)), sign = (v) => (v < 0 ? -1 : 1);
     const mean = (g) => g.reduce((sum, v) => sum + Math.abs(v), 0) / net.count;
     const corner = ({ at: { u, g } }) => g.map((v, i) => Math.sign(v) || u[i]);
-    const slope = ({ at: { u, g } }, size = mean(g)) => (size > 0 ? u.map((v, i) => inside(v + (0.25 * g[i]) / size)) : u);
+    const slope = ({ at: { u, g } }, size = mean(g)) =>
+      size > 0 ? u.map((v, i) => inside(v + (0.25 * g[i]) / size)) : u;
     const secant = ({ at: { u, g }, other }) =>
       u.map((v, i) => {
         const apart = v - other.u[i], h = apart ? (g[i] - other.g[i]) / apart : 0;
@@ -181,7 +183,8 @@ function trainer(wasm, pixels, labels) {
       return higher;
     };
     const begin = (u, wide = 1) => {
-      const from = { ...centre, g: centre.g.map((v) => wide * v) }, ascent = { at: from, other: from, wide, over: false };
+      const from = { ...centre, g: centre.g.map((v) => wide * v) };
+      const ascent = { at: from, other: from, wide, over: false };
       go(ascent, u);
       return ascent;
     };

@@ -13,7 +13,7 @@ from ..campaign import experiments, scales, treatments, units
 from ..claims import Claim, Contrast, contrast
 from ..results import arrays
 from . import causal_grid as causal
-from .comparisons import KEY, arrived, complete, sharpness_of
+from .comparisons import KEY, arrived, complete, sharpness_of, training_loss
 from .scores import treated
 from .statistics import (
     at_one_f,
@@ -155,7 +155,7 @@ def _lower_training_accuracy(network, runs):
 
 
 def _training_loss_difference(network, runs):
-    both = [arrays.final(runs[arm], "train", "batch", "loss") for arm in ARMS]
+    both = [training_loss(runs[arm]) for arm in ARMS]
     chance = math.log(data.classes(scales.scale().datasets[network]))
     return contrast(both[1] / chance, both[0] / chance, diverged=trials_gone(runs, *both))
 

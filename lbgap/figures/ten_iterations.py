@@ -7,7 +7,7 @@ import numpy as np
 from .. import paper
 from ..campaign import experiments, scales
 from ..results import arrays
-from .comparisons import EPSILON, KEY
+from .comparisons import EPSILON, KEY, training_loss
 from .panels import canvas, look
 from .words import ARMS, NOT_YET, Text, known, number, spread
 
@@ -59,7 +59,7 @@ def trained_as_far(network: str = "F1") -> Text:
     """Whether our minima are trained as far as the paper's, by their training accuracy."""
     said, theirs = [], paper.cell("table2", network)["train"]
     for arm, runs in arrays.pairs(network).items():
-        ours, f = arrays.final(runs, "train"), arrays.final(runs, "train", "batch", "loss")
+        ours, f = arrays.final(runs, "train"), training_loss(runs)
         if len(known(ours)):
             mean, deviation = theirs[arm]
             said.append(f"{arm}: ours {spread(ours)} % (f {spread(f)}), the paper's {mean:.2f} ± {deviation:.2f} %")
