@@ -6,7 +6,7 @@ import pytest
 from lbgap import figures
 from lbgap.campaign import treatments, units
 from lbgap.figures import causal_grid as causal
-from lbgap.figures.statistics import Compared
+from lbgap.figures.statistics import Contrast
 
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])  # deviation 0.158
 APART = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # the same values, uncorrelated with JITTER
@@ -161,8 +161,8 @@ def test_both_made_flatter(store, accuracy, word):
 
 
 def test_the_margin_is_half_of_a_lead_that_is_shown():
-    assert causal.margin(Compared(2.0, (1.0, 3.0), "")) == 1.0 and causal.margin(Compared(2.0, (-1.0, 5.0), "")) == 0.5
-    assert causal.margin(Compared(-2.0, (-3.0, -1.0), "")) == 0.5
+    assert causal.margin(Contrast(2.0, (1.0, 3.0), "")) == 1.0 and causal.margin(Contrast(2.0, (-1.0, 5.0), "")) == 0.5
+    assert causal.margin(Contrast(-2.0, (-3.0, -1.0), "")) == 0.5
 
 
 def test_a_check_is_corrected_for_being_one_of_six(store):

@@ -112,7 +112,7 @@ def test_where_f_ended_is_told_with_what_it_may_be_called():
     ],
 )
 def test_the_leader_stands_first(value, pair, said):
-    assert statistics.ahead(statistics.Compared(value, pair, "")) == said
+    assert statistics.ahead(statistics.Contrast(value, pair, "")) == said
 
 
 @pytest.mark.parametrize(

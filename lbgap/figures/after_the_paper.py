@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..campaign import treatments
@@ -9,7 +11,7 @@ from ..campaign.experiments import EXPERIMENTS
 from ..campaign.treatments import TREATMENTS
 from ..results import arrays
 from .comparisons import EPSILON, best, training_loss
-from .panels import COLOR, MARK, each
+from .panels import COLOR, MARK, Picture, each
 from .scores import BOARD, Score, family, gain_cell, judgements, ratio_cell, score, scores
 from .statistics import ahead, gap
 from .words import ARMS, FACTOR, Networks, Text, by_network, ended, folded, known, matched, names, number, spread, table
@@ -51,7 +53,7 @@ def _board(networks, which):
     return {network: [s for s in mine if len(known(s.accuracy))] for network, mine in found.items()}
 
 
-def scoreboard(networks: Networks = None, which=None) -> Text:
+def scoreboard(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
     """Which remedy gains how many points over plain LB, how far it is from plain SB, and how flat it ends. which:
     remedies' names."""
     board = _board(networks, which)
@@ -96,7 +98,7 @@ def _line(s: Score, compared) -> list[str]:
     return [*line, number(f, 4), number(updates, 0), small, count]
 
 
-def scoreboard_verdict(networks: Networks = None, which=None) -> Text:
+def scoreboard_verdict(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
     """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
     board = _board(networks, which)
     words = {network: judgements(network) for network in board}
@@ -124,7 +126,7 @@ def scoreboard_verdict(networks: Networks = None, which=None) -> Text:
     return by_network(tuple(board), sentence, family(words))
 
 
-def scoreboard_figure(networks: Networks = None, which=None):
+def scoreboard_figure(networks: Networks = None, which: str | Iterable[str] | None = None) -> Picture:
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
     means, intervals."""
     gain = lambda s: s.gain.value
@@ -161,7 +163,7 @@ def scoreboard_figure(networks: Networks = None, which=None):
     return each(board, draw, per=2, height=0.8 + 0.17 * max(1, *map(len, board.values())))
 
 
-def scoreboard_data(networks: Networks = BOARD, which=None) -> dict:
+def scoreboard_data(networks: Networks = BOARD, which: str | Iterable[str] | None = None) -> dict:
     """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
     among the remedies."""
     board = _board(networks, which)

@@ -9,8 +9,9 @@ import numpy as np
 from ..campaign import experiments, scales, units
 from ..claims import contrast
 from ..results import arrays
+from ..run import Run
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
-from .panels import COLOR, each, look, named
+from .panels import COLOR, Picture, each, look, named
 from .statistics import ahead, correlation, ratio, sharper
 from .words import ARMS, NOT_YET, Networks, Text, folded, known, number
 
@@ -55,7 +56,7 @@ def _measured(network) -> list[int]:
     return [t for t in scales.scale().trials if whole(t)]
 
 
-def rates_figure(network: str = "mlp"):
+def rates_figure(network: str = "mlp") -> Picture:
     """Test accuracy and sharpness against the batch size: at the paper's rate, and at the rate chosen for each size."""
     found = rates(network)
 
@@ -143,7 +144,7 @@ def rate_runs(network: str) -> dict[float, dict]:
     return {lr: arrays.pairs(network, arrays.trials("learning_rates"), lr=lr) for lr in rates}
 
 
-def on_validation(runs) -> list:
+def on_validation(runs: list[Run]) -> list:
     """The same runs on the rest of the training set, whose test set is the validation split."""
     return [dataclasses.replace(of, dataset=f"{of.dataset}-val") for of in runs]
 
@@ -154,7 +155,7 @@ def chosen_rates(network: str) -> dict[str, float] | None:
     return None if None in chosen.values() else chosen
 
 
-def learning_rate_curves(networks: Networks = None):
+def learning_rate_curves(networks: Networks = None) -> Picture:
     """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
     ringed."""
 

@@ -10,11 +10,10 @@ import numpy as np
 from .. import claims
 from ..campaign import treatments
 from ..campaign.treatments import NOISE, SHAPE
-from ..claims import Contrast as Compared
-from ..claims import holm
+from ..claims import Contrast, holm
 from ..results import arrays
 from .comparisons import EPSILON, arrived, complete, networks_of, sharpness_of, times, training_loss
-from .panels import each
+from .panels import Picture, each
 from .statistics import gap, ratio
 from .words import Networks, Text, by_network, ended, folded, interval, known, number, spread, table
 
@@ -72,7 +71,7 @@ def causal_table(networks: Networks = None) -> Text:
     return table(head, lines, range(2, 8), f"{rule} scale.{said}")
 
 
-def causal_figure(networks: Networks = None):
+def causal_figure(networks: Networks = None) -> Picture:
     """Sharpness against test accuracy, a mark a trial: noise by colour and marker, shape by how full the marker is."""
 
     def draw(ax, network):
@@ -93,7 +92,7 @@ class Check:
     """A manipulation check: sharpness of the bent cell over that of the same noise as it is; passed: None while it is
     not measured."""
 
-    ratio: Compared
+    ratio: Contrast
     p: float
     passed: bool | None
 
@@ -127,13 +126,13 @@ def causal_checks(networks: Networks = None) -> Text:
     return by_network(networks_of("causal_grid", networks), sentence)
 
 
-def margin(lead: Compared) -> float:
+def margin(lead: Contrast) -> float:
     """Half of SB's lead where one is shown, else FLOOR: an effect whose whole interval lies within it counts as
     none."""
     return lead.value / 2 if lead.side(0) == 1 else FLOOR
 
 
-def gains(gain: Compared, left: Compared, lead: Compared) -> str:
+def gains(gain: Contrast, left: Contrast, lead: Contrast) -> str:
     """What a change to LB did. gain: its accuracy over LB's; left: SB's over its; lead: SB's over LB's."""
     if gain.side(0) == -1:
         return "hurts"
@@ -146,7 +145,7 @@ def gains(gain: Compared, left: Compared, lead: Compared) -> str:
     return "does nothing" if gain.interval[1] < margin(lead) else "not settled"
 
 
-def costs(loss: Compared, lead: Compared) -> str:
+def costs(loss: Contrast, lead: Contrast) -> str:
     """What sharpening did to SB. loss: its accuracy below SB's; lead: SB's over LB's."""
     if loss.side(0):
         return "loses" if loss.side(0) == 1 else "gains"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..campaign import scales, units
 from ..campaign.experiments import EXPERIMENTS
-from ..claims import Contrast as Compared
-from ..claims import holm
+from ..claims import Contrast, holm
 from ..results import arrays
+from ..run import Run
 from .statistics import gap, ratio
 from .words import ARMS, Networks, Text, dots, judged, known, names, spread, table, with_interval
 
@@ -31,7 +33,9 @@ class Row:
     lost: int = 0
 
 
-def row(network: str, setting: str, runs: dict, match=None, what="value", **settings) -> Row:
+def row(
+    network: str, setting: str, runs: dict, match: dict[str, str] | None = None, what: str = "value", **settings: Any
+) -> Row:
     """The row of these runs. match: {arm: "norms" or "loss"}, matched to the other arm; settings: of the sharpness
     units."""
     sharp, lost = {}, 0
@@ -83,7 +87,7 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     return table(head, lines, below=f"{said}\n\n{below}".strip())
 
 
-def times(found: Compared) -> str:
+def times(found: Contrast) -> str:
     """A ratio and its interval in a cell."""
     if np.isnan(found.value):
         return "none: a value is not above 0"
@@ -125,7 +129,13 @@ def networks_of(name: str, networks: Networks) -> tuple:
     return EXPERIMENTS[name].networks if networks is None else names(networks)
 
 
-def trained(name: str, networks: Networks, extra=None, labels=None, below: str = "") -> Text:
+def trained(
+    name: str,
+    networks: Networks,
+    extra: dict[str, Callable] | None = None,
+    labels: Callable[[dict], str] | None = None,
+    below: str = "",
+) -> Text:
     """The paper's runs, all trials, and those of an experiment that trains both arms with other settings."""
     rows = []
     for network in networks_of(name, networks):
@@ -136,7 +146,7 @@ def trained(name: str, networks: Networks, extra=None, labels=None, below: str =
     return compare(rows, extra=extra, below=below)
 
 
-def measured(name: str, networks: Networks, words: str, below: str = "", **base) -> Text:
+def measured(name: str, networks: Networks, words: str, below: str = "", **base: Any) -> Text:
     """The paper's minimisers, measured with `base` and with the settings of an experiment."""
     rows = []
     for network in networks_of(name, networks):
@@ -146,19 +156,20 @@ def measured(name: str, networks: Networks, words: str, below: str = "", **base)
     return compare(rows, accuracy=False, below=below)
 
 
-def matched_ways(name, networks, ways) -> Text:
+def matched_ways(name: str, networks: Networks, ways: dict[str, dict | None]) -> Text:
     """The paper's minimisers, each arm matched to the other in these ways, {words: `match` of `row`}."""
     chosen = networks_of(name, networks)
     rows = [row(n, words, arrays.pairs(n), match) for n in chosen for words, match in ways.items()]
     return compare(rows, accuracy=False)
 
 
-def each_trial(name: str, network: str, make) -> list:
+def each_trial(name: str, network: str, make: Callable[[str, int], Run]) -> list:
     """make(network, trial) of an experiment's trials, none while the network is waiting."""
     return [] if arrays.waiting(network) else [make(network, trial) for trial in arrays.trials(name)]
 
 
-def labelled(table):
+def labelled(table: dict[str, dict]) -> Callable[[dict], str]:
+    """A function of settings -> its words in a table {words: settings}, or the settings themselves in words."""
     named = lambda settings: (name for name, own in table.items() if own.items() <= settings.items())
     return lambda settings: next(named(settings), in_words(settings))
 
@@ -189,12 +200,12 @@ def best(found: dict[float, list]) -> float | None:
     return max(accuracy, key=lambda value: np.nan_to_num(accuracy[value], nan=0.0).mean())
 
 
-def complete(runs) -> bool:
+def complete(runs: list[Run]) -> bool:
     """Whether every run is trained and measured, or diverged: before that nothing is judged."""
     return all(arrays.document(unit) for of in runs for unit in (units.train(of), units.sharpness(of, (EPSILON,))))
 
 
-def arrived(runs) -> bool:
+def arrived(runs: list[Run]) -> bool:
     """Whether every run's f came below its goal, rather than the run to its last epoch, and none diverged."""
     found = arrays.each(units.train, runs)
     return all(

@@ -11,20 +11,21 @@ from .. import data
 from ..campaign import scales, units
 from ..objective import spans
 from ..results import arrays
+from ..run import Run
 from .comparisons import networks_of
-from .panels import each, look
+from .panels import Picture, each, look
 from .words import ARMS, Networks, Text, by_network, folded, number
 
 KINDS = {"plain": "Hessian", "preconditioned": "preconditioned Hessian"}
 NEAR = 0.8  # of the edge: a run that comes so near is said to reach it
 
 
-def levels(of) -> dict[str, float]:
+def levels(of: Run) -> dict[str, float]:
     """The edge by kind: 2 / eta of gradient descent, and of Adam (2 + 2 beta1) / ((1 - beta1) eta), 38 / eta at 0.9."""
     return {"plain": 2 / of.lr, "preconditioned": (2 + 2 * of.beta1) / ((1 - of.beta1) * of.lr)}
 
 
-def along(of) -> dict[str, np.ndarray]:
+def along(of: Run) -> dict[str, np.ndarray]:
     """Of a run's measured iterates: epoch, step, "plain" and "preconditioned" eigenvalue, and the largest share "off"
     that is their residual.
 
@@ -55,7 +56,7 @@ def first_epoch(network: str) -> int:
     )
 
 
-def edge(networks: Networks = None):
+def edge(networks: Networks = None) -> Picture:
     """The largest eigenvalue of the Hessian and of Adam's preconditioned Hessian along training, each with its edge as
     a line.
 

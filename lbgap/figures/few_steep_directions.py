@@ -10,7 +10,7 @@ from ..campaign import scales, units
 from ..campaign.scales import LABS
 from ..results import arrays
 from .comparisons import networks_of
-from .panels import COLOR, LINE, MARK, each, look
+from .panels import COLOR, LINE, MARK, Picture, each, look
 from .statistics import correlation, ratio
 from .words import ARMS, Networks, Text, by_network, dots, folded, interval, number, short, table
 
@@ -31,7 +31,7 @@ def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
     return out
 
 
-def curvature():
+def curvature() -> Picture:
     """The ten largest eigenvalues of the Hessian where SB and LB ended, all trials."""
 
     def draw(ax, network):
@@ -83,7 +83,7 @@ def metric_and_curvature(networks: Networks = LABS) -> Text:
     return by_network(networks, sentence)
 
 
-def spectrum(networks: Networks = None, width: float = 0.15):
+def spectrum(networks: Networks = None, width: float = 0.15) -> Picture:
     """The Hessian's eigenvalues: their density, smoothed by Gaussians on the axis that is drawn, both ends marked.
 
     The axis is linear round 0 and logarithmic outside; width: of the Gaussians, in units of arcsinh(value / linear
@@ -111,14 +111,14 @@ def spectrum(networks: Networks = None, width: float = 0.15):
     return each(networks_of("spectrum", networks), draw, told=False, columns=1, height=2.4)
 
 
-def smoothed(nodes, weights, width: float, points=600):
+def smoothed(nodes: np.ndarray, weights: np.ndarray, width: float, points: np.ndarray = 600) -> np.ndarray:
     """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
     u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
     bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))
     return u, bells @ weights
 
 
-def directions(networks: Networks = None):
+def directions(networks: Networks = None) -> Picture:
     """The end of Section 2.2.2: the rise of f along random and along the Hessian's directions, sorted, and 5 % of the
     largest."""
 

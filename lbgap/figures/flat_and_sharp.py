@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .panels import COLOR, MARK, canvas
+from .panels import COLOR, MARK, Picture, canvas
 
 
-def fig1():
+def fig1() -> Picture:
     """Fig. 1: a flat and a sharp minimum of one curve; the test curve is the same, a little to the side."""
     f = lambda x: 1 - np.exp(-((x + 2) ** 2) / 2.4) - 0.99 * np.exp(-((x - 2.6) ** 2) / 0.09)
     x = np.linspace(-5, 5, 800)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -14,7 +15,7 @@ from ..campaign.scales import SHOWN
 from ..networks import form
 from ..results import arrays
 from .comparisons import EPOCHS, UPDATES, compare, row
-from .panels import COLOR, DASH, each, look, named
+from .panels import COLOR, DASH, Picture, each, look, named
 from .scores import BOARD
 from .statistics import (
     ahead,
@@ -157,7 +158,7 @@ def evaluator(networks: Networks = SHOWN) -> Text:
     return by_network(networks, sentence, "Where an interval holds 0, the evaluator may have no part in it.")
 
 
-def fig2(networks: Networks = SHOWN, **settings):
+def fig2(networks: Networks = SHOWN, **settings: Any) -> Picture:
     """Fig. 2's curves: train and test accuracy by epoch, every trial thin, the mean thick. settings: those of the runs.
 
     The first tenth of the epochs may lie below the picture.

@@ -297,7 +297,7 @@ def _escape(network, runs):
     return contrast(arrays.sharpness(runs["LB"], 1e-3), known(started)[-1:], scale="ratio", seeds="independent")
 
 
-def grid_values(network):
+def grid_values(network: str) -> dict:
     """Test accuracy and sharpness (T,) of the causal grid's cells, NaN where a run did not come to the loss."""
     grid, out = causal.cells(network), {}
     for cell, runs in grid.items():

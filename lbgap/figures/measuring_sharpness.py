@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..campaign.scales import SHOWN
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, KEY, compare, networks_of, row, sharpness_settings
-from .panels import COLOR, MARK, each, look, named
+from .panels import COLOR, MARK, Picture, each, look, named
 from .statistics import crossing, lost, paper_ratio, ratio, sharper, sized, theirs_for
 from .words import (
     ARMS,
@@ -75,7 +76,7 @@ def table4(networks: Networks = SHOWN) -> Text:
     return _sharpness_table("table4", networks, subspace=100)
 
 
-def verdict3(networks: Networks = SHOWN, table="table3", **settings) -> Text:
+def verdict3(networks: Networks = SHOWN, table: str = "table3", **settings: Any) -> Text:
     """What our Table 3 (or 4) says of the paper's claims: direction and size of each cell, and what they say
     together."""
     cells, lines = {}, []
@@ -153,7 +154,7 @@ def epsilon_at_rise(network: str, rise: float = 0.1) -> dict[str, np.ndarray]:
     return out
 
 
-def epsilon_grid(networks: Networks = None, rise: float = 0.1):
+def epsilon_grid(networks: Networks = None, rise: float = 0.1) -> Picture:
     """How far f rises in the box by epsilon, every trial, and where it has risen by 0.1; float32 sees nothing in the
     grey."""
 

@@ -8,8 +8,9 @@ from scipy import stats
 from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
 from ..results import arrays
+from ..run import Run
 from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, training_loss
-from .panels import COLOR, LINE, each
+from .panels import COLOR, LINE, Picture, each
 from .statistics import ahead, difference, gap, ratio
 from .words import ARMS, FACTOR, NOT_YET, Text, ended, folded, interval, known, matched, number, trials
 
@@ -24,7 +25,7 @@ def ends(share: float) -> dict[str, dict[str, list]]:
     return {end: dict(zip(ARMS, map(list, zip(*pairs)))) for end, pairs in made.items()}
 
 
-def memorised(runs) -> np.ndarray:
+def memorised(runs: list[Run]) -> np.ndarray:
     """The share of the wrong labels that each run's network gives, in percent (R,)."""
     found = arrays.each(units.train, runs)
     return np.array([np.nan if r is None else r.get("memorised", np.nan) for r in found], float)
@@ -40,7 +41,7 @@ def noisy_table() -> Text:
     return compare(rows, extra=LOSS | {"wrong labels memorised, %": memorised} | UPDATES)
 
 
-def noisy_curves():
+def noisy_curves() -> Picture:
     """Test accuracy against the updates taken so far: SB for 60 epochs, and LB for as many updates as SB takes in
     15."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .. import claims
@@ -9,12 +11,15 @@ from ..campaign import scales, units
 from ..campaign.scales import LABS
 from ..results import arrays
 from .comparisons import training_loss
-from .panels import against_batch, each
+from .panels import Picture, against_batch, each
 from .statistics import ahead, gap, lost, ratio, sharper
 from .words import NOT_YET, Networks, Text, capital, clause, counted, ended, folded, known, names, spread
 
+if TYPE_CHECKING:
+    from ..explorers import BatchSizeExplorer
 
-def laboratory(networks: Networks = LABS):
+
+def laboratory(networks: Networks = LABS) -> Picture:
     """The one-minute laboratory: test accuracy and sharpness against the batch size; dots are trials, lines their
     means."""
     sizes = list(scales.scale().laboratory)
@@ -55,7 +60,7 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
 LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}
 
 
-def landing():
+def landing() -> BatchSizeExplorer:
     """The landing page's picture, which can be moved: the laboratory's accuracy and sharpness against the batch size.
 
     `where_ended` is its caption. Redraw the README's from it with

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .. import machine
 from ..campaign import scales
 from ..results import arrays
-from .words import NOT_YET
+from .words import NOT_YET, Text
+
+if TYPE_CHECKING:  # matplotlib is loaded when the first figure is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Picture: TypeAlias = "Figure | Text"  # a sentence where nothing is measured
 
 COLOR = {"SB": "#123f73", "LB": "#c1440e"}
 MARK = {"SB": "o", "LB": "s"}  # shape as well as colour
@@ -21,12 +28,12 @@ STYLE = {1e-3: "-", 5e-4: "--"}
 FILL = {1e-3: None, 5e-4: "white"}
 
 
-def look(arm: str, **more) -> dict:
+def look(arm: str, **more: Any) -> dict:
     """How an arm's line is drawn, as keywords of `plot`: its colour, mark and line; `more` goes over these."""
     return {"color": COLOR[arm], "marker": MARK[arm], "ls": LINE[arm], "ms": 4, **more}
 
 
-def canvas(count: int, columns: int = 2, height: float = 2.7):
+def canvas(count: int, columns: int = 2, height: float = 2.7) -> tuple[Figure, list[Axes]]:
     """A figure and its `count` panels, in rows of so many."""
     plt = machine.needs("matplotlib.pyplot", "plots")
     rows = math.ceil(count / columns)
@@ -42,7 +49,7 @@ def canvas(count: int, columns: int = 2, height: float = 2.7):
     return figure, list(axes.flat[:count])
 
 
-def legend(figure, *axes):
+def legend(figure: Figure, *axes: Axes) -> None:
     """One legend below the panels, each label once."""
     found = {}
     for ax in axes:
@@ -57,7 +64,7 @@ def named(network: str) -> str:
     return network + (f", on {scales.scale().datasets[network]}" if arrays.stand_in(network) else "")
 
 
-def each(items: Iterable, draw: Callable, per: int = 1, told: bool = True, **layout):
+def each(items: Iterable, draw: Callable, per: int = 1, told: bool = True, **layout: Any) -> Picture:
     """A figure of what is measured, with one legend; a sentence where nothing is.
 
     Args:
@@ -90,7 +97,7 @@ def each(items: Iterable, draw: Callable, per: int = 1, told: bool = True, **lay
     return figure
 
 
-def along_path(ax, found: dict, what: str, color: str):
+def along_path(ax: Axes, found: dict, what: str, color: str) -> None:
     """One of `arrays.paths`, "loss" or "accuracy", every pair: train solid, test dashed."""
     for split in DASH:
         for i, curve in enumerate(found[f"{split}_{what}"]):
@@ -98,14 +105,14 @@ def along_path(ax, found: dict, what: str, color: str):
             ax.plot(found["alpha"], curve, DASH[split], color=color, lw=1, alpha=0.8, label=label)
 
 
-def mark_ends(ax, ends: tuple[str, str]):
+def mark_ends(ax: Axes, ends: tuple[str, str]) -> None:
     """Where a path's two minimisers lie, by name."""
     for alpha, name in enumerate(ends):
         ax.axvline(alpha, color=COLOR[name[:2]], lw=1, ls=":" if name[:2] == "LB" else "-")
         ax.text(alpha, 1.0, f" {name}", color=COLOR[name[:2]], transform=ax.get_xaxis_transform(), va="top", fontsize=8)
 
 
-def paths(panels: list[tuple], columns: int = 2):
+def paths(panels: list[tuple], columns: int = 2) -> Picture:
     """A panel each as the paper has it: loss on the left axis, accuracy on the right; train solid, test dashed, all
     pairs.
 
@@ -129,7 +136,7 @@ def paths(panels: list[tuple], columns: int = 2):
     return each(shown, draw, columns=columns)
 
 
-def against_batch(ax, network: str, measured: Callable):
+def against_batch(ax: Axes, network: str, measured: Callable) -> Axes:
     """Accuracy on the left axis and sharpness on the right against the batch size; a dot a trial.
 
     measured(what): the sizes (K,), and what(runs) there (K, T).

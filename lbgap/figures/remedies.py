@@ -12,7 +12,7 @@ from ..campaign.treatments import CHEAP, TREATMENTS
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, KEY, LOSS, UPDATES, compare, row, times
-from .panels import paths
+from .panels import Picture, paths
 from .scores import BOARD, family, judgements, ratio_cell, scores, treated
 from .statistics import ahead, gap, paper_gain, ratio
 from .words import (
@@ -235,7 +235,7 @@ def robust_verdict(networks: Networks = BOARD) -> Text:
     return Text(folded(f"**Verdict: {word}.**", "\n".join([*lines, f"\n{rule} {family(found)}"])))
 
 
-def remedy_paths(name: str, networks: Networks = BOARD):
+def remedy_paths(name: str, networks: Networks = BOARD) -> Picture:
     """Fig. 3 of plain SB and LB, and of both with a remedy, of each network that has the latter."""
     panels = []
     for network in names(networks):

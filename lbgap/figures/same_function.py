@@ -11,7 +11,7 @@ from ..campaign import experiments, scales
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, matched_ways, networks_of, row, times
-from .panels import each, look, named
+from .panels import Picture, each, look, named
 from .statistics import ratio
 from .words import (
     ARMS,
@@ -51,7 +51,7 @@ def along(
     return factors, {arm: of(runs[arm]) for arm in ARMS}
 
 
-def twins(networks: Networks = None):
+def twins(networks: Networks = None) -> Picture:
     """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial,
     geometric means."""
 

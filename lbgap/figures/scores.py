@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..campaign.treatments import CHEAP, TREATMENTS
-from ..claims import Contrast as Compared
-from ..claims import holm
+from ..claims import Contrast, holm
 from ..results import arrays
+from ..run import Run
 from .comparisons import EPSILON, each_trial, times
 from .statistics import gap, ratio
 from .words import ARMS, judged, names, with_interval
@@ -38,14 +39,14 @@ class Score:
     runs: list
     accuracy: np.ndarray
     sharp: np.ndarray
-    gain: Compared
-    left: Compared
-    ratio: Compared
-    small: Compared | None
-    small_ratio: Compared | None
+    gain: Contrast
+    left: Contrast
+    ratio: Contrast
+    small: Contrast | None
+    small_ratio: Contrast | None
 
 
-def score(network: str, title: str, source: str, runs: list, small=None) -> Score:
+def score(network: str, title: str, source: str, runs: list, small: list[Run] | None = None) -> Score:
     """Any runs as a line of the scoreboard; small: the same at SB."""
     plain = arrays.pairs(network)
     sharp = {arm: arrays.sharpness(plain[arm], EPSILON) for arm in ARMS}
@@ -56,7 +57,7 @@ def score(network: str, title: str, source: str, runs: list, small=None) -> Scor
     return Score(network, title, source, runs, arrays.final(runs), own, *compared)
 
 
-def scores(network: str, which=None) -> list[Score]:
+def scores(network: str, which: str | Iterable[str] | None = None) -> list[Score]:
     """Every remedy that is tried on a network, or those named, in the order of TREATMENTS."""
     out = []
     for name in TREATMENTS if which is None else names(which):
@@ -93,13 +94,13 @@ def family(words: dict[str, dict]) -> str:
     )
 
 
-def gain_cell(found: Compared | None, word: str = "") -> str:
+def gain_cell(found: Contrast | None, word: str = "") -> str:
     """Points in a cell, with their interval and their word."""
     if found is None:
         return "not tried"
     return with_interval(found) + (f", {word}" if word and not np.isnan(found.value) else "")
 
 
-def ratio_cell(found: Compared, word: str = "") -> str:
+def ratio_cell(found: Contrast, word: str = "") -> str:
     """A ratio in a cell, with its interval and its word."""
     return "" if np.isnan(found.value) else times(found) + (f", {word}" if word else "")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from .. import data, networks
 from ..campaign import scales
-from .panels import COLOR, canvas
+from .panels import COLOR, Picture, canvas
 from .words import Text, number, table
 
 FILLED = {"convolution": "#dfe8f4", "dense": "#f7e3da"}
@@ -54,7 +55,7 @@ def layers(network: str) -> list[Layer]:
     return found
 
 
-def drawn(shown=("F1", "F2", "C1", "C1-text", "C2")):
+def drawn(shown: Iterable[str] = ("F1", "F2", "C1", "C1-text", "C2")) -> Picture:
     """Each network as a row of boxes, a layer each, with its channels or units; above it a column as high as it has
     parameters."""
     figure, axes = canvas(len(shown), columns=1, height=1.15)
@@ -76,7 +77,7 @@ def drawn(shown=("F1", "F2", "C1", "C1-text", "C2")):
     return figure
 
 
-def examples(classes: int = 10):
+def examples(classes: int = 10) -> Picture:
     """One digit of each class of MNIST, as F1 sees them, and as many windows of speech, as F2 does."""
     figure, axes = canvas(2 * classes, columns=classes, height=0.9)
     digits, frames = data.load("mnist-1k"), data.load("speech-lj")
@@ -96,7 +97,7 @@ FULL = scales.SCALES["full"]
 ALL = (*scales.PAPER, "C1-text", "F2-lj", "F1-5k", *scales.LABS)
 
 
-def table1(shown=ALL) -> Text:
+def table1(shown: Iterable[str] = ALL) -> Text:
     """Tables 1 and 5: what each network sees, how many examples and classes there are, and its parameters, counted."""
     rows = []
     for name in shown:
@@ -108,7 +109,7 @@ def table1(shown=ALL) -> Text:
     return table("network | data set | an example | to train | to test | classes | parameters", rows)
 
 
-def batches(shown=ALL) -> Text:
+def batches(shown: Iterable[str] = ALL) -> Text:
     """What small and large batch mean for each network, and how many steps an epoch takes with either."""
     rows = []
     for name in shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .. import data, machine, speech
 from ..results import arrays
 from ..speech import features, lj
 from .comparisons import sharpness_of, trained
-from .panels import canvas
+from .panels import Picture, canvas
 from .statistics import ahead, gap, ratio, sharper
 from .words import NOT_YET, Networks, Text, folded, number, table, trials
 
@@ -33,7 +34,7 @@ def corpora() -> Text:
     return table("corpus | voices | frames to train | to test | classes | frames a class | phones from", rows)
 
 
-def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6):
+def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6) -> Picture:
     """The log-mel frames of the embedded voice with its phones, the nine frames that F2 sees at once, and its classes.
 
     name: an utterance of the training set; the first `seconds` of it are drawn, and the nine frames round the time
@@ -79,7 +80,7 @@ SOUNDS = {  # in the package, as MP3
 }
 
 
-def listen(which: str):
+def listen(which: str) -> Any:
     """A player for a "human" utterance or one of the "stand-in", which holds its sound. ValueError for another word."""
     if which not in SOUNDS:
         raise ValueError(f"sound {which!r} is unknown; expected one of {', '.join(SOUNDS)}")

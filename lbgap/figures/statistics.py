@@ -7,14 +7,17 @@ Sharpness is compared on a log scale. The rules and their arithmetic are in `lbg
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from .. import claims, paper
+from ..campaign.units import Unit
 from ..claims import Contrast, contrast, holm, summarised, welch, welch_p  # noqa: F401  (holm: one room for them)
-from ..claims import Contrast as Compared
 from ..results import arrays
+from ..run import Run
 from .words import ARMS, interval, number, short
 
 
@@ -23,13 +26,13 @@ def _seeds(a, b) -> str:
     return "paired" if len(a) == len(b) else "independent"
 
 
-def difference(a, b) -> tuple[float, tuple[float, float] | None]:
+def difference(a: ArrayLike, b: ArrayLike) -> tuple[float, tuple[float, float] | None]:
     """mean a - mean b and its 95 % interval: of the differences by seed where both have as many entries, or Welch's."""
     found = contrast(a, b, seeds=_seeds(a, b))
     return found.value, found.interval
 
 
-def gap(small_runs, large_runs) -> Compared:
+def gap(small_runs: list[Run], large_runs: list[Run]) -> Contrast:
     """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in order."""
     small, large = (arrays.final(runs) for runs in (small_runs, large_runs))
     same = [of.init_seed for of in small_runs] == [of.init_seed for of in large_runs]
@@ -41,7 +44,7 @@ def gap(small_runs, large_runs) -> Compared:
     )
 
 
-def ratio(small, large, diverged: int = 0) -> Compared:
+def ratio(small: ArrayLike, large: ArrayLike, diverged: int = 0) -> Contrast:
     """The ratio of geometric means, large / small, and its interval.
 
     By seed where both have as many entries, else Welch's. NaN where a value is not above 0. diverged: how many runs
@@ -50,7 +53,7 @@ def ratio(small, large, diverged: int = 0) -> Compared:
     return contrast(large, small, scale="ratio", seeds=_seeds(small, large), diverged=diverged)
 
 
-def lost(runs, values, measure=None) -> np.ndarray:
+def lost(runs: list[Run], values: ArrayLike, measure: Callable[[Run], Unit] | None = None) -> np.ndarray:
     """Which runs have no value for good (R,) bool: they diverged, or were measured and the value could not be had.
 
     values (R,): NaN where there is none. measure(run): the unit that was to give it, beside the training itself.
@@ -60,7 +63,7 @@ def lost(runs, values, measure=None) -> np.ndarray:
     return np.array([bool(np.isnan(value)) and gone(of) for of, value in zip(runs, values)], bool)
 
 
-def trials_gone(runs: dict, *values) -> int:
+def trials_gone(runs: dict, *values: ArrayLike) -> int:
     """How many trials have a run without a value for good; values: those of {"SB": runs, "LB": runs} in turn (T,)."""
     both = [lost(runs[arm], of) for arm, of in zip(ARMS, values)]
     return int(np.any(both, axis=0).sum()) if len(values[0]) else 0
@@ -78,22 +81,22 @@ def rises(found: dict, step: float = 0.5) -> dict[str, np.ndarray]:
     return {arm: (at(end - step) + at(end + step)) / 2 - at(end) for arm, end in (("SB", 0), ("LB", 1))}
 
 
-def paper_gap(cell: dict) -> Compared:
+def paper_gap(cell: dict) -> Contrast:
     """The paper's gap in points from {"SB": [mean, deviation], "LB": ...}."""
     return summarised(cell["SB"], cell["LB"])
 
 
-def paper_ratio(cell: dict) -> Compared:
+def paper_ratio(cell: dict) -> Contrast:
     """The paper's ratio of means, LB / SB."""
     return summarised(cell["LB"], cell["SB"], scale="ratio")
 
 
-def paper_gain(network: str) -> Compared:
+def paper_gain(network: str) -> Contrast:
     """What conservative training gains over plain LB by the paper's own means and deviations, Table 7 against Table
     2."""
     after, before = paper.cell("table7_conservative", network)["LB"], paper.cell("table2", network)["test"]["LB"]
     five = *after, 5, *before, 5
-    return Compared(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
+    return Contrast(after[0] - before[0], welch(*five), "Welch from means and deviations", welch_p(*five))
 
 
 def theirs_for(network: str, theirs: claims.Contrast) -> claims.Contrast | None:
@@ -123,7 +126,7 @@ def sized(verdict: claims.Verdict, theirs: claims.Contrast, network: str, unit: 
     return f"{said}. Size: {verdict.size}; ours is {times} (95 % interval {low} to {high})."
 
 
-def ahead(found: Compared, first: str = "SB", second: str = "LB", more: str = "", brief: bool = False) -> str:
+def ahead(found: Contrast, first: str = "SB", second: str = "LB", more: str = "", brief: bool = False) -> str:
     """Who leads in test accuracy, by how much and how sure; the leader stands first, so there is no minus sign.
 
     Args:
@@ -145,7 +148,7 @@ def ahead(found: Compared, first: str = "SB", second: str = "LB", more: str = ""
     return f"{said} {number(value)} points ({told}{more})"
 
 
-def sharper(found: Compared, first: str = "LB", second: str = "SB", brief: bool = False) -> str:
+def sharper(found: Contrast, first: str = "LB", second: str = "SB", brief: bool = False) -> str:
     """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"; brief: without
     the brackets."""
     value, pair = found.value, found.interval
@@ -156,12 +159,12 @@ def sharper(found: Compared, first: str = "LB", second: str = "SB", brief: bool 
     return f"{first} is {number(value, 1)} times as sharp as {second} ({interval(pair, 1)})"
 
 
-def meet(a, b) -> bool:
+def meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
     """Whether two intervals have a point in common."""
     return a[0] <= b[1] and b[0] <= a[1]
 
 
-def correlation(x, y, least: int = 5) -> Contrast:
+def correlation(x: ArrayLike, y: ArrayLike, least: int = 5) -> Contrast:
     """Spearman's rank correlation with its interval by Fisher's z; no value with fewer than `least` pairs."""
     n = len(x)
     if n < least:
@@ -173,7 +176,7 @@ def correlation(x, y, least: int = 5) -> Contrast:
     return Contrast(rho, tuple(ends), "Fisher's z", p, n, error=error, df=math.inf)
 
 
-def at_one_f(of: dict, pick) -> list[float]:
+def at_one_f(of: dict, pick: Callable) -> list[float]:
     """Sharpness at the largest f (pick=max), or the smallest (min), that all ways down pass, between measured points.
 
     Args:
@@ -184,7 +187,7 @@ def at_one_f(of: dict, pick) -> list[float]:
     return [float(np.exp(np.interp(np.log(f), *(np.log(v[np.argsort(fs)]) for v in (fs, s))))) for fs, s in of.values()]
 
 
-def crossing(x, y, level: float) -> float:
+def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
     """The x at which y first reaches a level from below or above, on straight lines between the logarithms; NaN if it
     never does."""
     x, y = np.asarray(x, float), np.asarray(y, float)

@@ -8,14 +8,14 @@ from .. import paper
 from ..campaign import experiments, scales
 from ..results import arrays
 from .comparisons import EPSILON, KEY, training_loss
-from .panels import canvas, look
-from .words import ARMS, NOT_YET, Text, known, number, spread
+from .panels import Picture, canvas, look
+from .words import ARMS, NOT_YET, Networks, Text, known, number, spread
 
 SOLVERS = {"best": {}, "literal": {"solver": "literal"}}
 MEASURED = (*scales.SHOWN, *scales.LABS)
 
 
-def found(networks=MEASURED) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+def found(networks: Networks = MEASURED) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """{(network, arm): {solver: sharpness (T,)}} of the trials that both solvers have measured; of the laboratory its
     smallest and its largest batch."""
     out = {}
@@ -29,7 +29,7 @@ def found(networks=MEASURED) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     return out
 
 
-def drawn(networks=MEASURED):
+def drawn(networks: Networks = MEASURED) -> Picture:
     """What either solver finds at either end of each network: a line from ten iterations (hollow) to our best
     (filled)."""
     every = found(networks)
@@ -44,7 +44,7 @@ def drawn(networks=MEASURED):
     return figure
 
 
-def reached(networks=MEASURED) -> Text:
+def reached(networks: Networks = MEASURED) -> Text:
     """How much of what `best` finds the ten iterations reach, by network: the median over the trials."""
     every = found(networks)
     share = {key: number(np.median(100 * of["literal"] / of["best"])) for key, of in every.items()}
@@ -66,7 +66,7 @@ def trained_as_far(network: str = "F1") -> Text:
     return Text(f"Training accuracy on {network}: {'; '.join(said)}.") if said else NOT_YET
 
 
-def in_other_units(network: str = "F1", scale="metric") -> Text:
+def in_other_units(network: str = "F1", scale: float | str = "metric") -> Text:
     """What the ten iterations find for either end where they are handed the metric itself, beside the paper's Table
     3."""
     said, theirs = [], paper.cell("table3", network)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..campaign import scales
@@ -10,7 +12,7 @@ from ..claims import Contrast, contrast, holm
 from ..results import arrays
 from .comparisons import sharpness_of
 from .measures import judged_claims
-from .panels import against_batch, canvas, each, look
+from .panels import Picture, against_batch, canvas, each, look
 from .words import NOT_YET, Networks, Text, names, number, plural
 
 WHAT = {  # what is read at each batch size, and how it is called
@@ -25,14 +27,14 @@ def _trials(network, what):
     return scales.scale().laboratory, values[~np.isnan(values).any(1)]
 
 
-def slope(network: str, what) -> Contrast:
+def slope(network: str, what: Callable) -> Contrast:
     """How much what(runs) changes with each doubling of the batch, over all sizes of the laboratory, by least
     squares."""
     sizes, values = _trials(network, what)
     return contrast([np.polyfit(np.log2(sizes), trial, 1)[0] for trial in values])
 
 
-def bends(network: str, what) -> dict[int, Contrast]:
+def bends(network: str, what: Callable) -> dict[int, Contrast]:
     """How much more what(runs) changes with each doubling up to a batch size than from it on, at each size between."""
     sizes, values = _trials(network, what)
     x = np.log2(sizes)
@@ -43,7 +45,7 @@ def bends(network: str, what) -> dict[int, Contrast]:
     }
 
 
-def bends_figure(networks=LABS):
+def bends_figure(networks: Networks = LABS) -> Picture:
     """The bend of each curve at each batch size where a threshold might lie, with its 95 % interval."""
     figure, axes = canvas(len(WHAT) * len(networks), height=2.2)
     for k, ax in enumerate(axes):
@@ -61,7 +63,7 @@ def bends_figure(networks=LABS):
     return figure
 
 
-def told(networks=LABS) -> Text:
+def told(networks: Networks = LABS) -> Text:
     """How steep the laboratory's curves are, and at how many batch sizes they surely bend as the paper says."""
     lines = []
     for network in networks:
@@ -89,7 +91,7 @@ def _change(of: Contrast, scale, unit: str, digits: int) -> str:
     return f"{said} (95 % interval {number(ends[0], digits)} to {number(ends[1], digits)} {unit})"
 
 
-def two_axes(network: str = "mlp"):
+def two_axes(network: str = "mlp") -> Picture:
     """One curve, sharpness against the batch size, on a linear and on a logarithmic axis of the batch size."""
     sizes, values = _trials(network, sharpness_of)
     figure, axes = canvas(2)
@@ -100,7 +102,7 @@ def two_axes(network: str = "mlp"):
     return figure
 
 
-def fig4(networks: Networks = SHOWN):
+def fig4(networks: Networks = SHOWN) -> Picture:
     """Fig. 4: test accuracy (left axis) and sharpness (right) against the batch size; dots are trials, lines their
     means."""
 
@@ -110,7 +112,7 @@ def fig4(networks: Networks = SHOWN):
     return each(names(networks), draw)
 
 
-def of_the_paper(networks=scales.PRINTED):
+def of_the_paper(networks: Networks = scales.PRINTED) -> Picture:
     """Fig. 4 of the paper's networks that are measured at more than their two usual sizes."""
     more = lambda network: len(arrays.sweep(arrays.final, network, scales.scale().trials)[0]) > 2
     shown = tuple(filter(more, networks))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from .. import claims
@@ -9,14 +12,14 @@ from ..campaign import experiments
 from ..campaign.scales import SHOWN
 from ..results import arrays
 from .comparisons import each_trial, networks_of
-from .panels import ACCURACY_COLOR, LOSS_COLOR, along_path, each, mark_ends, named, paths
+from .panels import ACCURACY_COLOR, LOSS_COLOR, Picture, along_path, each, mark_ends, named, paths
 from .statistics import ratio, rises
 from .words import ARMS, Networks, Text, by_network, counted, folded, interval, names, number, short, spread
 
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
-def path(kind: str = "linear", network: str = "F1"):
+def path(kind: str = "linear", network: str = "F1") -> Picture:
     """Figs. 3 and 7 for one network, loss and accuracy in a panel each; train solid, test dashed, all trials."""
     found = arrays.paths(*arrays.pairs(network).values()).get(kind)
 
@@ -29,14 +32,16 @@ def path(kind: str = "linear", network: str = "F1"):
     return each(("loss", "accuracy") if found else (), draw, height=3.0)
 
 
-def fig3(networks: Networks = SHOWN, kind: str = "linear", trials=None, **settings):
+def fig3(
+    networks: Networks = SHOWN, kind: str = "linear", trials: Iterable[int] | None = None, **settings: Any
+) -> Picture:
     """Fig. 3: f and accuracy on the line through SB and LB. settings: those of the runs, variant="text", dropout=False,
     ..."""
     runs = {network: arrays.pairs(network, trials, **settings).values() for network in names(networks)}
     return paths([(named(network), *pair, kind, {}, ARMS) for network, pair in runs.items()])
 
 
-def fig7(networks: Networks = SHOWN):
+def fig7(networks: Networks = SHOWN) -> Picture:
     """Fig. 7: the same on the curve sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB."""
     return fig3(networks, "curvilinear")
 
@@ -76,7 +81,7 @@ def _steeper(ours: claims.Contrast) -> tuple[str, str]:
     return f"{steep} is {short(max(ours.value, 1 / ours.value))} times as steep as {flat}", said
 
 
-def norm_matched_paths(networks: Networks = None, experiment="norm_matched", **settings):
+def norm_matched_paths(networks: Networks = None, experiment: str = "norm_matched", **settings: Any) -> Picture:
     """Fig. 3 as it is, and to the same function as LB with SB's filter norms."""
     panels = []
     for network in networks_of(experiment, networks):
@@ -88,12 +93,12 @@ def norm_matched_paths(networks: Networks = None, experiment="norm_matched", **s
     return paths(panels)
 
 
-def weight_decay(networks: Networks = None):
+def weight_decay(networks: Networks = None) -> Picture:
     """Fig. 3 with weight decay 5e-4, as it is and with norms matched: Li et al. 2018 saw the picture turn round."""
     return norm_matched_paths(networks, "weight_decay", weight_decay=5e-4)
 
 
-def sisters(networks: Networks = None):
+def sisters(networks: Networks = None) -> Picture:
     """Fig. 3 between two minimisers of one batch size: is its hill any two minima's?"""
     panels = []
     for network in networks_of("sisters", networks):

@@ -8,14 +8,15 @@ from .. import data, performance_model
 from ..campaign.experiments import EXPERIMENTS
 from ..objective import spans
 from ..results import arrays
+from ..run import Run
 from .comparisons import networks_of
-from .panels import each, look, named
+from .panels import Picture, each, look, named
 from .words import ARMS, Networks, Text, by_network, folded, known, number, points
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
 
 
-def throughput(networks: Networks = None):
+def throughput(networks: Networks = None) -> Picture:
     """Training examples a second against the batch size, on each kind of device; bars are the quartiles of the
     steps."""
 
@@ -73,7 +74,7 @@ def fills(networks: Networks = None, device: str = "cpu") -> Text:
     return by_network(networks_of("throughput", networks), sentence)
 
 
-def pays(networks: Networks = "F1", device: str = "cpu"):
+def pays(networks: Networks = "F1", device: str = "cpu") -> Picture:
     """Whether LB pays on one device: App. C's break-even from its speed at either batch, against the iterations they
     took.
 
@@ -131,7 +132,7 @@ def pays(networks: Networks = "F1", device: str = "cpu"):
     return by_network(networks, sentence)
 
 
-def came(arm: str, taken) -> str:
+def came(arm: str, taken: np.ndarray) -> str:
     """How many runs of an arm came to the level, and after how many iterations, in words."""
     reached = taken[np.isfinite(taken)]
     parts = [f"after {points(reached, 0)} iterations"] if len(reached) else []
@@ -140,7 +141,7 @@ def came(arm: str, taken) -> str:
     return f"{arm} {', '.join(parts)}"
 
 
-def iterations(runs, level: float) -> np.ndarray:
+def iterations(runs: list[Run], level: float) -> np.ndarray:
     """The iterations after which each run first had a test accuracy (R,), to the epoch; infinite if never, NaN if not
     stored."""
     out = []

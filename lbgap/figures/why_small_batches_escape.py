@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import claims
@@ -10,7 +12,7 @@ from ..campaign.scales import LABS, SHOWN
 from ..claims import contrast
 from ..results import arrays
 from .comparisons import EPSILON, Row, compare, networks_of, sharpness_of
-from .panels import COLOR, FILL, LINE, STYLE, each, look, named
+from .panels import COLOR, FILL, LINE, STYLE, Picture, each, look, named
 from .statistics import ahead, at_one_f, crossing, ratio, sharper, trials_gone
 from .words import (
     ARMS,
@@ -35,7 +37,7 @@ from .words import (
 WARM, COLD = "the warm-started LB", "LB from the start"
 
 
-def warm_starts(network: str = "mlp"):
+def warm_starts(network: str = "mlp") -> Picture:
     """Fig. 5 in the laboratory: LB, started where SB was after some epochs; all trials, and their mean."""
 
     def draw(ax, panel):
@@ -53,7 +55,7 @@ def warm_starts(network: str = "mlp"):
     return each(((arrays.final, "test accuracy (%)"), (sharpness_of, "sharpness, epsilon 1e-3")), draw)
 
 
-def warm_values(network: str, what) -> tuple[np.ndarray, np.ndarray]:
+def warm_values(network: str, what: Callable) -> tuple[np.ndarray, np.ndarray]:
     """Fig. 5's epochs that are measured in the laboratory (K,), and what(runs) of LB from there (T, K)."""
     at = sorted(scales.scale().warm[:6])
     runs = [[experiments.warm(network, trial, k) for k in at] for trial in scales.scale().trials]
@@ -81,7 +83,7 @@ def warm_verdict(network: str = "mlp") -> Text:
     )
 
 
-def way_down(networks: Networks = LABS):
+def way_down(networks: Networks = LABS) -> Picture:
     """Fig. 6 in the laboratory: sharpness against f along training, all trials; training goes from right to left."""
 
     def draw(ax, network):
@@ -131,7 +133,7 @@ FIG5 = {
 }
 
 
-def fig5(networks: Networks = SHOWN, trial: int = 0):
+def fig5(networks: Networks = SHOWN, trial: int = 0) -> Picture:
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
 
     def draw(left, right, network):
@@ -152,7 +154,7 @@ def fig5(networks: Networks = SHOWN, trial: int = 0):
     return each(names(networks), draw, per=2)
 
 
-def fig6(networks: Networks = SHOWN):
+def fig6(networks: Networks = SHOWN) -> Picture:
     """Fig. 6: sharpness against loss along training, all trials; it goes from the right to the left."""
 
     def draw(ax, network):
@@ -182,7 +184,7 @@ def fig6_read(networks: Networks = None, losses: tuple[float, ...] = (1e-1, 1e-2
     return compare(rows, accuracy=False)
 
 
-def at_loss(f, s, loss: float) -> float:
+def at_loss(f: np.ndarray, s: np.ndarray, loss: float) -> float:
     """The sharpness s (K,) where f (K,) first passes a loss, on straight lines between the logarithms; NaN if it never
     does."""
     there = ~np.isnan(f * s) & (f > 0) & (s > 0)
@@ -219,7 +221,7 @@ def distances(networks: Networks = SHOWN) -> Text:
     return by_network(networks, sentence)
 
 
-def noise_scale(networks: Networks = None):
+def noise_scale(networks: Networks = None) -> Picture:
     """The gradient noise scale along training (McCandlish et al. 2018), with either batch size as a line."""
 
     def draw(ax, network):

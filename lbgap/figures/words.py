@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import claims
 from ..results import arrays
@@ -38,7 +39,7 @@ def names(networks: Networks) -> tuple:
     return (networks,) if isinstance(networks, str) else tuple(networks)
 
 
-def known(values) -> np.ndarray:
+def known(values: ArrayLike) -> np.ndarray:
     """The values that are not NaN."""
     values = np.asarray(values, float)
     return values[~np.isnan(values)]
@@ -49,7 +50,7 @@ def number(value: float, digits: int = 2) -> str:
     return f"{value:,.{digits}f}" if abs(value) >= 10.0**-digits or abs(value) < 1e-12 else f"{value:.2g}"
 
 
-def spread(values, digits: int = 2) -> str:
+def spread(values: ArrayLike, digits: int = 2) -> str:
     """mean ± standard deviation (ddof 1) in words; nothing with no value, no deviation with one."""
     values = known(values)
     if not len(values):
@@ -58,17 +59,17 @@ def spread(values, digits: int = 2) -> str:
     return number(values.mean(), digits) + deviation
 
 
-def percent(values) -> str:
+def percent(values: ArrayLike) -> str:
     """`spread` with a percent sign, where there is a value."""
     return spread(values) + (" %" if len(known(values)) else "")
 
 
-def points(values, digits: int = 2) -> str:
+def points(values: ArrayLike, digits: int = 2) -> str:
     """All values."""
     return ", ".join(number(v, digits) for v in known(values)) or "none"
 
 
-def dots(values, digits: int = 2) -> str:
+def dots(values: ArrayLike, digits: int = 2) -> str:
     """`spread`, and all values behind it where there are several."""
     return spread(values, digits) + (f" ({points(values, digits)})" if len(known(values)) > 1 else "")
 
@@ -78,17 +79,17 @@ def short(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.10g}"
 
 
-def by_side(found, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
+def by_side(found: claims.Contrast, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
     """The word for the side of `null` on which an interval lies; `alone` for a contrast without an interval."""
     return alone if found.interval is None else {1: above, -1: below, 0: neither}[found.side(null)]
 
 
-def judged(found, p: float, null: float, above: str, below: str) -> str:
+def judged(found: claims.Contrast, p: float, null: float, above: str, below: str) -> str:
     """The same where Holm's p says that it is settled."""
     return "not settled" if p >= 0.05 else by_side(found, null, above, below, "not settled")
 
 
-def with_interval(found, digits: int = 2, unit="") -> str:
+def with_interval(found: claims.Contrast, digits: int = 2, unit: str = "") -> str:
     """A contrast in a cell: "1.30 (0.20 to 2.40)", or nothing."""
     if np.isnan(found.value):
         return ""
@@ -96,7 +97,7 @@ def with_interval(found, digits: int = 2, unit="") -> str:
     return f"{number(found.value, digits)}{unit}{ends}"
 
 
-def interval(pair, digits: int = 2) -> str:
+def interval(pair: tuple[float, float] | None, digits: int = 2) -> str:
     """A 95 % interval in words."""
     return "no interval" if pair is None else f"95 % interval {number(pair[0], digits)} to {number(pair[1], digits)}"
 
@@ -107,10 +108,11 @@ def clause(direction: str) -> str:
 
 
 def capital(words: str) -> str:
+    """The words with a capital at their start."""
     return words[:1].upper() + words[1:]
 
 
-def matched(*losses) -> bool:
+def matched(*losses: ArrayLike) -> bool:
     """Whether some arms ended at one training loss: the means of f, each over its runs (R,), lie within FACTOR of each
     other.
 
