@@ -282,10 +282,13 @@ PLANTED = {
         (lambda x, size: ghosts(x, len(x)), "whole batch"),
         (lambda x, size: ghosts(x, size, unbiased=True), "n - 1"),
         (lambda x, size: ghosts(x, size, by=lambda part, x: x[:size]), "the first"),
+        (lambda x, size: torch.cat([(p - p.mean(0)) / (p.std(0, unbiased=False) + 1e-5) for p in x.split(size)]), "It gives"),
     ],
     "sam-counts-twice": lambda: [(sam(), "twice"), (sam(back=False), "Put them back"), (sam(sign=-1.0), "downhill"), (sam(each=True), "one ball")],
     "twin": lambda: [
+        (lambda W1, b1, W2, b2, W3, b3, c: (W1 * c, b1, W2, b2 * c, W3 / c, b3), "first bias"),
         (lambda W1, b1, W2, b2, W3, b3, c: (W1 * c, b1 * c, W2, b2, W3 / c, b3), "middle layer"),
+        (lambda W1, b1, W2, b2, W3, b3, c: (W1 * c, b1 * c, W2 / c, b2, W3, b3), "It gives"),
         (lambda W1, b1, W2, b2, W3, b3, c: (W1 * c, b1 * c, W2, b2 * c, W3 / c, b3 / c), "last bias"),
         (lambda W1, b1, W2, b2, W3, b3, c: (W1 * c, b1 * c, W2, b2 * c, W3 * c, b3), "last weights"),
     ],
@@ -452,7 +455,13 @@ def test_what_a_learners_code_does_is_caught_and_told():
         x.mul_(epsilon)
         return x
 
-    assert "raised ZeroDivisionError" in course.check("box", fails).message
+    assert "Your code raised, at `return 1 / 0`, ZeroDivisionError" in course.check("box", fails).message
+    assert "not the form" in course.check("updates", 2.0).message
+    assert course.check("who-wins", "1.6").message == "The answer is '1.6'; a number is expected."
+    of_n = lambda p, batch, n: (p * (1 - p) / batch * (n - batch) / n) ** 0.5
+    assert "gives `0.08625543` where `0.08626622`" in course.check("right-share", of_n).message
+    bias_too = lambda w, b, r: (w * (r.norm(dim=1) / w.norm(dim=1))[:, None], b * 7)
+    assert course.check("filter-norms", bias_too).message.startswith("It gives `[-")  # the part that differs
     assert "changes what it is given" in course.check("box", meddles).message
     assert "by its name" in course.check("box", 3.0).message
     assert course.check("box", lambda x, e: ...).message == EMPTY

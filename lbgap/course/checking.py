@@ -6,6 +6,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import numbers
+import traceback
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 
 KINDS = ("predict then measure", "implement", "find the bug", "derive", "judge")
 LEVELS = ("easy", "medium", "hard")
-EMPTY = "Put your answer where the dots are."
+EMPTY = "There is no answer yet: put it where the dots are, and let a function return it."
 Answer = Callable | float | tuple  # what an exercise asks for; the learner's may be anything
 
 
@@ -120,7 +122,10 @@ def check(name: str, answer: Answer) -> Verdict:
         except (Unanswered, Wrong) as wrong:
             return Verdict(False, str(wrong))
         except Exception as error:  # the learner's own code may raise anything
-            return Verdict(False, f"Your code raised {type(error).__name__}: {error}")
+            file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+            own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            where = f"Your code raised, at `{own[-1].line}`," if own else "The answer has not the form asked for:"
+            return Verdict(False, f"{where} {type(error).__name__}: {error}")
 
 
 def catalogue() -> str:
@@ -171,8 +176,12 @@ def compare(
         if all(same(a, mistake(*copy.deepcopy(case)), tolerance) for a, case in zip(given, cases)):
             raise Wrong(hint)
     case, a, b = next(found for found in zip(cases, given, expected) if not same(*found[1:], tolerance))
+    if _several(b) and isinstance(a, tuple | list) and len(a) == len(b):
+        a, b = next(pair for pair in zip(a, b) if not same(*pair, tolerance))
     said = ", ".join(shown(value) for value in case if not callable(value))
-    raise Wrong(f"It gives {shown(a)} where {shown(b)} is right" + (f"; called with {said}." if said else "."))
+    digits = 4 if shown(a) != shown(b) else 8
+    told = f"It gives {shown(a, digits)} where {shown(b, digits)} is right"
+    raise Wrong(told + (f"; called with {said}." if said else "."))
 
 
 def number(answer: object, solution: float, mistakes: dict[str, float], tolerance: float = 5e-3) -> None:
@@ -183,6 +192,8 @@ def number(answer: object, solution: float, mistakes: dict[str, float], toleranc
         mistakes: {hint: the number that this mistake gives}.
         tolerance: relative.
     """
+    if not isinstance(answer, numbers.Real | torch.Tensor):
+        raise Wrong(f"The answer is {answer!r}; a number is expected.")
     constant = lambda value: lambda: value
     compare(constant(answer), [()], constant(solution), {k: constant(v) for k, v in mistakes.items()}, tolerance)
 
@@ -198,7 +209,7 @@ def same(a: object, b: object, tolerance: float) -> bool:
         return isinstance(a, dict) and a.keys() == b.keys() and all(same(a[k], b[k], tolerance) for k in b)
     if isinstance(a, str) or isinstance(b, str):
         return isinstance(a, str) and isinstance(b, str) and a == b
-    if isinstance(b, tuple | list) and not all(isinstance(v, int | float) for v in b):
+    if _several(b):
         return isinstance(a, tuple | list) and len(a) == len(b) and all(same(*v, tolerance) for v in zip(a, b))
     a, b = (np.asarray(v.detach() if isinstance(v, torch.Tensor) else v) for v in (a, b))
     if a.shape != b.shape:
@@ -206,9 +217,20 @@ def same(a: object, b: object, tolerance: float) -> bool:
     return np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=1e-3 * tolerance, equal_nan=True)
 
 
-def shown(value: object) -> str:
-    """A value in few characters."""
+def _several(value) -> bool:
+    """Whether these are several values, each by itself, and not one row of numbers."""
+    return isinstance(value, tuple | list) and not all(isinstance(v, int | float) for v in value)
+
+
+def shown(value: object, digits: int = 4) -> str:
+    """A value in few characters.
+
+    Args:
+        value: as in `same`.
+        digits: after the point.
+    """
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()
-    text = np.array2string(np.asarray(value), precision=4, threshold=6) if not isinstance(value, str) else value
+    words = isinstance(value, str) or _several(value)
+    text = repr(value) if words else np.array2string(np.asarray(value), precision=digits, threshold=6)
     return f"`{' '.join(text.split())[:80]}`"

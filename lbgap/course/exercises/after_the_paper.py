@@ -20,10 +20,9 @@ def _ghost(whole=False, unbiased=False, first=False):
 def ghost(answer: Answer) -> None:
     """normalised(x, size): batch norm of x (B, D), `size` examples at a time."""
     x = torch.randn(24, 3, dtype=torch.float64) * torch.linspace(0.5, 4, 24, dtype=torch.float64)[:, None] + 1
+    x[:, 2] *= 1e-3  # so little that it matters where 1e-5 is added
     mistakes = {
-        "The whole batch was normalised at once, which brings no noise back. Take each ghost alone.": _ghost(
-            whole=True
-        ),
+        "The whole batch was normalised at once, so no noise comes back. Take each ghost alone.": _ghost(whole=True),
         "The variance divides by n - 1. Batch norm divides by n (`unbiased=False`).": _ghost(unbiased=True),
         "Every ghost is normalised by the statistics of the first. Each has its own.": _ghost(first=True),
     }
@@ -59,11 +58,10 @@ def sam_counts_twice(answer: Answer) -> None:
     if near(at(1, each=True)):
         raise Wrong("Each layer was moved by rho. It is one ball round all weights: divide by the whole g's norm.")
     if not near(at(1)):
-        raise Wrong("These are not the gradients at x + rho g / |g|, g the gradient at x over the whole batch.")
+        told = "These are not the gradients at x + rho g / |g|, g the gradient at x over the whole batch"
+        raise Wrong(f"{told}, both in training mode: batch norm by this batch's statistics.")
     with torch.no_grad():
         once = 0.9 * mean + 0.1 * used[0](inputs).mean(0)
     if counted > 1 or not torch.allclose(moved_mean, once, atol=1e-4):
-        raise Wrong(
-            "Batch norm saw this batch twice (or not at all), the second time at weights that are no network's. "
-            "Its running statistics must move once, at x: switch them off for the second pass."
-        )
+        told = "Batch norm saw this batch twice (or not at all), the second time at weights that are no network's"
+        raise Wrong(f"{told}. Its running statistics must move once, at x: switch them off for the second pass.")

@@ -32,11 +32,10 @@ def filter_norms(answer: Answer) -> None:
     """match(weight, bias, reference): both with each filter as long as the reference's."""
     double = dict(dtype=torch.float64)
     weight, bias, reference = torch.randn(4, 6, **double), torch.randn(4, **double), 3 * torch.randn(4, 6, **double)
+    forgotten = _match(lambda w: w.norm(dim=1), bias=False)
     mistakes = {
         "One factor for the whole layer. Batch norm lets each filter have its own.": _match(lambda w: w.norm()),
-        "The bias was forgotten. It belongs to the filter's output and must grow with it.": _match(
-            lambda w: w.norm(dim=1), bias=False
-        ),
+        "The bias was forgotten. It belongs to the filter's output and must grow with it.": forgotten,
         "The longest entry was matched. The length of a filter is its 2-norm.": _match(lambda w: w.abs().amax(dim=1)),
     }
     compare(answer, [(weight, bias, reference)], _match(lambda w: w.norm(dim=1)), mistakes)

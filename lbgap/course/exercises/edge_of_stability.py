@@ -36,10 +36,8 @@ def top_eigenvalue(answer: Answer) -> None:
         raise Wrong("The result is not finite. Without a new length at each step v grows, or shrinks, without end.")
     near = lambda a, b: abs(a - b) < 0.01 * abs(b)
     if near(found[1], -20):
-        raise Wrong(
-            "It finds the eigenvalue of the largest size, here the most negative one. Shift H by as much as that end is"
-            " negative, find the top of the shifted one, and shift back."
-        )
+        told = "It finds the eigenvalue of the largest size, here the most negative one"
+        raise Wrong(f"{told}. Shift H by its size, find the top of the shifted one, and shift back.")
     if near(found[1], 20):
         raise Wrong("That is the size of the most negative eigenvalue. A length has no sign: use v H v, and shift H.")
     if not all(near(value, 9) for value in found):

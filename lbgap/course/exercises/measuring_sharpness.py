@@ -75,10 +75,8 @@ def ascent(answer: Answer) -> None:
         if rise < -1e-9:
             raise Wrong("It found a point below f(x): it walks downhill. Go along the gradient, not against it.")
         if rise < 1e-9:
-            raise Wrong(
-                "It never left x. At a minimum the gradient is 0 and the first gain far below any tolerance for a whole"
-                " loss: start away from the centre, and compare a gain with the rise so far, not with a fixed number."
-            )
+            told = "It never left x. At a minimum the gradient is 0, and a first gain far below any fixed tolerance"
+            raise Wrong(f"{told}: start away from the centre, and compare a gain with the rise so far.")
         if rise > 1 + 1e-6:
             raise Wrong(f"It found {value:.6g}, more than the box holds ({highest:.6g}): a step left the box. Clamp z.")
         if rise < 0.9:

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from ..checking import Answer, Unanswered, Wrong, compare, exercise, number
+from ..checking import Answer, Wrong, answered, compare, exercise, number
 
 
 @exercise("updates", "How many more steps?", "predict then measure", "easy", 10)
@@ -13,9 +13,7 @@ def updates(answer: Answer) -> str | None:
     from ...campaign import scales
     from ...results import arrays
 
-    predicted, measured = answer
-    if predicted is ... or measured is ...:
-        raise Unanswered
+    predicted, measured = map(answered, answer)
     if not predicted > 0:
         raise Wrong("A prediction is a number above 0, written down before the measurement. Being far off is free.")
     runs = [[scales.laboratory("mlp", size, trial) for trial in scales.scale().trials] for size in (32, 1000)]

@@ -28,11 +28,12 @@ def twin(answer: Answer) -> None:
     def computed(make):
         def function(*arguments):
             made = make(*arguments)
-            return made if made is None else (_run(made, inputs), made[0])
+            return made if made is None else (_run(made, inputs), made[0], made[2])
 
         return function
 
     mistakes = {
+        "The first bias stayed as it was. Each ReLU then bends elsewhere: it must grow c times.": _twin(first=False),
         "The middle layer's bias stayed as it was. What comes in is c times as large, so must its bias be.": middle,
         "The last bias was divided as well. The last layer's output is to stay, and so is its bias.": bias,
         "The last weights were multiplied by c. What comes in is c times as large already: divide.": last,
@@ -49,8 +50,6 @@ def adaptive_toy(answer: Answer) -> None:
     mistakes = {
         "This grows with a: the 1 of the paper's box is still in it. Here |z_i| <= epsilon |x_i|.": papers_box,
         "Only one of the two parameters moves. Both may, and the product rises by (1 + epsilon) twice.": one_moves,
-        "That is the rise of f. The metric is 100 times it, over 1 + f, and f is 0 here.": lambda a, e: (
-            exact(a, e) / 100
-        ),
+        "That is the rise of f. The metric is 100 times it, over 1 + f; f is 0.": lambda a, e: exact(a, e) / 100,
     }
     compare(answer, [(1.0, 1e-2), (16.0, 1e-2), (4.0, 1e-1)], exact, mistakes)

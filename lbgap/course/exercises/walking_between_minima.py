@@ -29,9 +29,7 @@ def barrier(answer: Answer) -> None:
     cases = [(f, small, large, [-0.5, 0.0, 0.2, 0.3, 0.6, 1.0, 1.4])]
     mistakes = {
         "The walk is the wrong way round: at alpha 0 it must stand at the small-batch end.": _barrier(lambda a: 1 - a),
-        "Only the stretch between the ends counts, alpha from 0 to 1. Beyond them the loss rises anyway.": _barrier(
-            lambda a: a, False
-        ),
+        "Only the stretch between the ends counts: beyond them the loss rises anyway.": _barrier(lambda a: a, False),
         "That is above one end. Where the ends differ, measure above the straight line between them.": above_one,
     }
     compare(answer, cases, _barrier(lambda a: a), mistakes)
@@ -60,10 +58,8 @@ def landscape_bug(answer: Answer) -> None:
     if not same(found[0], found[1], 1e-6):
         raise Wrong("Asked twice, it gives two landscapes. Something in the network is random: dropout is still on.")
     if same(found[0], along(running=True), 1e-4):
-        raise Wrong(
-            "Batch norm uses the running statistics of one end all along the line. They belong to other weights: "
-            "take the statistics of these inputs at each point."
-        )
+        told = "Batch norm uses the running statistics of one end all along the line. They belong to other weights"
+        raise Wrong(f"{told}: take the statistics of these inputs at each point.")
     expected = along(running=False)
     if not same(found[0], expected, 1e-4):
         raise Wrong(f"It gives {np.round(found[0], 3)}; expected {np.round(expected, 3)}.")
