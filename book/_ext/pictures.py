@@ -1,0 +1,58 @@
+"""Figures as parts of their page: SVG that takes its colours from the page, light or dark.
+
+The kernels that execute the book draw SVG; a reader's own Jupyter keeps its setting. Each picture is laid into its page,
+with its alt text, and every colour that matplotlib wrote becomes a variable of book.css with that colour as it was.
+"""
+
+import html
+import itertools
+import os
+import re
+from pathlib import Path
+
+from docutils import nodes
+
+KERNEL = """c.InlineBackend.figure_formats = {"svg"}
+c.InlineBackend.rc = {"svg.fonttype": "none", "svg.hashsalt": "lbgap"}
+c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
+c.HistoryManager.enabled = False
+"""
+
+
+def draw_svg(app, config):
+    profile = Path(app.outdir).resolve().parent / ".ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL, encoding="utf-8")
+    os.environ["IPYTHONDIR"] = str(profile.parent)  # the kernels inherit it
+
+
+def part_of_the_page(svg: str, alt: str, number: int) -> str:
+    """A picture as an element of a page that may hold others: ids of its own, the page's width at most, its colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    names = dict(zip(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg)), itertools.count()))
+    own = lambda found: f"{found[1]}p{number}-{names[found[2]]}{found[3]}" if found[2] in names else found[0]
+    svg = re.sub(r'(\bid=")([^"]+)(")', own, svg)
+    svg = re.sub(r'(href="#)([^"]+)(")', own, svg)
+    svg = re.sub(r"(url\(#)([^)]+)(\))", own, svg)
+    svg = re.sub(r"#(?:000000|000)\b", "currentColor", svg)
+    svg = re.sub(r"#([0-9a-f]{6})\b(?!-)", r"var(--c-\1, #\1)", svg)
+    svg = re.sub(r"(font:[^;\"]*)'[^']+'(?:, '[^']+')*(?:, sans-serif)?", r"\1var(--pst-font-family-base)", svg)
+    width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    head = f'<svg class="picture" role="img" aria-label="{html.escape(alt)}" style="width: {width / 12:.1f}em"'
+    return svg.replace("<svg", head, 1)
+
+
+def lay_in(app, doctree, docname):
+    pictures = [image for image in doctree.findall(nodes.image) if image["uri"].endswith(".svg")]
+    for number, image in enumerate(pictures):
+        path = Path(app.srcdir, image["uri"])
+        svg = part_of_the_page(path.read_text(encoding="utf-8"), image.get("alt", ""), number)
+        image.replace_self(nodes.raw("", svg, format="html"))
+
+
+def setup(app):
+    app.connect("config-inited", draw_svg)
+    app.connect("doctree-resolved", lay_in)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

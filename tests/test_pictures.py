@@ -1,0 +1,66 @@
+"""The book's pictures: SVG as a part of its page, in the page's colours, each with alt text and a caption."""
+
+import importlib.util
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib.pyplot as plt
+import pytest
+from conftest import ROOT
+
+SPEC = importlib.util.spec_from_file_location("pictures", ROOT / "book/_ext/pictures.py")
+pictures = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(pictures)
+
+SVG = """<?xml version="1.0"?>
+<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="432pt" height="216pt" viewBox="0 0 432 216"
+ xmlns="http://www.w3.org/2000/svg"><metadata>who</metadata>
+ <defs><path id="m1" style="stroke: #000000"/><clipPath id="c#1"/></defs>
+ <g id="figure_1" clip-path="url(#c#1)"><use xlink:href="#m1" style="fill: #123f73"/>
+ <text style="font: 10px 'DejaVu Sans', sans-serif">x</text></g></svg>"""
+
+
+def test_a_picture_has_its_own_ids_the_page_s_colours_and_its_alt_text():
+    one, two = (ET.fromstring(pictures.part_of_the_page(SVG, 'a "b" < c', n)) for n in (0, 1))
+    ids = [{e.get("id") for e in picture.iter() if e.get("id")} for picture in (one, two)]
+    assert len(ids[0]) == 3 and not ids[0] & ids[1]
+    assert one.get("aria-label") == 'a "b" < c' and one.get("role") == "img"
+    text = ET.tostring(one, encoding="unicode")
+    assert "stroke: currentColor" in text and "fill: var(--c-123f73, #123f73)" in text
+    assert "DejaVu" not in text and "metadata" not in text
+    used = next(e for e in one.iter() if e.tag.endswith("use"))
+    assert used.get("{http://www.w3.org/1999/xlink}href")[1:] in ids[0]
+    assert re.search(r"url\(#([^)]+)\)", text)[1] in ids[0]
+    assert one.get("width") is None and one.get("style") == "width: 36.0em"  # 432 pt at 12 pt an em
+
+
+def test_what_matplotlib_draws_can_be_laid_in(tmp_path):
+    figure, ax = plt.subplots(facecolor="white")
+    ax.plot([0, 1], [0, 1], "o-", color="#c1440e", mfc="white", label="$x^2$")
+    ax.legend()
+    with plt.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(tmp_path / "a.svg")
+    plt.close(figure)
+    laid = pictures.part_of_the_page((tmp_path / "a.svg").read_text(), "a line", 3)
+    left = re.sub(r"var\(--c-[0-9a-f]{6}, #[0-9a-f]{6}\)", "", laid)
+    assert not re.findall(r"#[0-9a-f]{6}\b", left), "a colour that the page cannot change"
+    names = {e.get("id") for e in ET.fromstring(laid).iter()}
+    assert set(re.findall(r"""(?:href="|url\()#([^")]+)""", laid)) <= names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_picture_has_alt_text_and_a_caption(path):
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        told = cell["metadata"].get("mystnb", {})
+        if "image" in told or "figure" in told:
+            assert told["image"]["alt"] and told["figure"]["caption"] and told["figure"]["name"].startswith("fig-")
+
+
+def test_every_colour_of_the_figures_shows_on_a_dark_page():
+    css = (ROOT / "book/_ext/static/book.css").read_text(encoding="utf-8")
+    dark = css[css.index('html[data-theme="dark"]') :]
+    code = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "lbgap/figures").glob("*.py"))
+    fine = {"#e08a3c", "#2f9e8f"}  # 3:1 on either ground
+    for color in set(re.findall(r'"(#[0-9a-f]{6})"', code)) - fine:
+        assert f"--c-{color[1:]}:" in dark, color
