@@ -55,12 +55,12 @@ def test_table_6_has_both_arms_and_both_training_sets_beside_the_papers(made):  
     put(made, runs["LB"], [79.0], (50.0,))
     made.sharp(runs["LB"][0], 70.0, augmented=True)
     text = figures.table6()
-    assert row(text, "C1-text", "81.00 ± 1.41 %") == [
+    assert row(text, "C1-text", "81.00 ± 1.41") == [
         "C1-text",
-        "81.00 ± 1.41 %",
-        "83.63 ± 0.14 %",
+        "81.00 ± 1.41",
+        "83.63 ± 0.14",
         "79.00 %",
-        "82.50 ± 0.67 %",
+        "82.50 ± 0.67",
     ]
     assert row(text, "C1-text", "1e-3", "as it is")[3:] == ["2.00 ± 1.41 (1.00, 3.00)", "50.00", "231.77 ± 30.50"]
     assert row(text, "C1-text", "5e-4", "augmented")[3:] == ["", "35.00", "45.89 ± 3.83"]

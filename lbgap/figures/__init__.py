@@ -39,7 +39,7 @@ OTHERWISE = {  # what an experiment is shown by, where that has another name
     **{"causal_grid": "causal_figure", "sharpness_growth": "growth"},
 }
 TOOLS = {  # and what else there is, by module
-    "words": "ARMS NOT_YET Text ended known matched number percent spread",
+    "words": "ARMS NOT_YET Text ended known matched number spread",
     "statistics": "crossing difference gap holm meet ratio welch",
     "panels": "COLOR DASH MARK",
     "comparisons": "compare row",

@@ -26,7 +26,7 @@ from .comparisons import (
     training_loss,
 )
 from .statistics import ahead, gap
-from .words import ARMS, Networks, Text, by_network, ended, joined, known, number, percent, plural, spread, table
+from .words import ARMS, Networks, Text, by_network, ended, joined, known, number, plural, spread, table
 
 
 def initialisations(networks: Networks = None) -> Text:
@@ -161,8 +161,8 @@ def idle(networks: Networks = None) -> Text:
             words = in_words(settings) if settings else "as in Table 2"
             runs = arrays.pairs(network, arrays.trials("adam_epsilon") if settings else None, **settings)
             found = {arm: arrays.history(runs[arm], "adam_idle") for arm in ARMS}
-            rows.append([network, words, *(percent([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
-    head = "network | idle coordinates | SB, first epoch | SB, last | LB, first epoch | LB, last"
+            rows.append([network, words, *(spread([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
+    head = "network | idle coordinates (%) | SB, first epoch | SB, last | LB, first epoch | LB, last"
     return table(head, rows)
 
 

@@ -42,7 +42,6 @@ from .words import (
     marked,
     names,
     number,
-    percent,
     plural,
     points,
     short,
@@ -68,9 +67,9 @@ def table2(networks: Networks = SHOWN) -> Text:
             for arm in ARMS:
                 mean, sd = paper.cell("table2", network)[split][arm]
                 values = arrays.final(runs[arm], split)
-                cells += [marked(percent(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f} %"]
+                cells += [marked(spread(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f}"]
             rows.append([network, split, *cells])
-    return table("network | accuracy | SB, ours | SB, paper | LB, ours | LB, paper", rows, ours=(2, 4))
+    return table("network | accuracy (%) | SB, ours | SB, paper | LB, ours | LB, paper", rows, ours=(2, 4))
 
 
 def verdict2(networks: Networks = SHOWN) -> Text:
@@ -126,8 +125,8 @@ def modes2(networks: Networks = SHOWN) -> Text:
         for mode, words in MODES.items():
             small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
             value = difference(small, large)[0]
-            rows.append([network, words, percent(small), percent(large), "" if np.isnan(value) else number(value)])
-    return table("network | batch norm in evaluation | SB | LB | gap, points", rows)
+            rows.append([network, words, spread(small), spread(large), "" if np.isnan(value) else number(value)])
+    return table("network | batch norm in evaluation | SB (%) | LB (%) | gap, points", rows)
 
 
 def evaluator(networks: Networks = SHOWN) -> Text:

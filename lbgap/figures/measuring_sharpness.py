@@ -28,7 +28,6 @@ from .words import (
     marked,
     names,
     number,
-    percent,
     points,
     spread,
     table,
@@ -131,11 +130,11 @@ def growth(networks: Networks = SHOWN) -> Text:
             large, small = (arrays.sharpness(runs[arm], e) for e in KEY)
             with np.errstate(divide="ignore", invalid="ignore"):
                 exponent = np.log2(large / small)
-            accuracy = percent(arrays.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer"))
+            accuracy = spread(arrays.sharpness(runs[arm], 1e-3, "accuracy_at_maximizer"))
             theirs = number(np.log2(numbers["1e-3"][arm][0] / numbers["5e-4"][arm][0]))
             rows.append([network, arm, accuracy, dots(exponent), theirs, dots(at_rise[arm], 5)])
     head = (
-        "network |  | train accuracy at the maximiser, epsilon 1e-3 | exponent, 5e-4 to 1e-3 | the same, paper |"
+        "network |  | train accuracy (%) at the maximiser, epsilon 1e-3 | exponent, 5e-4 to 1e-3 | the same, paper |"
         " epsilon at which f rises by 0.1"
     )
     return table(head, rows, (2, 3, 5), "An exponent of 1 is the gradient's, of 2 the curvature's.")

@@ -29,7 +29,6 @@ from .words import (
     joined,
     names,
     number,
-    percent,
     points,
     spread,
     table,
@@ -51,7 +50,7 @@ def table6(networks: Networks = None) -> Text:
     accuracy, sharp = [], []
     for network in chosen:
         runs, cell = treated("augmentation", network), paper.cell("table6_augmentation", network)
-        both = (c for arm in ARMS for c in (percent(arrays.final(runs[arm])), f"{_theirs(cell[arm])} %"))
+        both = (c for arm in ARMS for c in (spread(arrays.final(runs[arm])), _theirs(cell[arm])))
         accuracy.append([network, *both])
         for epsilon, key in KEY.items():
             for words, settings in SETS.items():
@@ -61,7 +60,7 @@ def table6(networks: Networks = None) -> Text:
     rule = "The paper gives no sharpness of SB, and does not say on which set it measured."
     rule += text if "C1-text" in chosen else ""
     return joined(
-        table("test accuracy, augmented | SB, ours | SB, paper | LB, ours | LB, paper", accuracy, (1, 3)),
+        table("test accuracy (%), augmented | SB, ours | SB, paper | LB, ours | LB, paper", accuracy, (1, 3)),
         table("sharpness | epsilon | training set | SB | LB | LB, paper", sharp, (3, 4), rule),
     )
 

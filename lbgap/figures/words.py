@@ -59,11 +59,6 @@ def spread(values: ArrayLike, digits: int = 2) -> str:
     return number(values.mean(), digits) + deviation
 
 
-def percent(values: ArrayLike) -> str:
-    """`spread` with a percent sign, where there is a value."""
-    return spread(values) + (" %" if len(known(values)) else "")
-
-
 def points(values: ArrayLike, digits: int = 2) -> str:
     """All values."""
     return ", ".join(number(v, digits) for v in known(values)) or "none"
