@@ -36,6 +36,7 @@ class Form(NamedTuple):
 
 FORMS = {  # the one table of which network is a form of which; `campaign.scales` has their data sets and stopping rules
     "C1-text": Form("C1", "text"),  # as the paper prints it
+    "C1-bf16": Form("C1"),  # trained in bfloat16
     "F2-lj": Form("F2"),  # on one human voice
     "F2-timit": Form("F2"),  # on TIMIT itself
     "F1-5k": Form("F1", beside_paper=False),  # on 4,000 images, until f is small

@@ -187,13 +187,14 @@ def test_a_check_is_corrected_for_being_one_of_six(store):
     )
     assert [check.passed for check in causal.checks("mlp").values()] == 6 * [False]
     text = str(figures.causal_checks("mlp"))
-    assert text.count("**failed**") == 6 and "SB, flatter **failed** (0.7 times (0.6 to 1.0) as sharp)" in text
+    assert text.count("**failed**") == 6 and "- SB, flatter: **failed** (0.7 times (0.6 to 1.0) as sharp)" in text
 
 
 def test_the_checks_pass_where_both_handles_turn(store):
     fill(store, "F1-5k")
     text = str(figures.causal_checks())
-    assert text.count(" passed ") == 8 and "failed" not in text and "mlp" not in text
+    assert text.count(": passed ") == 8 and "F1-5k: 8 of 8 passed." in text
+    assert "failed" not in text and "mlp" not in text
 
 
 def row(text, *beginning):

@@ -23,7 +23,7 @@ FIRST = (
     (_WHOLE, ("F1",), (0, 1, 2)),
     (("matched_loss",), ("F1",), (0,)),
     (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (0,)),
-    (("bf16",), ("C1",), (0,)),
+    (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1-bf16",), (0, 1)),
     (("table2", "table3", "norm_matched", "fig3", "fig7"), ("C1",), (1,)),
     (("fig6",), ("C1-text",), (0, 1)),
     (("fig6",), ("F1",), (0,)),

@@ -120,8 +120,9 @@ def causal_checks(networks: Networks = None) -> Text:
             return None
         words = {True: "passed", False: "**failed**", None: claims.UNMEASURED}
         factor = lambda check: "" if check.passed is None else f" ({times(check.ratio)} as sharp)"
-        told = (f"{', '.join(cell)} {words[check.passed]}{factor(check)}" for cell, check in found.items())
-        return f"{network}: {'; '.join(told)}."
+        told = (f"- {', '.join(cell)}: {words[check.passed]}{factor(check)}" for cell, check in found.items())
+        passed = sum(check.passed is True for check in found.values())
+        return folded(f"{network}: {passed} of {len(found)} passed.", "\n".join(told), "Each check")
 
     return by_network(networks_of("causal_grid", networks), sentence)
 

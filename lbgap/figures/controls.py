@@ -26,7 +26,7 @@ from .comparisons import (
     training_loss,
 )
 from .statistics import ahead, gap
-from .words import ARMS, Networks, Text, by_network, ended, joined, known, number, plural, spread, table
+from .words import ARMS, Networks, Text, by_network, ended, folded, joined, known, number, plural, spread, table
 
 
 def initialisations(networks: Networks = None) -> Text:
@@ -103,7 +103,7 @@ def settled_verdict(networks: Networks = SHOWN) -> Text:
     is at."""
 
     def sentence(network):
-        runs, told = arrays.pairs(network), []
+        runs, told, brief = arrays.pairs(network), [], []
         after = {arm: list(map(experiments.settled, runs[arm])) for arm in ARMS}
         there = np.flatnonzero(~np.isnan(arrays.final(after["SB"]) * arrays.final(after["LB"])))
         if not len(there):
@@ -112,8 +112,9 @@ def settled_verdict(networks: Networks = SHOWN) -> Text:
             of = {arm: [of[arm][i] for i in there] for arm in ARMS}  # the same trials before and after
             lead = gap(*of.values())
             loss = " against ".join(spread(training_loss(of[arm]), 4) for arm in ARMS)
+            brief.append(f"{words} {ahead(lead, brief=True)}")
             told.append(f"{words} {ahead(lead)}, at a training loss of {loss}")
-        return f"{network}, {plural(len(there))}: {'; '.join(told)}."
+        return folded(f"{network}: {', '.join(brief)}.", f"{plural(len(there))}: {'; '.join(told)}.")
 
     return by_network(networks, sentence)
 

@@ -35,6 +35,7 @@ from .words import (
     Text,
     by_network,
     by_side,
+    capital,
     counted,
     folded,
     interval,
@@ -137,7 +138,7 @@ def evaluator(networks: Networks = SHOWN) -> Text:
     """
 
     def sentence(network):
-        runs, told = arrays.pairs(network), []
+        runs, told, most = arrays.pairs(network), [], 0.0
         by = {
             mode: arrays.final(runs["SB"], "test", mode) - arrays.final(runs["LB"], "test", mode)
             for mode in ("recalibrated", "batch", "frozen")
@@ -145,16 +146,21 @@ def evaluator(networks: Networks = SHOWN) -> Text:
         for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
             more = known(by[mode] - by["recalibrated"])
             if len(more):
+                most = max(most, abs(more.mean()))
                 word, more = ("wider", more) if more.mean() >= 0 else ("narrower", -more)
                 pair = stats.ttest_1samp(more, 0).confidence_interval() if len(more) > 1 else None
                 told.append(f"{words} make it {word} by {number(more.mean())} points ({interval(pair)})")
         lead = known(by["recalibrated"])
         if not told:
             return None
-        said = f"{network}, {plural(len(lead), 'pair')}: recalibrated, SB's lead is {number(lead.mean())} points;"
-        return f"{said} {'; '.join(told)}."
+        return folded(
+            f"{network}: SB's lead is {short(lead.mean())} points; another way to evaluate moves it by {short(most)} at"
+            " most.",
+            f"{plural(len(lead), 'pair')}: recalibrated, SB's lead is {number(lead.mean())} points; {'; '.join(told)}."
+            " Where an interval holds 0, the evaluator may have no part in it.",
+        )
 
-    return by_network(networks, sentence, "Where an interval holds 0, the evaluator may have no part in it.")
+    return by_network(networks, sentence)
 
 
 def fig2(networks: Networks = SHOWN, **settings: Any) -> Picture:
@@ -207,9 +213,10 @@ def bench_gaps(networks: Networks = BOARD) -> Text:
         share = f"{number(100 * large / count, 0)} %" if large < count else "the whole"
         share += " of the training set" if large < count else " training set"
         word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
-        return (
-            f"**{network}: {word}.** Batch {small:,} against {large:,}, which is {share}; "
-            f"{trials(*map(arrays.final, runs.values()))}: {ahead(lead)}."
+        return folded(
+            f"**{network}: {word}.** {capital(ahead(lead, brief=True))}.",
+            f"Batch {small:,} against {large:,}, which is {share}; {trials(*map(arrays.final, runs.values()))}:"
+            f" {ahead(lead)}.",
         )
 
     return by_network(networks, sentence)

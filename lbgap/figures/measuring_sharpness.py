@@ -28,6 +28,7 @@ from .words import (
     marked,
     names,
     number,
+    plural,
     points,
     spread,
     table,
@@ -241,9 +242,10 @@ def literal_ranking(networks: Networks = (*scales.SPOKEN, *scales.LABS)) -> Text
         some = f" in {(~same).sum()} of {len(same)} trials" if same.any() else ""
         word = "ranks them as `best` does" if same.all() else f"turns the ranking of `best` round{some}"
         small, large = (of.batch_size for of in runs[0])
-        return (
-            f"{network}, batch {small:,} and {large:,}: `literal` {word}. It finds the large batch the sharper in "
-            f"{sharper['literal'].sum()} of {there.sum()} trials, `best` in {sharper['best'].sum()}."
+        return folded(
+            f"{network}: `literal` {word}.",
+            f"Of batch {small:,} and {large:,}, `literal` finds the large one the sharper in"
+            f" {sharper['literal'].sum()} of {plural(there.sum())}, `best` in {sharper['best'].sum()}.",
         )
 
     return by_network(networks, sentence)

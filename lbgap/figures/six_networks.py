@@ -94,7 +94,7 @@ def examples(classes: int = 10) -> Picture:
 
 
 FULL = scales.SCALES["full"]
-ALL = (*scales.PAPER, "C1-text", "F2-lj", "F1-5k", *scales.LABS)
+ALL = (*scales.PAPER, "C1-bf16", "C1-text", "F2-lj", "F1-5k", *scales.LABS)
 
 
 def table1(shown: Iterable[str] = ALL) -> Text:

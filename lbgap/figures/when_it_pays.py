@@ -60,16 +60,13 @@ def fills(networks: Networks = None, device: str = "cpu") -> Text:
             (True, True): "the fastest batch is neither the smallest nor the largest",
             (False, False): "no batch size is shown to be the faster one",
         }[slower(first), slower(last)]
-        said = (
-            f"{network} on one {DEVICE[device][0]}: {word}."
-            f" {', '.join(map(told, dict.fromkeys((first, fastest, last))))}."
-        )
+        more = f"{', '.join(map(told, dict.fromkeys((first, fastest, last))))}."
         if slower(last) and device == "cpu":
-            said += (
+            more += (
                 " That need not be arithmetic: a large batch needs large blocks of memory, and where these are given"
                 " back after each step and fetched anew at the next, the time goes there."
             )
-        return said
+        return folded(f"{network} on one {DEVICE[device][0]}: {word}.", more, "Examples a second")
 
     return by_network(networks_of("throughput", networks), sentence)
 
