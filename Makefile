@@ -1,4 +1,5 @@
 # make book   build the book            make test   run every quick test, two at a time     make test-slow   the others
+# make pdf    the same as one PDF
 # Both set up what they need in .venv the first time, and again when the pinned set changes.
 
 PYTHON ?= python3
@@ -7,10 +8,11 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow tools clean
+.PHONY: help book pdf test test-slow tools clean
 
 help:
 	@echo "make book    set up $(VENV) and build the book into _build/html"
+	@echo "make pdf     print it all into _build/book.pdf, with Chromium"
 	@echo "make test    set up what the tests need and run them"
 	@echo "make test-slow   the tests that take minutes: grading with Otter-Grader, which it installs into $(VENV)"
 	@echo "make clean   remove the built book and the caches (and keep $(VENV))"
@@ -29,6 +31,10 @@ book: $(STAMP)
 	$(BIN)/jupyter-book build . -W --keep-going -n
 	@echo
 	@echo "The book is ready. Open $(CURDIR)/_build/html/index.html"
+
+pdf: $(STAMP) tools
+	$(BIN)/jupyter-book build . --builder custom --custom-builder singlehtml
+	$(BIN)/python book/_ext/pdf.py _build/singlehtml _build/book.pdf
 
 test: $(STAMP) tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

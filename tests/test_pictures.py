@@ -9,9 +9,15 @@ import matplotlib.pyplot as plt
 import pytest
 from conftest import ROOT
 
-SPEC = importlib.util.spec_from_file_location("pictures", ROOT / "book/_ext/pictures.py")
-pictures = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(pictures)
+
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"book/_ext/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pictures = extension("pictures")
 
 SVG = """<?xml version="1.0"?>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink" width="432pt" height="216pt" viewBox="0 0 432 216"
@@ -64,3 +70,13 @@ def test_every_colour_of_the_figures_shows_on_a_dark_page():
     fine = {"#e08a3c", "#2f9e8f"}  # 3:1 on either ground
     for color in set(re.findall(r'"(#[0-9a-f]{6})"', code)) - fine:
         assert f"--c-{color[1:]}:" in dark, color
+
+
+def test_the_printed_book_is_unfolded_and_has_pictures_in_place_of_scripts():
+    page = """<title>A book</title><nav>menu</nav><article><h1>One</h1><script>run()</script>
+    <noscript><img src="a.png" alt="a slider"></noscript><details><summary>How sure</summary>95 %</details>
+    <img src="b.png" loading="lazy"></article><footer>foot</footer>"""
+    text = extension("pdf").printable(page)
+    assert "<title>A book</title>" in text and "One" in text and '<details open="">' in text
+    assert '<img alt="a slider" src="a.png"/>' in text
+    assert not [word for word in ("script", "menu", "foot", "lazy") if word in text]
