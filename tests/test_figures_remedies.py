@@ -263,7 +263,7 @@ def test_the_scoreboard_has_points_with_intervals_and_the_ratio_of_sharpness(mad
     assert "conservative training" not in str(text)
     said = str(figures.scoreboard_verdict("mlp"))
     assert (
-        "1 of 2 remedies measured gain on plain LB; 1 end flatter" in said
+        "1 of 2 remedies measured gains on plain LB; 1 ends flatter" in said
         and "- End flatter: 1 (SAM)\n" in said
         and "- End flatter and gain: 1 (SAM)\n" in said
         and "Lose" not in said

@@ -116,9 +116,11 @@ def scoreboard_verdict(networks: Networks = None, which: str | Iterable[str] | N
         kinds = {name: ours(word) for name, word in kinds.items()}
         kinds |= {f"End {word} and gain": ours(word, "gains") for word in ("flatter", "sharper")}
         lists = "".join(f"\n- {name}: {told(of)}" for name, of in kinds.items() if of)
-        of = f"{len(kinds['Gain'])} of {len(found)} remedies measured gain on plain LB"
+        counts = len(kinds["Gain"]), len(kinds["End flatter"])
+        gain, end = ("gains" if counts[0] == 1 else "gain"), ("ends" if counts[1] == 1 else "end")
         return folded(
-            f"**{network}: {of}; {len(kinds['End flatter'])} end flatter.**",
+            f"**{network}: {counts[0]} of {len(found)} remedies measured {gain} on plain LB; {counts[1]} {end}"
+            " flatter.**",
             f"{plain.strip()} The rest is not settled with these trials.\n{lists}".strip(),
             "Which ones",
         )

@@ -11,9 +11,9 @@ from ..claims import contrast
 from ..results import arrays
 from ..run import Run
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
-from .panels import COLOR, Picture, each, look, named
+from .panels import COLOR, Picture, each, look
 from .statistics import ahead, correlation, ratio, sharper
-from .words import ARMS, NOT_YET, Networks, Text, folded, known, number
+from .words import ARMS, NOT_YET, Networks, Text, folded, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Rates:
     sharpness: np.ndarray
     f: np.ndarray
     chosen: tuple
+    goal: float
+
+    @property
+    def arrived(self) -> np.ndarray:
+        """At which rates and sizes f came below the goal in every trial."""
+        return (self.f < self.goal).all(2)
 
 
 def rates(network: str = "mlp") -> Rates | None:
@@ -42,7 +48,8 @@ def rates(network: str = "mlp") -> Rates | None:
     if None in chosen:
         return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
-    return Rates(lrs, sizes, table(arrays.final), table(sharpness_of), table(training_loss), tuple(chosen))
+    values = (table(what) for what in (arrays.final, sharpness_of, training_loss))
+    return Rates(lrs, sizes, *values, tuple(chosen), make(lrs[0], sizes[0])[0].stop_f)
 
 
 def _measured(network) -> list[int]:
@@ -78,16 +85,15 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     found = rates(network)
     if not found:
         return NOT_YET
-    goal = experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f
     sharp, accuracy = (of.mean(2) for of in (found.sharpness, found.accuracy))
-    there = _arrived(network, found) & (sharp > 0)
+    there = found.arrived & (sharp > 0)
     if not there.any():
-        return Text(f"None of {there.size} pairs of rate and batch size came to f < {goal:g}.")
+        return Text(f"None of {there.size} pairs of rate and batch size came to f < {found.goal:g}.")
     rho = correlation(sharp[there], accuracy[there])
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
-        f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {goal:g}. Over these, sharpness goes"
-        f" from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
+        f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these, sharpness"
+        f" goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
         f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %; their rank correlation is"
         f" {number(rho.value)}. Not there: {', '.join(late) or 'none'}."
     )
@@ -108,16 +114,10 @@ def rates_verdict(network: str = "mlp") -> Text:
             told = f"{ahead(lead, *names, brief=brief)}, and {sharper(steep, names[1], names[0], brief)}"
             lines.append(f"**{words}**, {told}.")
     own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
-    arrived = _arrived(network, found)
-    late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not arrived[k, i]]
+    late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not found.arrived[k, i]]
     late = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
     rule = f"The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{late}"
     return Text(folded(" ".join(said[True]), f"{' '.join(said[False])} {rule}"))
-
-
-def _arrived(network, found) -> np.ndarray:
-    """At which rates and sizes f came below the laboratory's goal in every trial (rates, sizes)."""
-    return (found.f < experiments.laboratory_rate(network, found.sizes[0], 0, found.rates[0]).stop_f).all(2)
 
 
 def optimizers(networks: Networks = None) -> Text:
@@ -153,31 +153,3 @@ def chosen_rates(network: str) -> dict[str, float] | None:
     """The rate of either arm that does best on the validation split, once all are measured."""
     chosen = {arm: best({lr: on_validation(runs[arm]) for lr, runs in rate_runs(network).items()}) for arm in ARMS}
     return None if None in chosen.values() else chosen
-
-
-def learning_rate_curves(networks: Networks = None) -> Picture:
-    """Accuracy on the validation split and sharpness against the learning rate; the rate chosen on that split is
-    ringed."""
-
-    def draw(left, right, network):
-        runs = rate_runs(network)
-        rates = list(runs)
-        chosen = chosen_rates(network) or {}
-        for arm in ARMS:
-            values = _means(arrays.final(on_validation(runs[lr][arm])) for lr in rates)
-            sharp = _means(arrays.sharpness(runs[lr][arm], 1e-3) for lr in rates)
-            for ax, y in ((left, values), (right, sharp)):
-                if len(known(y)):
-                    ax.plot(rates, y, **look(arm), label=arm)
-                    ax.set(xscale="log", yscale="log" if ax is right else "linear")
-                if arm in chosen:
-                    k = rates.index(chosen[arm])
-                    ax.plot(rates[k], y[k], "o", ms=11, mfc="none", color=COLOR[arm])
-        for ax, what in ((left, "validation accuracy (%)"), (right, "sharpness")):
-            ax.set(title=f"{named(network)}, {what}", xlabel="learning rate")
-
-    return each(networks_of("learning_rates", networks), draw, per=2)
-
-
-def _means(arrays):
-    return np.array([known(values).mean() if len(known(values)) else np.nan for values in arrays])
