@@ -303,6 +303,17 @@ def test_batch_size_follows_the_arrow_keys(show):
     assert complaints(driver) == []
 
 
+def test_keys_stay_in_an_explorer_and_the_others_pass(show):
+    """A notebook has shortcuts on its document: JupyterLab's arrow keys step from cell to cell, and c, d and x act."""
+    from selenium.webdriver.common.keys import Keys
+
+    driver = show(batch_sizes())
+    driver.execute_script("window.heard = []; document.addEventListener('keydown', (e) => heard.push(e.key))")
+    slider = keys(driver, "ARROW_RIGHT")
+    slider.send_keys("dd", Keys.CONTROL + "s")
+    assert driver.execute_script("return heard") == ["Control", "s"]
+
+
 def test_batch_size_changes_arm_and_says_what_is_missing(show):
     driver = show(batch_sizes())
     line = "return document.querySelector('.line[d]:not(.lbg-legend *)').getAttribute('d')"

@@ -178,7 +178,10 @@ function page(el, model, title) {
   const part = (name, tag = "div") => h(tag, { class: "lbg-" + name });
   const view = { controls: part("controls"), legend: part("legend", "ul"), plots: part("plots"), foot: part("slider"), caption: part("caption", "p") };
   view.caption.setAttribute("aria-live", "polite");
-  el.append(h("div", { class: "lbg" }, ...(title ? [h("p", { class: "lbg-title" }, title)] : []), ...Object.values(view)));
+  const root = h("div", { class: "lbg" }, ...(title ? [h("p", { class: "lbg-title" }, title)] : []), ...Object.values(view));
+  // a notebook would take an arrow for a step to the next cell, and a letter for a command
+  root.addEventListener("keydown", (e) => e.ctrlKey || e.metaKey || e.stopPropagation());
+  el.append(root);
   return { model, ...view };
 }
 function put({ model }, key, value) {
