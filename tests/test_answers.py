@@ -1,0 +1,114 @@
+"""The sentences in which a page opens with its answer follow from the stored results that the page shows."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from lbgap import figures
+from lbgap.campaign import experiments, scales
+from lbgap.figures import comparisons, edge_of_stability, same_function, scores, statistics
+from lbgap.results import arrays
+
+MEASURED = ("F1", "F2-lj", "C1-text")
+ANSWERED = (
+    "generalisation_gap walking_between_minima measuring_sharpness same_function edge_of_stability causal_grid remedies"
+    " after_the_paper when_it_pays noisy_labels controls speech threshold why_small_batches_escape batch_or_rate"
+    " few_steep_directions ten_iterations so_was_the_paper_right"
+).split()
+
+
+def cells(page):
+    return [
+        "".join(cell["source"])
+        for cell in json.loads((ROOT / f"book/{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "markdown"
+    ]
+
+
+@pytest.mark.parametrize("page", ANSWERED)
+def test_a_page_opens_with_its_answer(page):
+    first = cells(page)[0].split("\n\n")[1]
+    assert not first.startswith("*You will be able to*") and first.rstrip().endswith((".", "?", '."', "why."))
+
+
+def loss(runs):
+    return comparisons.training_loss(runs)
+
+
+def test_the_small_batch_tests_better_once_it_is_trained_to_the_end():
+    leads = {n: statistics.gap(*arrays.pairs(n).values()) for n in MEASURED}
+    assert 0.3 < leads["F1"].value < 0.4 and 2.9 < leads["C1-text"].value < 3.3
+    assert leads["F1"].side(0) == leads["C1-text"].side(0) == 1 and leads["F2-lj"].side(0) == -1
+    runs = {arm: of[:3] for arm, of in arrays.pairs("F2-lj").items()}
+    assert 25 < loss(runs["SB"]).mean() / loss(runs["LB"]).mean() < 35
+    after = {arm: list(map(experiments.settled, of)) for arm, of in runs.items()}
+    assert statistics.gap(*after.values()).side(0) == 1 and figures.matched(*map(loss, after.values()))
+
+
+def test_the_large_batchs_valley_is_narrower_on_the_line_and_not_on_the_curve():
+    for network, low, high in (("F1", 2000, 10_000), ("F2-lj", 20, 35)):
+        both = arrays.paths(*arrays.pairs(network).values())
+        line, curve = (statistics.rises(both[kind]) for kind in ("linear", "curvilinear"))
+        assert low < statistics.ratio(line["SB"], line["LB"]).value < high
+        assert 0.9 < statistics.ratio(curve["SB"], curve["LB"]).value < 1.1
+
+
+def test_the_large_batchs_minimum_is_ten_to_a_thousand_times_as_sharp():
+    for network in MEASURED:
+        for epsilon in scales.EPSILONS:
+            both = (arrays.sharpness(runs, epsilon) for runs in arrays.pairs(network).values())
+            found = statistics.ratio(*(values[~np.isnan(values)] for values in both))
+            assert 10 < found.value < 1000 and found.side(1) == 1
+    both = (arrays.sharpness(runs, 1e-3, solver="literal") for runs in arrays.pairs("F1").values())
+    assert statistics.ratio(*(values[~np.isnan(values)] for values in both)).side(1) == -1
+
+
+def test_scale_makes_a_part_of_the_contrast():
+    for network, low, high, least in (("F1", 17, 134, 9), ("C1-text", 1.8, 3.1, 11)):
+        runs = arrays.pairs(network)
+        rows = [comparisons.row(network, "", runs, match=m) for m in (None, {"LB": "norms"}, {"SB": "norms"})]
+        both = ~np.isnan(sum(of.sharp[arm] for of in rows for arm in runs))
+        plain, *exchanged = (statistics.ratio(*(of.sharp[arm][both] for arm in runs)).value for of in rows)
+        assert low < min(exchanged) < max(exchanged) < high and plain / max(exchanged) > least
+        assert plain > 1000 if network == "F1" else 34 < plain < 37
+    _, found = same_function.along("mlp")
+    assert (found["SB"].max(0) / found["SB"].min(0) > 200).all()
+
+
+def test_neither_batch_is_near_the_edge():
+    first = edge_of_stability.first_epoch("mlp")
+    for arm, low, high in (("SB", 0.005, 0.011), ("LB", 0.2, 0.27)):
+        for of in arrays.pairs("mlp", arrays.trials("edge"))[arm]:
+            way = edge_of_stability.along(of)
+            share = way["preconditioned"] / edge_of_stability.levels(of)["preconditioned"]
+            assert low < share[way["epoch"] >= first].max() < high
+
+
+def test_flatness_may_be_a_part_of_the_cause_and_is_not_the_whole():
+    said = {question: word for question, (word, _) in figures.causal_grid.answers("mlp").items()}
+    assert said["1. LB made flatter"] == "narrows the gap"
+    assert said["3. LB, noise injected"] == "narrows the gap, and flattens"
+    assert said["4. Both made flatter"] == "SB is still ahead"
+
+
+def test_two_of_twenty_remedies_gain_five_flatten_and_one_does_both():
+    words, titles = scores.judgements("mlp"), {s.title for s in scores.scores("mlp")}
+    told = lambda what, word: {title for title in titles if words.get((title, what)) == word}
+    gain, flat = told("gain", "gains"), told("ratio", "flatter")
+    assert len(titles) == 20 and gain == {"batch doubles", "SAM, perturbed SB by SB"}
+    assert len(flat) == 5 and gain & flat == {"SAM, perturbed SB by SB"}
+    paper = {t.title for n, t in experiments.TREATMENTS.items() if n in ("conservative", "adversarial", "stability")}
+    assert all(words[title, what] == "not settled" for title in paper for what in ("gain", "ratio"))
+
+
+def test_f1_large_batch_does_not_surely_pay_on_one_cpu():
+    said = str(figures.pays("F1"))
+    assert "does not pay in 3 and is undecided in 1 of 4 trials" in said
+    found = figures.when_it_pays.speeds("F1", "cpu")
+    assert round(found[6000]["value"] / found[256]["value"], 1) == 1.4
+
+
+def test_on_wrong_labels_the_large_batch_can_be_sharper_and_better():
+    assert "20 % wrong labels: LB is shown to be both sharper and better" in str(figures.noisy_verdict())
