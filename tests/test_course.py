@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from conftest import ROOT
 from scipy import stats
 from torch.nn.utils import vector_to_parameters
@@ -435,6 +436,14 @@ def test_the_pages_hold_no_exercise_that_the_list_lacks():
         assert "## Questions" not in path.read_text(), (
             f"{path.stem} ends in questions: make them exercises, or drop them"
         )
+
+
+def test_teachers_are_told_what_each_chapter_needs_and_gives():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]
+    chapters = [file["file"] for part in parts[:5] for file in part["chapters"]]
+    told = (ROOT / "book/for_teachers.md").read_text()
+    untold = [name for name in chapters if f"| []({name.removeprefix('book/')}.ipynb) |" not in told]
+    assert len(chapters) > 20 and not untold
 
 
 def test_the_list_names_every_exercise_with_level_and_time():
