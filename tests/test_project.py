@@ -62,6 +62,9 @@ def test_binder_has_the_versions_of_the_tested_set():
     pinned = requirements("requirements.txt")
     for name, requirement in requirements("binder/requirements.txt").items():
         assert requirement.specifier == pinned[name].specifier
+    beside = re.findall(r"([\w-]+)(==[\w.]+)", (ROOT / "binder/postBuild").read_text())
+    assert {name for name, _ in beside} == {"torch", "torchvision", "mlxtend"}
+    assert all(version == str(pinned[name].specifier) for name, version in beside)
 
 
 def test_the_package_asks_for_lower_bounds_only_and_the_tested_set_meets_them():
