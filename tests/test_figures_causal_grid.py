@@ -199,8 +199,8 @@ def test_the_checks_pass_where_both_handles_turn(store):
 
 def row(text, *beginning):
     found = [line for line in str(text).splitlines() if line.startswith("| " + " | ".join(beginning) + " |")]
-    assert len(found) == 1, text
-    return found[0][2:-2].split(" | ")
+    assert found, text
+    return found[-1][2:-2].split(" | ")  # where some columns are shown first, all come after
 
 
 def test_the_table_has_every_number_of_a_cell(store):

@@ -71,10 +71,10 @@ def scoreboard(networks: Networks = None, which: str | Iterable[str] | None = No
         fits += _fits(network, found)
     head = (
         "network | remedy at LB | test accuracy, % | points over plain LB | left to plain SB | sharpness |"
-        " over plain LB's | f | updates | at SB, points over plain SB | trials"
+        " sharpness over plain LB's | f | updates | at SB, points over plain SB | trials"
     )
     rule = f"Sharpness at epsilon {EPSILON:g}. Intervals of 95 %, one by one. {family(words)} Updates count those of a"
-    return table(head, rows, below="\n\n".join(["\n".join(fits), f"{rule} run's start too."]).strip())
+    return table(head, rows, below="\n".join([*fits, f"\n{rule} run's start too."]).strip(), shown=(0, 1, 3, 6))
 
 
 def _fits(network: str, found: list[Score]) -> list[str]:

@@ -68,23 +68,21 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
             line += [*map(dots, finals), with_interval(lead)]
         for measure in (extra or {}).values():
             line += [spread(measure(r.runs[arm])) for arm in ARMS]
-        compared = ["", ""]
-        if all(len(known(r.sharp[arm])) for arm in ARMS):
-            compared = [times(found), judged(found, p, 1, "LB sharper", "LB flatter")]
+        there = all(len(known(r.sharp[arm])) for arm in ARMS)
+        compared = [times(found), judged(found, p, 1, "LB sharper", "LB flatter")] if there else ["", ""]
         count = str(min(len(known(v)) for v in measured)) + (f"; {r.lost} without a value" if r.lost else "")
         if r.lost or any(len(known(v)) for v in measured):
             lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count])
     head = "network | setting" + (" | test accuracy, SB | LB | gap, points" if accuracy else "")
     head += "".join(f" | {words}, {arm}" for words in extra or {} for arm in ARMS)
-    head += " | sharpness, SB | LB | LB / SB |  | trials"
-    tested = sum(found.interval is not None for found in ratios)
+    head += " | sharpness, SB | LB | sharpness, LB / SB |  | trials"
     said = (
-        f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on a"
-        f" log scale; its verdict is Holm-corrected, comparisons: {tested}."
+        f"Sharpness at epsilon {EPSILON:g}; mean ± standard deviation (all trials); 95 % intervals, of the ratio on"
+        f" a log scale; its verdict is Holm-corrected, comparisons: {sum(of.interval is not None for of in ratios)}."
     )
     if accuracy:
         said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
-    return table(head, lines, below=f"{said}\n\n{below}".strip())
+    return table(head, lines, below=f"{said}\n\n{below}".strip(), shown=(0, 1, *([4] if accuracy else []), -3, -2))
 
 
 def times(found: Contrast) -> str:

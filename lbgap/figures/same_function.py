@@ -183,7 +183,7 @@ def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e
         "network | epsilon | adaptive, SB | LB | gradient alone, % of it, SB | LB | adaptive, LB / SB |"
         " Metric 2.1, LB / SB"
     )
-    return table(head, rows)
+    return table(head, rows, shown=(0, 1, 6, 7))
 
 
 def norm_matched(networks: Networks = None) -> Text:

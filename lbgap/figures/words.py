@@ -156,7 +156,9 @@ def marked(words: str, gone: int) -> str:
     return words if not gone else f"{words} ({said})" if words else said
 
 
-def table(head: str, rows: list[list[str]], ours: tuple[int, ...] | None = None, below: str = "") -> Text:
+def table(
+    head: str, rows: list[list[str]], ours: tuple[int, ...] | None = None, below: str = "", shown: tuple[int, ...] = ()
+) -> Text:
     """A Markdown table of what is measured; one sentence where nothing is.
 
     Args:
@@ -164,14 +166,17 @@ def table(head: str, rows: list[list[str]], ours: tuple[int, ...] | None = None,
         rows: a cell for each column, "" where nothing is measured; the first names the network, where there is one.
         ours: the columns that are measured, those after the second by default; a row that has none of them is left out.
         below: what is said below it.
+        shown: the columns that a reader sees, all by default; the whole table is folded under these, with `below`.
     """
     rows = [row for row in rows if any(row[k] for k in ours or range(2, len(row)))]
     if not rows:
         return NOT_YET
     columns = head.split(" | ")
-    lines = ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
-    parts = "\n".join(lines), below, _stand_ins(dict.fromkeys(row[0] for row in rows))
-    return Text("\n\n".join(filter(None, parts)))
+    lines = columns, ["---"] * len(columns), *rows
+    grid = lambda chosen: "\n".join("| " + " | ".join(line[k] for k in chosen) + " |" for line in lines)
+    whole = "\n\n".join(filter(None, (grid(range(len(columns))), below)))
+    whole = folded(grid(shown), whole, "Every column") if shown else whole
+    return Text("\n\n".join(filter(None, (whole, _stand_ins(dict.fromkeys(row[0] for row in rows))))))
 
 
 def _stand_ins(networks: Iterable[str]) -> str:
