@@ -5,9 +5,11 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import docutils.utils
 import matplotlib.pyplot as plt
 import pytest
 from conftest import ROOT
+from docutils import nodes
 
 
 def extension(name):
@@ -80,3 +82,13 @@ def test_the_printed_book_is_unfolded_and_has_pictures_in_place_of_scripts():
     assert "<title>A book</title>" in text and "One" in text and '<details open="">' in text
     assert '<img alt="a slider" src="a.png"/>' in text
     assert not [word for word in ("script", "menu", "foot", "lazy") if word in text]
+
+
+def test_what_is_not_measured_has_no_caption():
+    document = docutils.utils.new_document("page")
+    picture = nodes.figure("", nodes.image(uri="a.svg", alt="a"), nodes.caption("", "Look"))
+    sentence = nodes.figure("", nodes.paragraph("", "Not measured yet."), nodes.caption("", "Look"))
+    document += [picture, nodes.container("", sentence)]
+    pictures.without_a_caption_of_nothing(None, document)
+    assert document.children[0] is picture and len(picture.children) == 2
+    assert document.children[1].astext() == "Not measured yet."

@@ -44,6 +44,13 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     return svg.replace("<svg", head, 1)
 
 
+def without_a_caption_of_nothing(app, doctree):
+    """What is not measured is a sentence, and MyST-NB gives it the picture's caption all the same."""
+    for figure in list(doctree.findall(nodes.figure)):
+        if not list(figure.findall(nodes.image)):
+            figure.replace_self([child for child in figure.children if not isinstance(child, nodes.caption)])
+
+
 def lay_in(app, doctree, docname):
     pictures = [image for image in doctree.findall(nodes.image) if image["uri"].endswith(".svg")]
     for number, image in enumerate(pictures):
@@ -54,5 +61,6 @@ def lay_in(app, doctree, docname):
 
 def setup(app):
     app.connect("config-inited", draw_svg)
+    app.connect("doctree-read", without_a_caption_of_nothing, priority=100)  # before figures are numbered
     app.connect("doctree-resolved", lay_in)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
