@@ -17,6 +17,7 @@ import torch
 
 SMALL = 500_000  # parameters: below, threads wait for one another longer than they work, and for ever on a busy machine
 _DEFAULT = torch.get_num_threads()  # PyTorch's own choice, unless the caller chose before lbgap came to ask
+_path = functools.lru_cache(pathlib.Path)  # a page asks a thousand times where the results are
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
@@ -29,7 +30,7 @@ def path(text: str | os.PathLike) -> pathlib.Path:
     found = os.path.expanduser(text)
     if found.startswith("~"):
         raise ValueError(f"{text} is in a home folder that there is not; expected a path without ~")
-    return pathlib.Path(found)
+    return _path(found)
 
 
 def folder(variable: str) -> str | None:

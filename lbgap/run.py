@@ -111,9 +111,9 @@ class Run:
         for name in ("init_seed", "order_seed"):
             if getattr(self, name) is None:
                 self._set(name, seed)
-        for field in dataclasses.fields(self):
+        for field in _FIELDS:
             value = getattr(self, field.name)
-            if field.name in CHECKS and not (value is None and field.default is None):
+            if field.name in CHECKS and value is not field.default:  # which is in its form
                 self._set(field.name, CHECKS[field.name](field.name, value))
         if (wanted := networks.input_shape(self.network)) != data.shape(self.dataset):
             fitting = [name for name in data.CLASSES if data.shape(name) == wanted]
@@ -148,8 +148,7 @@ class Run:
         A field added later, with a default that means "as before", therefore leaves every id as it was.
         """
         always = ("network", "dataset", "batch_size", "init_seed", "order_seed")
-        of_all = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self)}
-        told = {name: value for name, (value, default) in of_all.items() if name in always or value != default}
+        told = {f.name: vars(self)[f.name] for f in _FIELDS if f.name in always or vars(self)[f.name] != f.default}
         if self.remedies:
             told["remedies"] = [remedies.spec(remedy) for remedy in self.remedies]
         return told | ({"start": self.start.spec} if self.start else {})
@@ -202,3 +201,6 @@ class Run:
         if self.lr_end is not None:
             raise ValueError(f"lr_end is {self.lr_end}, so the last epoch sets the rate; expected a constant rate")
         return dataclasses.replace(self, epochs=epoch)
+
+
+_FIELDS = dataclasses.fields(Run)  # asked for with every run that is made

@@ -119,12 +119,12 @@ def updates(runs: Runs) -> np.ndarray:
 
     Stored with remedies, which may take several steps a batch or change its size; one a batch without.
     """
-    out = []
-    for of, r in zip(runs, each(units.train, runs)):
-        steps = r["history"].get("updates") if r else None
+
+    def steps(of, r):
         before = _batches(of.start) * of.start.epochs if of.start else 0
-        out.append(np.nan if r is None else before + (sum(steps) if steps else r["epochs"] * _batches(of)))
-    return np.array(out, float)
+        return before + (sum(r["history"].get("updates", ())) or r["epochs"] * _batches(of))
+
+    return np.array([np.nan if r is None else steps(of, r) for of, r in zip(runs, each(units.train, runs))], float)
 
 
 def _batches(of) -> int:

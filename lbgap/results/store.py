@@ -23,6 +23,7 @@ ENTRIES = {"id", "spec", "result", "provenance", "sha256"}
 PACKAGED = pathlib.Path(__file__).parent.parent / "store"
 MOVED = {"to", "match", "twin", "split", "dtype", "batch_size", "augmented"}  # with which f is not the run's at its end
 KIND = "[a-z][a-z0-9_-]*"  # the name of a folder, and nothing that leads out of the store
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 REMEDY = "restore it from its source, or delete it and let `lbgap run` compute it again"
 
 
@@ -38,7 +39,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike | None = None, packaged: str | os.PathLike | None = PACKAGED):
         self.folder = machine.path(folder or machine.folder("LBGAP_RESULTS") or machine.cache() / "results")
-        under = packaged and pathlib.Path(packaged)
+        under = packaged and machine.path(packaged)
         self.folders = [self.folder, *([under] if under and under != self.folder else [])]
 
     def get(self, spec: dict) -> dict | None:
@@ -53,7 +54,7 @@ class Store:
             ValueError: if it is damaged.
         """
         path = self._found(spec)
-        return path and _read(path, path.stat().st_mtime_ns, path.stat().st_size)
+        return path and _read(path, (file := os.stat(path)).st_mtime_ns, file.st_size)
 
     def __contains__(self, spec: dict) -> bool:
         """Whether the document of a specification is there, and whole."""
@@ -62,9 +63,10 @@ class Store:
         except (OSError, ValueError):
             return False
 
-    def _found(self, spec: dict) -> pathlib.Path | None:
+    def _found(self, spec: dict) -> str | None:
         name = _name(spec)
-        return next((folder / name for folder in self.folders if (folder / name).exists()), None)
+        places = (f"{folder}/{name}" for folder in self.folders)  # no Path: a page asks for thousands
+        return next(filter(os.path.exists, places), None)
 
     def path(self, spec: dict) -> pathlib.Path:
         """Where the folder holds, or would hold, the document of a specification."""
@@ -104,7 +106,7 @@ class Store:
         """
         check(_bytes(document), f"the document {document.get('id')}")
         there = not replace and document["spec"] in self
-        path = self._found(document["spec"]) if there else self._write(document)
+        path = pathlib.Path(self._found(document["spec"])) if there else self._write(document)
         for before in former(document["spec"]):
             self.path(before).unlink(missing_ok=True)
         return path
@@ -221,8 +223,7 @@ def content_id(spec: dict) -> str:
     >>> content_id({"b": 1, "a": 2}) == content_id({"a": 2, "b": 1})
     True
     """
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return hashlib.sha256(_canonical(spec).encode()).hexdigest()[:24]
 
 
 def read(path: str | os.PathLike) -> dict:
@@ -274,7 +275,7 @@ def check(content: bytes, where: object) -> dict:
 
 
 def _bytes(document: dict) -> bytes:
-    return (json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    return (_canonical(document) + "\n").encode()
 
 
 def _digest(document: dict) -> str:
