@@ -3,7 +3,7 @@
 1. Formulas become MathML while the book is built: no script, nothing from another host, read by screen readers.
    A formula that cannot be converted is a warning, so a strict build fails on it.
 2. Stored outputs of notebooks are kept for exactly the package, JavaScript and results that made them; those that are
-   missing are computed side by side.
+   missing are computed side by side, in kernels that start at once (kernels.py).
 3. In GitHub Actions the launch buttons point to the repository that is being built, so a fork's book opens the fork.
 4. The verdict on each claim lies as claims.json beside the page that tells them.
 5. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
@@ -24,6 +24,7 @@ from pathlib import Path
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
+from kernels import forked
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
@@ -74,7 +75,9 @@ OUTPUTS_DEPEND_ON = (".py", ".js", ".css", ".json", ".safetensors", ".bin", ".wa
 
 def fingerprint(root: Path) -> str:
     """A hash of everything that can change a notebook's output, except the notebook's own code."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + os.environ.get("LBGAP_SCALE", "").encode())
+    digest = hashlib.sha256(os.environ.get("LBGAP_SCALE", "").encode())
+    for name in ("lbgap_book.py", "kernels.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
     # as in lbgap/results/store.py
     users_results = Path(os.environ.get("LBGAP_RESULTS") or Path.home() / ".cache/lbgap/results")
     for folder in (root / "lbgap", users_results):
@@ -114,8 +117,9 @@ def execute_side_by_side(app, env, docnames):
         if path.endswith(".ipynb") and is_executed(path):
             cache.add_nb_to_project(path)
     executor = load_executor("local-parallel", cache, plain_logging.getLogger("lbgap.execute"))
-    for path in executor.run_and_cache(timeout=app.config.nb_execution_timeout).succeeded:
-        logger.info("Executed notebook %s", path)
+    with forked(len(cache.list_unexecuted())):
+        for path in executor.run_and_cache(timeout=app.config.nb_execution_timeout).succeeded:
+            logger.info("Executed notebook %s", path)
 
 
 # --------------------------------------------------------------------------------------------------- repository
