@@ -13,7 +13,7 @@ from browser import complaints, open_browser, serve, size
 anywidget = pytest.importorskip("anywidget")
 import traitlets  # noqa: E402
 
-from lbgap.explorers import BatchSizeExplorer, EpsilonExplorer, PathExplorer  # noqa: E402
+from lbgap.explorers import BatchSizeExplorer, EpsilonExplorer, PathExplorer, SweepExplorer  # noqa: E402
 
 RUNTIME = Path(__file__).parent.parent / "book/live/anywidget-static.js"
 STATE, VIEW = "application/vnd.jupyter.widget-state+json", "application/vnd.jupyter.widget-view+json"
@@ -66,6 +66,31 @@ def epsilons(**change):
     return EpsilonExplorer(EPSILONS, curves)
 
 
+def sweeps(at=(1, 2, 4), **change):
+    """SB 90.5 and LB 88.5 at the first place; 88 and 90, one trial, at the last; the second choice is not measured."""
+    accuracy = [[[90, 91], [98.2, 98.4], [88, NAN]], [[88, 89], [95, 95], [90, NAN]]]
+    sharpness = [[[2, 4], [11, 13], [4, NAN]], [[30, 30], [24, 24], [0, NAN]]]
+    panels = {
+        "test accuracy": {"values": [accuracy, np.full((2, 3, 2), NAN)], "percent": True, "short": "accuracy"},
+        "sharpness": {"values": [sharpness, np.full((2, 3, 2), NAN)], "log": True},
+    }
+    panels |= change.pop("panels", {})
+    words = {"label": "Epoch", "place": "after epoch {}", "series": ("SB", "LB"), "choices": ("first", "second")}
+    return SweepExplorer(at, panels, **{"position": 0, **words, **change})
+
+
+def three_of_three():
+    """Three panels of three series at places with names, as large as a slider over the results gets."""
+    values = np.arange(1.0, 4)[:, None, None] * np.arange(1.0, 6)[:, None] * (1, 1.1)
+    panels = {"share": {"values": 4 * values[None], "percent": True}, "f": {"values": values[None]}}
+    panels["sharpness"] = {"values": 10 ** values[None], "log": True, "label": "Sharpness at ε = 0.001"}
+    names = ("15 epochs", "60 epochs", "loss 0.1", "loss 0.01", "equal updates")
+    told = {"label": "How training ends", "place": "{}", "series": ("SB", "LB", "warm LB"), "names": names}
+    return SweepExplorer(range(5), panels, **told)
+
+
+MAKERS = [batch_sizes, paths, epsilons, sweeps, three_of_three]
+
 # -------------------------------------------------------------------------------------------------- in Python
 
 
@@ -108,6 +133,19 @@ def epsilons(**change):
         (lambda: EpsilonExplorer([1e-3], {}), r"curves is {}; expected a dict with at least one curve"),
         (lambda: EpsilonExplorer([0, 1e-3], {"a": {}}), r"epsilons starts at 0; expected positive"),
         (lambda: epsilons(large=[1.0, 2.0, 3.0, 4.0]), r"\['large'\] has shape \(4,\); expected \(trials, 4\)"),
+        (lambda: sweeps(at=(1, 1, 4)), r"at is \[1.0, 1.0, 4.0\]; expected strictly rising"),
+        (lambda: sweeps(at=(0, 1, 4), log=True), r"at starts at 0; expected positive"),
+        (
+            lambda: sweeps(panels={"f": {"values": [1.0, 2.0, 3.0]}}),
+            r"panels\['f'\]\['values'\] has shape \(3,\); expected \(2, 2, 3, trials\).*every axis",
+        ),
+        (
+            lambda: sweeps(panels={"share": {"values": np.full((2, 2, 3, 1), 0.5), "percent": True}}),
+            r"panels\['share'\]\['values'\] runs from 0.5 to 0.5; expected percent.*by 100",
+        ),
+        (lambda: sweeps(panels={"a": {}, "b": {}}), r"4 panels of 2 series; expected one to three of either"),
+        (lambda: sweeps(series="SBLB"), r"series is .SBLB.; expected a sequence of at least one name"),
+        (lambda: sweeps(names=("few", "many")), r"names is \('few', 'many'\); expected a sequence of 3 names"),
     ],
 )
 def test_wrong_input_is_named_with_expectation_and_remedy(make, message):
@@ -125,10 +163,10 @@ def test_arrays_travel_as_float32_with_nan():
     json.dumps(explorer.meta, allow_nan=False)  # NaN is no JSON, and a browser would refuse the whole page's state
 
 
-@pytest.mark.parametrize("make", [batch_sizes, paths, epsilons])
+@pytest.mark.parametrize("make", MAKERS)
 def test_travels_light_and_brings_a_picture(make):
     explorer = make()
-    assert len(explorer._esm.encode()) < 15_000
+    assert len(explorer._esm.encode()) < 15_500
     assert "</script" not in explorer._esm + explorer._css
     assert explorer._png is None, "the picture is drawn only when it is asked for"
     data, _ = explorer._repr_mimebundle_()
@@ -359,23 +397,81 @@ def test_path_follows_slider_path_and_trial(show):
 
 def test_epsilon_gives_ratio_floor_and_gap(show):
     driver = show(epsilons())
-    assert reads(driver) == ["small 12", "large 3,000"]
+    assert reads(driver) == ["small batch 12", "large batch 3,000"]
     assert (
         caption(driver)
-        == "ε = 0.001, full space, best: sharpness 12 ± 2.8 (mean ± standard deviation of 2 trials) for the small"
-        " batch, "
-        "3,000 (1 trial) for the large batch. The large batch is 250 times as sharp as the small one."
+        == "Full space, best, ε = 0.001: sharpness: small batch 12 ± 2.8 (mean ± standard deviation of 2 trials), large"
+        " batch 3,000 (1 trial). Large batch against small batch: sharpness 250 times as large."
     )
     keys(driver, "HOME")
-    assert reads(driver) == ["small 1", ""]
-    assert "not measured for the large batch" in caption(driver)
+    assert reads(driver) == ["small batch 1", ""]
+    assert caption(driver).endswith("large batch not measured (mean ± standard deviation of 2 trials).")
     pick(driver, "full space, literal")
-    assert reads(driver) == ["small 1", "large 0"]
-    assert "A ratio cannot be formed" in caption(driver)
-    assert "1 of 1 large-batch values is zero or negative and lies on the grey floor line" in caption(driver)
+    assert reads(driver) == ["small batch 1", "large batch 0"]
+    assert "times as large" not in caption(driver)
+    assert caption(driver).endswith("Values of zero or less lie on the grey floor line.")
     keys(driver, "ARROW_RIGHT")
-    assert caption(driver).endswith("The small batch is 4 times as sharp as the large one.")
+    assert caption(driver).endswith("Large batch against small batch: sharpness 0.25 times as large.")
     assert complaints(driver) == []
+
+
+def test_sweep_compares_the_series_at_the_sliders_place(show):
+    driver = show(sweeps())
+    assert reads(driver) == ["SB 90.5 %", "LB 88.5 %", "SB 3", "LB 30"]
+    assert (
+        caption(driver)
+        == "First, after epoch 1: test accuracy: SB 90.5 ± 0.71 %, LB 88.5 ± 0.71 %; sharpness: SB 3 ± 1.4, LB 30 ± 0"
+        " (mean ± standard deviation of 2 trials). LB against SB: accuracy 2 percentage points lower, sharpness 10"
+        " times as large."
+    )
+    assert driver.execute_script("return document.querySelectorAll('.floor').length") == 1
+    slider = keys(driver, "END")
+    assert slider.get_attribute("aria-valuetext") == "4"
+    assert (
+        caption(driver)
+        == "First, after epoch 4: test accuracy: SB 88 %, LB 90 %; sharpness: SB 4, LB 0 (1 trial). LB against SB:"
+        " accuracy 2 percentage points higher. Values of zero or less lie on the grey floor line."
+    )
+    pick(driver, "second")
+    assert caption(driver) == "Second, after epoch 4: not measured." and reads(driver) == [""] * 4
+    assert complaints(driver) == []
+
+
+def test_sweep_has_names_for_places_and_compares_the_last_series_with_each_other(show):
+    """Series k at place i has k (i + 1), and 1.1 times that in its second trial: means 1.05 k (i + 1)."""
+    driver = show(three_of_three())
+    names = "return [...document.querySelectorAll('.lbg-plots svg:last-child .soft')].map((t) => t.textContent)"
+    assert {"15 epochs", "loss 0.1", "equal updates"} <= set(driver.execute_script(names))
+    slider = keys(driver, "HOME", "ARROW_RIGHT")
+    assert slider.get_attribute("aria-valuetext") == "60 epochs"
+    said = caption(driver)
+    assert said.startswith("60 epochs: share: SB 8.4 ± 0.57 %, LB 16.8 ± 1.1 %, warm LB 25.2 ± 1.7 %; f: SB 2.1 ± 0.14")
+    assert " Warm LB against SB: share 17 percentage points higher, f 3 times as large, sharpness " in said
+    assert " Warm LB against LB: share 8.4 percentage points higher, f 1.5 times as large, sharpness " in said
+    assert complaints(driver) == []
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_bare_module_renders_with_a_model_and_an_element_alone(site, make):
+    """As any host of anywidget calls it: `render({ model, el })`, with the five methods that it promises."""
+    folder, url, driver = site
+    (folder / "bare.html").write_text('<!doctype html><html lang="en"><title>t</title><body></body></html>')
+    complaints(driver)
+    driver.get(f"{url}/bare.html")
+    explorer = make()
+    state = {k: v for k, v in explorer.get_state().items() if k not in ("values", "layout", "_esm", "_css")}
+    script = """
+        const [source, state, bytes] = arguments, heard = {};
+        state.values = new DataView(Uint8Array.from(bytes).buffer);
+        const model = { get: (key) => state[key], on: (name, f) => (heard[name] = f), off() {}, save_changes() {},
+            set(key, value) { state[key] = value; heard[`change:${key}`]?.(); } };
+        import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })))
+            .then((module) => module.default.render({ model, el: document.body }));"""
+    driver.execute_script(script, explorer._esm, state, list(explorer.values))
+    wait(driver, "return document.querySelector('.lbg-caption')?.textContent")
+    before = caption(driver)
+    keys(driver, "ARROW_LEFT" if explorer.position else "ARROW_RIGHT")
+    assert caption(driver) != before and complaints(driver) == []
 
 
 def test_controls_have_names_and_pictures_have_words(show):
@@ -399,7 +495,7 @@ def test_controls_have_names_and_pictures_have_words(show):
     assert len(set(dashes[-2:])) == 2
 
 
-@pytest.mark.parametrize("make", [batch_sizes, paths, epsilons])
+@pytest.mark.parametrize("make", MAKERS)
 def test_fits_a_phone(show, make):
     driver = show(make())
     size(driver, 360, 800)
@@ -412,6 +508,13 @@ def test_fits_a_phone(show, make):
     assert driver.execute_script(outside) == []
     keys(driver, "END")
     assert driver.execute_script(outside) == [], "the value at the right edge is written to its left"
+    size(driver, 390, 844)
+    wait(
+        driver, "return document.querySelector('.lbg-plots svg').getAttribute('width') > 350"
+    )  # a bar to scroll takes 15
+    deep = """const [whole, slider] = ['.lbg', '.lbg-slider input'].map((name) => document.querySelector(name).getBoundingClientRect());
+        return slider.bottom - whole.top"""
+    assert driver.execute_script(deep) < 844, "charts and slider are seen together"
 
 
 def test_a_tap_in_the_chart_moves_the_slider(show):

@@ -719,7 +719,7 @@ def test_what_the_landing_page_says_of_the_small_network_is_stored():
     small, large = ([scales.laboratory("mlp", b, t) for t in scales.scale().trials] for b in (sizes[0], sizes[-1]))
     assert (
         figures.gap(small, large).side(0) == 1
-        and figures.landing().meta["arms"][0] == "without batch norm"
+        and figures.landing().meta["choices"][0] == "without batch norm"
         and figures.landing().arm == 0
     )
 

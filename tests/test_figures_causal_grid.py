@@ -241,3 +241,21 @@ def test_the_figure_has_a_mark_a_trial(store):
     style = lambda name: (lines[name].get_color(), lines[name].get_marker(), lines[name].get_fillstyle())
     assert len({style(name)[:2] for name in lines}) == 3 and len({style(name) for name in lines}) == 9
     assert [ax.get_title() for ax in figures.causal_figure().axes] == ["mlp"]
+
+
+def test_the_slider_has_every_cell_beside_sbs(store):
+    """The slider turns sharpness from 1 through 10 to 100 for LB, the choice its noise; ghosts need batch norm."""
+    assert "Not measured yet" in str(figures.causal_slider())
+    fill(store, accuracy={FLAT: 94.0})
+    slider = figures.causal_slider()
+    assert (
+        slider.meta["choices"] == ["LB", "LB, noise injected"] and slider.meta["names"][slider.position] == "as it is"
+    )
+    found = slider.arrays()
+    assert found["sharpness.1"][0] == pytest.approx(np.exp([APART, JITTER, APART]) * [[1.0], [10.0], [100.0]])
+    assert found["accuracy"][1, 1] == pytest.approx(95 + JITTER) and found["accuracy.1"][0, 0] == pytest.approx(
+        94 + JITTER
+    )
+    assert found["f.1"] == pytest.approx(np.full((2, 3, 5), 1e-4))
+    fill(store, "F1-5k")
+    assert figures.causal_slider("F1-5k").meta["choices"][-1] == "LB, ghosts"

@@ -148,3 +148,17 @@ def test_the_curves_run_over_updates(store):
         and list(lines["LB"].get_xdata()) == [10, 20, 30]
     )
     assert list(lines["LB"].get_ydata()) == [60, 70, 80]
+
+
+def test_the_slider_goes_through_the_ways_to_end(store):
+    """60 epochs at 20 % alone are measured: LB at 88 %, with 20 % memorised and a sharpness of 40."""
+    assert "Not measured yet" in str(figures.noisy_slider())
+    fill(store, 0.2, "60 epochs")
+    slider = figures.noisy_slider()
+    assert slider.meta["choices"] == ["20 % wrong"]
+    assert slider.meta["names"] == ["15 epochs", "60 epochs", "loss 0.1", "loss 0.01", "equal updates"]
+    found = {key: values[0] for key, values in slider.arrays().items()}
+    assert all(np.isnan(values[[0, 2, 3, 4]]).all() for values in found.values())
+    assert found["accuracy"][1] == pytest.approx(83 + JITTER) and found["accuracy.1"][1] == pytest.approx(88 + APART)
+    assert found["share memorised.1"][1] == pytest.approx(20 + APART)
+    assert found["sharpness.1"][1] == pytest.approx(40 * np.exp(APART))

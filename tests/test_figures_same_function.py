@@ -83,18 +83,16 @@ def test_a_twin_is_measured_as_the_same_function(network, exact, monkeypatch, tm
 # ----------------------------------------------------------------------------------------------- figure and verdicts
 
 
-def test_the_figure_has_a_dot_a_trial_and_geometric_means_against_the_factor(store):
+def test_the_slider_has_every_trial_of_either_end_by_the_factor(store):
+    """It begins at factor 1; three of five trials are missing, and so is all of mlp-bn."""
     along(store)
-    ax = figures.twins("mlp").axes[0]
-    lines = {line.get_label(): line for line in ax.lines}
-    x, y = lines["LB, Metric 2.1"].get_data()
-    assert list(x) == [2.0**k for k in range(-3, 4)] and y == pytest.approx(8 * 2**0.5 / x)
-    assert (
-        lines["SB, adaptive"].get_ydata()[0] == pytest.approx(0.02 * 2**0.5)
-        and lines["SB, adaptive"].get_markerfacecolor() == "white"
-    )
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
-    assert len(ax.lines) == 8
+    slider = figures.twins_slider(("mlp", "mlp-bn"))
+    assert slider.meta["names"] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"] and slider.position == 3
+    assert slider.meta["choices"] == ["without batch norm"]
+    small, large, relative = (slider.arrays()[key][0] for key in ("Metric 2.1", "Metric 2.1.1", "adaptive sharpness"))
+    assert large[:, 0] == pytest.approx(8 / 2.0 ** np.arange(-3, 4)) and np.isnan(large[:, 2:]).all()
+    assert list(small[3, :2]) == [1, 2] and relative[3, :2] == pytest.approx([0.02, 0.04])
+    assert "Not measured yet" in str(figures.twins_slider("mlp-bn"))
 
 
 def test_the_verdict_turns_the_ranking_round_by_twins_alone(store):

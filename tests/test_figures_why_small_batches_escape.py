@@ -52,6 +52,22 @@ def test_the_prose_on_the_way_down_is_true(network):
         assert max(ends["SB"]) < min(ends["LB"])
 
 
+def test_the_sliders_have_what_is_stored_and_what_the_prose_says_of_it():
+    """SB ends after some twenty epochs; without batch norm each arm is sharpest where f is a few tenths."""
+    warm, way = why_small_batches_escape.warm_slider(), why_small_batches_escape.way_slider()
+    at, accuracy = why_small_batches_escape.warm_values("mlp-bn", arrays.final)
+    assert warm.meta["at"] == list(at) and warm.meta["choices"] == ["without batch norm", "with batch norm"]
+    found, runs = warm.arrays(), arrays.pairs("mlp-bn")
+    np.testing.assert_allclose(found["accuracy.2"][1], accuracy.T, rtol=1e-6)
+    np.testing.assert_allclose(found["sharpness.1"][1], [comparisons.sharpness_of(runs["LB"])] * 6, rtol=1e-6)
+    assert way.meta["at"] == [1, 2, 4, 8, 15, 30, 60, 100]
+    for key, arm in ("", "SB"), (".1", "LB"):
+        f, s = (way.arrays()[of + key][0].mean(1) for of in ("f", "sharpness"))
+        assert 0.1 < f[s.argmax()] < 0.4 and 0 < s.argmax() < 7 and s[-1] < s.max() / 1.5
+        ends = np.concatenate([arrays.epochs(arrays.pairs(network)[arm]) for network in scales.LABS])
+        assert (15 < ends).all() and ((ends < 25).all() == (arm == "SB"))
+
+
 def test_the_prose_on_steep_directions_is_true():
     """Under one in twenty are steep; LB's are steeper without batch norm and not with it; a cliff after the ninth."""
     for network in scales.LABS:

@@ -7,3 +7,4 @@ from lbgap.explorers.live import LiveLaboratory
 from lbgap.explorers.path import PathExplorer
 from lbgap.explorers.scaling import ScalingExplorer
 from lbgap.explorers.scoreboard import ScoreboardExplorer
+from lbgap.explorers.sweep import SweepExplorer

@@ -108,7 +108,7 @@ function trace(points) {
 }
 
 // One chart. draw() makes axes and series; mark() moves the hand to the slider's position and writes the values there.
-// x, y: {label, log, domain, unit}; series: [{style, name, x, line, dots: [trial][i], faint: [trial][i], kind: of its dots, size}]; guides: [{x, text}]
+// x, y: {label, log, domain, unit, named: [place, name] of x's ticks}; series: [{style, name, x, line, dots: [trial][i], faint: [trial][i], kind: of its dots, size}]; guides: [{x, text}]
 class Chart {
   constructor(parent, label) {
     this.svg = s("svg", { role: "img", "aria-label": label });
@@ -131,9 +131,9 @@ class Chart {
       rule("grid", left, sy(v), right, sy(v));
       write(tickText(v, y), left - 6, sy(v) + 4, "end");
     }
-    for (const v of ticks(x, (right - left) / 62)) {
+    for (const [v, name] of x.named ?? ticks(x, (right - left) / 62).map((v) => [v, tickText(v, x)])) {
       rule("axis", sx(v), bottom, sx(v), bottom + 4);
-      write(tickText(v, x), sx(v), bottom + 17);
+      write(name, sx(v), bottom + 17);
     }
     rule(floor ? "floor" : "axis", left, bottom, right, bottom);
     if (floor) write("≤ 0", left - 6, bottom + 4, "end");
@@ -157,7 +157,7 @@ class Chart {
   }
   // readings: one number for each series, NaN where there is none
   mark(at, readings) {
-    const px = this.sx(at), flip = px > this.left + (this.right - this.left) * 0.64;
+    const px = this.sx(at), flip = px > (this.left + this.right) / 2;
     fill(this.hand, { x1: px, x2: px });
     let last = -Infinity;
     const order = readings.map((v, i) => [this.sy(v), i]).sort((a, b) => a[0] - b[0]);

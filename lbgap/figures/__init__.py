@@ -1,8 +1,8 @@
 """The paper's tables and figures from the stored results, beside the paper's own numbers, each with its verdict.
 
-A module a chapter, under the chapter's name; below them `words`, `statistics`, `panels`, `comparisons`, `scores` and
-`measures`. ALL: every table, figure and verdict by name, without arguments, the names of `experiments.EXPERIMENTS`
-among them; each gives a `Text` or a matplotlib figure of what the store holds.
+A module a chapter, under the chapter's name; below them `words`, `statistics`, `panels`, `comparisons`, `sliders`,
+`scores` and `measures`. ALL: every table, figure and verdict by name, without arguments, the names of
+`experiments.EXPERIMENTS` among them; each gives a `Text` or a matplotlib figure of what the store holds.
 """
 
 import functools
@@ -15,9 +15,9 @@ SHOWN = {  # by chapter, what needs no arguments
     "walking_between_minima": "fig3 fig7 path_verdict norm_matched_paths weight_decay sisters",
     "measuring_sharpness": "table3 verdict3 table4 epsilon_grid solver_starts solvers literal_ranking",
     "few_steep_directions": "curvature_verdict metric_and_curvature spectrum directions top_space steep_share",
-    "same_function": "twins twins_verdict adaptive norm_matched norms_verdict",
+    "same_function": "twins_verdict adaptive norm_matched norms_verdict",
     "threshold": "fig4",
-    "why_small_batches_escape": "warm_verdict way_down way_down_verdict fig5 fig6 fig6_read distances noise_scale",
+    "why_small_batches_escape": "warm_verdict way_down_verdict fig5 fig6 fig6_read distances noise_scale",
     "batch_or_rate": "rates_verdict rates_and_sharpness optimizers learning_rates",
     "edge_of_stability": "edge edge_verdict",
     "causal_grid": "causal_table causal_checks causal_verdict",
@@ -33,10 +33,10 @@ SHOWN = {  # by chapter, what needs no arguments
 }
 OTHERWISE = {  # what an experiment is shown by, where that has another name
     **{"literal": "solver_verdict", "fig4_whole": "fig4", "fig5_controls": "fig5", "fig5_all": "fig5"},
-    **{"laboratory_way": "warm_starts", "laboratory_hessian": "curvature", "laboratory_rates": "rates_figure"},
+    **{"laboratory_way": "warm_verdict", "laboratory_hessian": "curvature", "laboratory_rates": "rates_figure"},
     **{"augmentation": "table6", "augmented_loss": "verdict6", "noisy_labels": "noisy_table"},
     **{"conservative": "table7", "conservative_reset": "moments", "conservative_half": "half_pull"},
-    **{"causal_grid": "causal_figure", "sharpness_growth": "growth"},
+    **{"twins": "twins_verdict", "causal_grid": "causal_figure", "sharpness_growth": "growth"},
 }
 TOOLS = {  # and what else there is, by module
     "words": "ARMS NOT_YET Text ended known matched number spread",
@@ -48,13 +48,13 @@ TOOLS = {  # and what else there is, by module
     "walking_between_minima": "path",
     "measuring_sharpness": "epsilon_at_rise growth solver_verdict",
     "few_steep_directions": "curvature",
-    "same_function": "retrained",
-    "why_small_batches_escape": "warm_starts",
+    "same_function": "retrained twins_slider",
+    "why_small_batches_escape": "warm_slider way_slider",
     "batch_or_rate": "rates_figure",
-    "causal_grid": "causal_figure",
+    "causal_grid": "causal_figure causal_slider",
     "remedies": "half_pull moments remedy_paths table6 table7 verdict6 verdict7_paper",
     "after_the_paper": "chosen_numbers scoreboard_data",
-    "noisy_labels": "noisy_table",
+    "noisy_labels": "noisy_table noisy_slider",
     "controls": "idle",
     "speech": "corpora listen utterance",
     "measures": "judged_claims",

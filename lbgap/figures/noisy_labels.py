@@ -9,8 +9,9 @@ from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
 from ..results import arrays
 from ..run import Run
-from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, training_loss
+from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, sharpness_of, training_loss
 from .panels import COLOR, LINE, Picture, each
+from .sliders import ACCURACY, SHARPNESS, Slider, slider
 from .statistics import ahead, difference, gap, ratio
 from .words import ARMS, FACTOR, NOT_YET, Text, ended, folded, interval, known, matched, number, trials
 
@@ -39,6 +40,16 @@ def noisy_table() -> Text:
         for end, runs in ends(share).items()
     ]
     return compare(rows, extra=LOSS | {"wrong labels memorised, %": memorised} | UPDATES)
+
+
+def noisy_slider() -> Slider:
+    """Test accuracy, the share memorised and sharpness of SB and LB by how training ends."""
+    part = lambda held, what: (range(len(held)), [[what(pair[arm]) for pair in held.values()] for arm in ARMS])
+    measures = arrays.final, memorised, sharpness_of
+    found = {f"{100 * share:g} % wrong": [part(ends(share), what) for what in measures] for share in LABEL_NOISE}
+    panels = {**ACCURACY, "share memorised": {"percent": True, "label": "Wrong labels memorised (%)"}, **SHARPNESS}
+    told = {"label": "How training ends", "place": "{}", "series": ARMS, "offered": "Labels"}
+    return slider(found, panels, names=[*ENDS, EQUAL], position=0, **told)
 
 
 def noisy_curves() -> Picture:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .. import claims
 from ..campaign import scales, units
 from ..campaign.scales import LABS
 from ..results import arrays
-from .comparisons import training_loss
+from .comparisons import sharpness_of, training_loss
 from .panels import Picture, against_batch, each
+from .sliders import ACCURACY, LANDING, SHARPNESS, Slider, slider
 from .statistics import ahead, gap, lost, ratio, sharper
 from .words import NOT_YET, Networks, Text, capital, clause, counted, ended, folded, known, names, spread
-
-if TYPE_CHECKING:
-    from ..explorers import BatchSizeExplorer
 
 
 def laboratory(networks: Networks = LABS) -> Picture:
@@ -57,24 +53,16 @@ def laboratory_verdict(network: str, small_batch: int | None = None) -> Text:
     )
 
 
-LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}
-
-
-def landing() -> BatchSizeExplorer:
+def landing(networks: Networks = LABS) -> Slider:
     """The landing page's picture, which can be moved: the laboratory's accuracy and sharpness against the batch size.
 
     `where_ended` is its caption. Redraw the README's from it with
     `pathlib.Path("book/images/phenomenon.png").write_bytes(figures.landing().png())`.
     """
-    from ..explorers import BatchSizeExplorer
-
-    return BatchSizeExplorer(
-        scales.scale().laboratory,
-        arrays.laboratory(arrays.final),
-        arrays.laboratory(lambda runs: arrays.sharpness(runs, 1e-3)),
-        arms=tuple(LANDING.values()),
-        title="A small network on 1,000 digits",
-    )
+    part = lambda network, what: (scales.scale().laboratory, arrays.laboratory(what, [network]))
+    found = {network: [part(network, what) for what in (arrays.final, sharpness_of)] for network in names(networks)}
+    title = "A small network on 1,000 digits"
+    return slider(found, ACCURACY | SHARPNESS, label="Batch size", log=True, title=title)
 
 
 def where_ended(networks: Networks = LABS) -> Text:

@@ -11,7 +11,7 @@ from ..campaign import experiments, scales
 from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, matched_ways, networks_of, row, times
-from .panels import Picture, each, look, named
+from .sliders import Slider, slider
 from .statistics import ratio
 from .words import (
     ARMS,
@@ -51,25 +51,14 @@ def along(
     return factors, {arm: of(runs[arm]) for arm in ARMS}
 
 
-def twins(networks: Networks = None) -> Picture:
-    """Metric 2.1 (filled) and the adaptive one (hollow) of either end's twins against their factor: a dot a trial,
-    geometric means."""
-
-    def draw(ax, network):
-        for box in BOXES:
-            factors, found = along(network, box)
-            for arm, values in found.items():
-                fill = "white" if BOXES[box] else None
-                if len(known(values)):
-                    dots = look(arm, mfc=fill, ls="", ms=2.5, alpha=0.6)
-                    ax.plot(np.repeat(factors, values.shape[1]), values.ravel(), **dots)
-                    means = [np.exp(np.log(v[v > 0]).mean()) if (v > 0).any() else np.nan for v in values]
-                    ax.plot(factors, means, **look(arm, mfc=fill, ms=5), label=f"{arm}, {box}")
-                    ax.set_xscale("log", base=2)
-                    ax.set(yscale="log", xticks=factors, xticklabels=[str(Fraction(c)) for c in factors])
-        ax.set(title=named(network), xlabel="factor of the twin", ylabel="sharpness")
-
-    return each(networks_of("twins", networks), draw)
+def twins_slider(networks: Networks = None) -> Slider:
+    """Metric 2.1 and the adaptive one of either end's twins by their factor."""
+    part = lambda at, values: (at, [*values.values()])
+    found = {n: [part(*along(n, box)) for box in BOXES] for n in networks_of("twins", networks)}
+    factors = sorted({c for network in found for c in experiments.TWINS[network]})
+    told = {"names": [str(Fraction(c)) for c in factors], "position": factors.index(1.0), "log": True, "series": ARMS}
+    panels = {"Metric 2.1": {"log": True}, "adaptive sharpness": {"log": True}}
+    return slider(found, panels, label="Factor of the twin", place="factor {}", **told)
 
 
 def twins_verdict(networks: Networks = None) -> Text:

@@ -12,7 +12,8 @@ from ..campaign.scales import LABS, SHOWN
 from ..claims import contrast
 from ..results import arrays
 from .comparisons import EPSILON, Row, compare, networks_of, sharpness_of
-from .panels import COLOR, FILL, LINE, STYLE, Picture, each, look, named
+from .panels import COLOR, FILL, STYLE, Picture, each, look, named
+from .sliders import ACCURACY, SHARPNESS, Slider, slider
 from .statistics import ahead, at_one_f, crossing, ratio, sharper, trials_gone
 from .words import (
     ARMS,
@@ -37,22 +38,17 @@ from .words import (
 WARM, COLD = "the warm-started LB", "LB from the start"
 
 
-def warm_starts(network: str = "mlp") -> Picture:
-    """Fig. 5 in the laboratory: LB, started where SB was after some epochs; all trials, and their mean."""
+def warm_slider(networks: Networks = LABS) -> Slider:
+    """Fig. 5 in the laboratory: LB, started where SB was after some epochs, beside SB and LB from the start."""
 
-    def draw(ax, panel):
-        what, words = panel
+    def part(network, what):
         at, values = warm_values(network, what)
-        if not len(at):
-            return
-        ax.plot(np.repeat(at, values.shape[0]), values.T.ravel(), ".", color=COLOR["LB"], ms=4, alpha=0.5)
-        ax.plot(at, np.nanmean(values, 0), **look("LB", ms=None), label="LB from there")
-        for arm, runs in arrays.pairs(network).items():
-            ax.axhline(known(what(runs)).mean(), ls=LINE[arm], lw=1, color=COLOR[arm], label=f"{arm} from the start")
-        scale = "log" if what is sharpness_of else "linear"
-        ax.set(title=f"{network}, {words}", xlabel="epochs of SB before", yscale=scale)
+        level = [np.tile(what(runs), (len(at), 1)) for runs in arrays.pairs(network).values()]
+        return at, [*level, values.T]
 
-    return each(((arrays.final, "test accuracy (%)"), (sharpness_of, "sharpness, epsilon 1e-3")), draw)
+    found = {network: [part(network, what) for what in (arrays.final, sharpness_of)] for network in names(networks)}
+    told = {"label": "Epochs of SB before", "place": "after epoch {} of SB", "series": (*ARMS, "warm LB"), "log": True}
+    return slider(found, ACCURACY | SHARPNESS, **told)
 
 
 def warm_values(network: str, what: Callable) -> tuple[np.ndarray, np.ndarray]:
@@ -83,16 +79,17 @@ def warm_verdict(network: str = "mlp") -> Text:
     )
 
 
-def way_down(networks: Networks = LABS) -> Picture:
-    """Fig. 6 in the laboratory: sharpness against f along training, all trials; training goes from right to left."""
+def way_slider(networks: Networks = LABS) -> Slider:
+    """Fig. 6 in the laboratory by the epoch: f and the sharpness of SB and LB on their way."""
 
-    def draw(ax, network):
-        for arm, f, s in _descents(network):
-            ax.plot(f, s, **look(arm, ms=3, lw=0.8), label=arm)
-        ax.set(title=network, xlabel="f (training goes left)", ylabel="sharpness, epsilon 1e-3")
-        ax.set(xscale="log", yscale="log")
+    def part(network, what):
+        along = lambda of: arrays.iterates(of, lambda runs: arrays.sharpness(runs, EPSILON, what))
+        both = [list(map(along, runs)) for runs in arrays.pairs(network).values()]
+        return both[0][0][0], np.array([[values for _, values in arm] for arm in both]).swapaxes(1, 2)
 
-    return each(names(networks), draw)
+    found = {network: [part(network, what) for what in ("f0", "value")] for network in names(networks)}
+    panels = {"training loss f": {"log": True, "short": "f"}, **SHARPNESS}
+    return slider(found, panels, label="Epoch", place="after epoch {}", series=ARMS, log=True)
 
 
 def _descents(network):
