@@ -6,6 +6,7 @@ import pytest
 from lbgap import figures
 from lbgap.campaign import treatments, units
 from lbgap.figures import noisy_labels
+from lbgap.results import arrays
 
 JITTER = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 APART = np.array([0.1, -0.2, 0.0, 0.2, -0.1])  # the same values, uncorrelated with JITTER
@@ -156,9 +157,17 @@ def test_the_slider_goes_through_the_ways_to_end(store):
     fill(store, 0.2, "60 epochs")
     slider = figures.noisy_slider()
     assert slider.meta["choices"] == ["20 % wrong"]
-    assert slider.meta["names"] == ["15 epochs", "60 epochs", "loss 0.1", "loss 0.01", "equal updates"]
+    assert slider.meta["names"] == ["15 epochs", "loss 0.1", "loss 0.01", "60 epochs", "equal updates"]
     found = {key: values[0] for key, values in slider.arrays().items()}
-    assert all(np.isnan(values[[0, 2, 3, 4]]).all() for values in found.values())
-    assert found["accuracy"][1] == pytest.approx(83 + JITTER) and found["accuracy.1"][1] == pytest.approx(88 + APART)
-    assert found["share memorised.1"][1] == pytest.approx(20 + APART)
-    assert found["sharpness.1"][1] == pytest.approx(40 * np.exp(APART))
+    assert all(np.isnan(values[[0, 1, 2, 4]]).all() for values in found.values())
+    assert found["accuracy"][3] == pytest.approx(83 + JITTER) and found["accuracy.1"][3] == pytest.approx(88 + APART)
+    assert found["share memorised.1"][3] == pytest.approx(20 + APART)
+    assert found["sharpness.1"][3] == pytest.approx(40 * np.exp(APART))
+
+
+def test_lb_takes_more_updates_at_each_place_of_the_slider_than_before():
+    names = figures.noisy_slider().meta["names"]
+    for share in treatments.LABEL_NOISE:
+        held = noisy_labels.ends(share)
+        updates = [arrays.updates(held[name]["LB"]) for name in names]
+        assert all(a.max() < b.min() for a, b in zip(updates, updates[1:]))

@@ -133,7 +133,7 @@ class Chart {
     }
     for (const [v, name] of x.named ?? ticks(x, (right - left) / 62).map((v) => [v, tickText(v, x)])) {
       rule("axis", sx(v), bottom, sx(v), bottom + 4);
-      write(name, sx(v), bottom + 17);
+      write(name, Math.min(sx(v), width - 3.4 * name.length), bottom + 17);
     }
     rule(floor ? "floor" : "axis", left, bottom, right, bottom);
     if (floor) write("≤ 0", left - 6, bottom + 4, "end");

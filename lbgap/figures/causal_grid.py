@@ -14,7 +14,7 @@ from ..claims import Contrast, holm
 from ..results import arrays
 from .comparisons import EPSILON, arrived, complete, networks_of, sharpness_of, times, training_loss
 from .panels import Picture, each
-from .sliders import ACCURACY, SHARPNESS, Slider, slider
+from .sliders import ACCURACY, LOSS, SHARPNESS, Slider, slider
 from .statistics import gap, ratio
 from .words import Networks, Text, by_network, ended, folded, interval, known, number, spread, table
 
@@ -93,9 +93,8 @@ def causal_slider(network: str = "mlp") -> Slider:
     grid, measures = cells(network), (arrays.final, sharpness_of, training_loss)
     part = lambda noise, what: (range(len(SHAPE)), [[what(grid[n, shape]) for shape in SHAPE] for n in (SB[0], noise)])
     found = {noise: [part(noise, what) for what in measures] for noise in NOISE[1:] if (noise, SHAPE[0]) in grid}
-    panels = {**ACCURACY, **SHARPNESS, "training loss f": {"log": True, "short": "f"}}
     told = {"label": "What training seeks", "place": "{}", "series": ("SB", "LB"), "offered": "The large batch"}
-    return slider(found, panels, names=SHAPE, position=1, title=network, **told)
+    return slider(found, ACCURACY | SHARPNESS | LOSS, names=SHAPE, position=1, title=network, **told)
 
 
 @dataclasses.dataclass

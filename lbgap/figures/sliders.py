@@ -16,6 +16,7 @@ Slider: TypeAlias = "SweepExplorer | Text"  # a sentence where nothing is measur
 
 LANDING = {"mlp": "without batch norm", "mlp-bn": "with batch norm"}  # what a reader calls the laboratory's networks
 ACCURACY = {"test accuracy": {"percent": True, "short": "accuracy"}}
+LOSS = {"training loss f": {"log": True, "short": "f"}}
 SHARPNESS = {"sharpness": {"log": True, "label": f"Sharpness at ε = {EPSILON:g}"}}
 
 

@@ -13,7 +13,7 @@ from ..claims import contrast
 from ..results import arrays
 from .comparisons import EPSILON, Row, compare, networks_of, sharpness_of
 from .panels import COLOR, FILL, STYLE, Picture, each, look, named
-from .sliders import ACCURACY, SHARPNESS, Slider, slider
+from .sliders import ACCURACY, LOSS, SHARPNESS, Slider, slider
 from .statistics import ahead, at_one_f, crossing, ratio, sharper, trials_gone
 from .words import (
     ARMS,
@@ -88,8 +88,7 @@ def way_slider(networks: Networks = LABS) -> Slider:
         return both[0][0][0], np.array([[values for _, values in arm] for arm in both]).swapaxes(1, 2)
 
     found = {network: [part(network, what) for what in ("f0", "value")] for network in names(networks)}
-    panels = {"training loss f": {"log": True, "short": "f"}, **SHARPNESS}
-    return slider(found, panels, label="Epoch", place="after epoch {}", series=ARMS, log=True)
+    return slider(found, LOSS | SHARPNESS, label="Epoch", place="after epoch {}", series=ARMS, log=True)
 
 
 def _descents(network):
