@@ -69,17 +69,16 @@ class SweepExplorer(Explorer):
         if not 0 < len(panels) <= 3 or len(series) > 3:
             raise ValueError(f"{len(panels)} panels of {len(series)} series; expected one to three of either")
         meta = {"title": title, "at": at.tolist(), "axis": label, "series": series, "choices": choices, "log": log}
-        lower = label[:1].lower() + label[1:]
-        meta |= {"lower": lower, "place": place or f"{lower} {{}}", "offered": offered, "others": "The others"}
+        meta |= {"lower": label[:1].lower() + label[1:], "offered": offered, "others": "The others"}
         meta |= {"names": names and listed("names", names, len(at)), "panels": [], **more.get("meta", {})}
-        arrays, shape = {}, (len(choices), len(series), len(at), "trials")
+        meta["place"] = place or meta["lower"] + " {}"
+        arrays, shape = {**more.get("arrays", {})}, (len(choices), len(series), len(at), "trials")
         for name, panel in panels.items():
             told, values = _panel(name, len(series), **panel)
             values = array(f"panels[{name!r}]['values']", values, shape, percent=bool(told["unit"]))
             arrays |= {key: values[:, s] for s, key in enumerate(told["keys"])}
             meta["panels"].append(told)
-        said, position = _summary(arrays, meta), range(len(at))[position]
-        super().__init__(arrays | more.get("arrays", {}), meta, said, position=position)
+        super().__init__(arrays, meta, _summary(arrays, meta), position=range(len(at))[position])
 
     def _draw(self, figure):
         data, meta = self.arrays(), self.meta
@@ -88,8 +87,7 @@ class SweepExplorer(Explorer):
         figure.set_size_inches(max(6.6, 2.6 * len(columns)), 4.6)
         grid = figure.subplots(len(meta["panels"]), len(columns), sharex=True, sharey="row", squeeze=False)
         for row, panel in zip(grid, meta["panels"]):
-            every = np.stack([data[key] for key in panel["keys"]], several)
-            for ax, shown in zip(row, every):
+            for ax, shown in zip(row, np.stack([data[key] for key in panel["keys"]], several)):
                 for values, name, (mark, dash) in zip(shown, lines, zip("osDv^" * 9, ("-", "--", ":", "-.") * 9)):
                     drawn = ax.plot(meta["at"], mean(values, -1), dash + mark, label=name)
                     ax.plot(meta["at"], values, mark, color=drawn[0].get_color(), markersize=3, alpha=0.4)

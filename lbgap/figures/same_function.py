@@ -53,11 +53,11 @@ def along(
 
 def twins_slider(networks: Networks = None) -> Slider:
     """Metric 2.1 and the adaptive one of either end's twins by their factor."""
-    part = lambda at, values: (at, [*values.values()])
-    found = {n: [part(*along(n, box)) for box in BOXES] for n in networks_of("twins", networks)}
+    both = lambda network: [(at, [*of.values()]) for at, of in (along(network, box) for box in BOXES)]
+    found = {network: both(network) for network in networks_of("twins", networks)}
     factors = sorted({c for network in found for c in experiments.TWINS[network]})
     told = {"names": [str(Fraction(c)) for c in factors], "position": factors.index(1.0), "log": True, "series": ARMS}
-    panels = {"Metric 2.1": {"log": True}, "adaptive sharpness": {"log": True}}
+    panels = dict.fromkeys(("Metric 2.1", "adaptive sharpness"), {"log": True})
     return slider(found, panels, label="Factor of the twin", place="factor {}", **told)
 
 
