@@ -176,6 +176,17 @@ def test_every_explorer_has_a_picture_for_pages_without_javascript(book):
         assert len(pictures) == text.count("application/vnd.jupyter.widget-view+json"), path.name
 
 
+def test_pictures_are_parts_of_their_pages(book):
+    """SVG in the page's colours; a PNG is an explorer's for pages without JavaScript, or stands in the text."""
+    drawn = 0
+    for path in pages(book):
+        text = path.read_text(encoding="utf-8")
+        drawn += text.count('<svg class="picture" role="img" aria-label="')
+        rest = re.sub(r"<noscript>.*?</noscript>", "", text, flags=re.DOTALL)
+        assert not re.findall(r'<img[^>]*src="[^"]*_images/[0-9a-f]{64}\.png"', rest), path.name
+    assert drawn > 25
+
+
 def test_every_image_of_a_page_has_alt_text(book):
     for path in pages(book):
         for image in Page(path).images:
