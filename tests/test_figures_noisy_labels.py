@@ -58,9 +58,8 @@ def test_the_table_has_a_line_a_setting_with_every_number(store):
     )
     assert told[9:11] == ["250.00 ± 0.00", "20.00 ± 0.00"]  # two epochs of 4,000 examples, 32 and 400 at a time
     assert told[13].startswith("2.0 times") and told[14] == "LB sharper"
-    assert (
-        len([line for line in str(figures.noisy_table()).splitlines() if line.startswith("| wide")]) == 2
-    )  # SB's 15 epochs serve twice
+    lines = [line for line in str(figures.noisy_table()).splitlines() if line.startswith("| wide")]
+    assert len(lines) == 2 * 2  # SB's 15 epochs serve twice; a line has its answer above, and every column below
 
 
 def test_a_counter_example_that_survives_a_matched_loss(store):
