@@ -35,6 +35,7 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     svg = re.sub(r'(\bid=")([^"]+)(")', own, svg)
     svg = re.sub(r'(href="#)([^"]+)(")', own, svg)
     svg = re.sub(r"(url\(#)([^)]+)(\))", own, svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is not seen
     svg = re.sub(r"#(?:000000|000)\b", "currentColor", svg)
     svg = re.sub(r"#([0-9a-f]{6})\b(?!-)", r"var(--c-\1, #\1)", svg)
     svg = re.sub(r"(font:[^;\"]*)'[^']+'(?:, '[^']+')*(?:, sans-serif)?", r"\1var(--pst-font-family-base)", svg)

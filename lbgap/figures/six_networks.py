@@ -85,7 +85,8 @@ def examples(classes: int = 10) -> Picture:
         first = int((digits.y_train == k).nonzero()[0])
         window = frames.x_train[len(frames.x_train) * (2 * k + 1) // (2 * classes)].view(9, -1).T
         for ax, picture, origin in ((axes[k], digits.x_train[first, 0], "upper"), (axes[classes + k], window, "lower")):
-            ax.imshow(picture.numpy(), cmap="Greys", origin=origin, aspect="equal" if origin == "upper" else "auto")
+            aspect = "equal" if origin == "upper" else "auto"
+            ax.imshow(picture.numpy(), cmap="Greys", interpolation="none", origin=origin, aspect=aspect)
             ax.grid(False)
             ax.set(xticks=[], yticks=[])
     axes[0].set_ylabel("MNIST")

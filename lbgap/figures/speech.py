@@ -50,7 +50,7 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6) -
     figure, (ax,) = canvas(1, 1, 3.2)
     ax.grid(False)
     extent = (times[0] - half, times[-1] + half, 0, features.BANDS)
-    ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", extent=extent)
+    ax.imshow(frames.T, origin="lower", aspect="auto", cmap="Greys", interpolation="none", extent=extent)
     for i, (end, phone) in enumerate(said[name]):
         start = said[name][i - 1][0] if i else 0.0
         if end < times[-1]:
