@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lbgap import figures
+from lbgap import figures, paper
 from lbgap.campaign import experiments, scales
 from lbgap.figures import comparisons, edge_of_stability, same_function, scores, statistics
 from lbgap.results import arrays
@@ -112,3 +112,12 @@ def test_f1_large_batch_does_not_surely_pay_on_one_cpu():
 
 def test_on_wrong_labels_the_large_batch_can_be_sharper_and_better():
     assert "20 % wrong labels: LB is shown to be both sharper and better" in str(figures.noisy_verdict())
+
+
+def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
+    theirs, off = paper.cell("table2", "C1")["test"], {}
+    for network in ("C1-bf16", "C1-text"):
+        found = {arm: arrays.final(runs) for arm, runs in arrays.pairs(network).items()}
+        off[network] = {arm: abs(np.nanmean(values) - theirs[arm][0]) for arm, values in found.items()}
+        assert 2.5 < np.nanmean(found["SB"]) - np.nanmean(found["LB"]) < 3.5  # the paper's 2.78
+    assert max(off["C1-bf16"].values()) < 1 and 8.5 < min(off["C1-text"].values()) < 9.5

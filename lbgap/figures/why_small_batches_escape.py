@@ -202,10 +202,9 @@ def distances(networks: Networks = SHOWN) -> Text:
         said, nearer = claims.get("distance-3-10").verdict(found), claims.get("closest-minimiser").verdict(beyond)
         if said.direction == claims.UNMEASURED:
             return None
-        where = {claims.HOLDS: "inside", claims.FAILS: "outside"}.get(said.direction, "perhaps outside")
         return folded(
-            f"**Verdict: {said.direction}.** {network}: SB ends {short(found.value)} times as far from the start as LB,"
-            f" {where} the paper's range of 3 to 10.",
+            f"**Verdict: {said.direction}.** {network}: SB ends {short(found.value)} times as far from the start as LB;"
+            " the paper has 3 to 10.",
             f"{number(found.value)} times ({interval(found.interval)}; {counted(found.n, missing)}). SB ends"
             f" {dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give"
             f" {number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii)"
