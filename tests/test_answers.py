@@ -91,6 +91,13 @@ def test_flatness_may_be_a_part_of_the_cause_and_is_not_the_whole():
     assert said["1. LB made flatter"] == "narrows the gap"
     assert said["3. LB, noise injected"] == "narrows the gap, and flattens"
     assert said["4. Both made flatter"] == "SB is still ahead"
+    grid = figures.causal_grid.cells("mlp")
+    small, large = grid["SB", "as it is"], grid["LB", "as it is"]
+    gap = statistics.gap(small, large).value
+    for cell, stays in ((("LB", "flatter"), 1 / 2), (("LB, noise injected", "as it is"), 1 / 3)):
+        flat = statistics.ratio(*map(comparisons.sharpness_of, (small, grid[cell])))
+        left = statistics.gap(small, grid[cell])
+        assert flat.side(1) == 0 and left.side(0) == 1 and abs(left.value / gap - stays) < 0.06
 
 
 def test_two_of_twenty_remedies_gain_five_flatten_and_one_does_both():
@@ -111,7 +118,10 @@ def test_f1_large_batch_does_not_surely_pay_on_one_cpu():
 
 
 def test_on_wrong_labels_the_large_batch_can_be_sharper_and_better():
-    assert "20 % wrong labels: LB is shown to be both sharper and better" in str(figures.noisy_verdict())
+    said = str(figures.noisy_verdict())
+    assert "20 % wrong labels: LB is shown to be both sharper and better" in said
+    assert "at a matched loss it is so in 1 of 2." in said and "at a matched loss it is so in none of 2." in said
+    assert ", loss 0.1, equal updates" in said
 
 
 def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
