@@ -29,19 +29,23 @@ def draw_svg(app, config):
 def part_of_the_page(svg: str, alt: str, number: int) -> str:
     """A picture as an element of a page that may hold others: ids of its own, the page's width at most, its colours."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|(?<=\n) +", "", svg, flags=re.DOTALL)
     names = dict(zip(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg)), itertools.count()))
     own = lambda found: f"{found[1]}p{number}-{names[found[2]]}{found[3]}" if found[2] in names else found[0]
     svg = re.sub(r'(\bid=")([^"]+)(")', own, svg)
     svg = re.sub(r'(href="#)([^"]+)(")', own, svg)
     svg = re.sub(r"(url\(#)([^)]+)(\))", own, svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is not seen
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # less than a hundredth of a point is not seen
+    svg = re.sub(r"(?<=[ LM])(\d{2,}\.\d)\d\b", r"\1", svg)  # nor, of a place, than a tenth
     svg = re.sub(r"#(?:000000|000)\b", "currentColor", svg)
-    svg = re.sub(r"#([0-9a-f]{6})\b(?!-)", r"var(--c-\1, #\1)", svg)
-    svg = re.sub(r"(font:[^;\"]*)'[^']+'(?:, '[^']+')*(?:, sans-serif)?", r"\1var(--pst-font-family-base)", svg)
+    colors = dict.fromkeys(re.findall(r"#([0-9a-f]{6})\b(?!-)", svg))
+    for k, color in enumerate(colors):  # told once, since a picture has hundreds of marks
+        svg = re.sub(rf"#{color}\b", f"var(--{k})", svg)
+    told = "".join(f"; --{k}: var(--c-{color}, #{color})" for k, color in enumerate(colors))
+    svg = re.sub(r"font-family: [^;\"]*;? ?|'[^']+'(?:, '[^']+')*, (?=sans-serif)", "", svg)
     width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    head = f'<svg class="picture" role="img" aria-label="{html.escape(alt)}" style="width: {width / 12:.1f}em"'
+    head = f'<svg class="picture" role="img" aria-label="{html.escape(alt)}" style="width: {width / 12:.1f}em{told}"'
     return svg.replace("<svg", head, 1)
 
 
