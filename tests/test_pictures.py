@@ -27,7 +27,7 @@ SVG = """<?xml version="1.0"?>
  <defs><path id="m1" style="stroke: #000000"/><clipPath id="c#1"/></defs>
  <g id="figure_1" clip-path="url(#c#1)"><use xlink:href="#m1" style="fill: #123f73"/>
  <text style="font: 10px 'DejaVu Sans', sans-serif">x</text>
- <text style="font-size: 10px; font-family: 'DejaVu Sans', 'Arial', sans-serif; text-anchor: middle">y</text></g></svg>"""
+ <text style="font-size: 10px; font-family: 'DejaVu Sans', sans-serif; text-anchor: middle">y</text></g></svg>"""
 
 
 def test_a_picture_has_its_own_ids_the_page_s_colours_and_its_alt_text():
