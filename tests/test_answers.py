@@ -131,3 +131,7 @@ def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
         off[network] = {arm: abs(np.nanmean(values) - theirs[arm][0]) for arm, values in found.items()}
         assert 2.5 < np.nanmean(found["SB"]) - np.nanmean(found["LB"]) < 3.5  # the paper's 2.78
     assert max(off["C1-bf16"].values()) < 1 and 8.5 < min(off["C1-text"].values()) < 9.5
+    sharp = {n: np.nanmean(arrays.sharpness(arrays.pairs(n)["SB"], 1e-3)) for n in off}
+    told = paper.cell("table3", "C1")["1e-3"]["SB"][0]
+    assert sharp["C1-bf16"] / told == pytest.approx(1 / 5, abs=0.03)
+    assert sharp["C1-text"] / told == pytest.approx(3 / 4, abs=0.03)
