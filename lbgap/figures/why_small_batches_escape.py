@@ -133,8 +133,6 @@ def fig5(networks: Networks = SHOWN, trial: int = 0) -> Picture:
     """Fig. 5: LB continued from SB's epochs, its test accuracy and its sharpness; and the controls, as single marks."""
 
     def draw(left, right, network):
-        for epochs, curve in arrays.curves_of(arrays.pairs(network, (trial,))["SB"], "test_accuracy"):
-            left.plot(epochs, curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
         for ax, what in ((left, arrays.final), (right, lambda runs: arrays.sharpness(runs, 1e-3))):
             at, found = arrays.warm(network, what, trial)
             for name, values in found.items():
@@ -142,10 +140,12 @@ def fig5(networks: Networks = SHOWN, trial: int = 0) -> Picture:
                 words, style, color = FIG5[name]
                 if there.any():
                     ax.plot(np.array(at)[there], values[there], style, color=color, ms=4, lw=1, label=words)
-                    if ax is right:
-                        ax.set_yscale("log")
+                    ax.set_yscale("log" if ax is right else "linear")
             what = "test accuracy (%)" if ax is left else "sharpness"
             ax.set(xlabel="epochs of SB before", title=f"{named(network)}, {what}")
+        itself = arrays.pairs(network, (trial,))["SB"] if left.has_data() else []
+        for epochs, curve in arrays.curves_of(itself, "test_accuracy"):
+            left.plot(epochs, curve, "-", color=COLOR["SB"], lw=1, label="SB itself")
 
     return each(names(networks), draw, per=2)
 
