@@ -18,9 +18,11 @@ h1 { break-before: page; } h1, h2, h3 { font-family: sans-serif; break-after: av
 figure, svg, img, pre, .formula { break-inside: avoid; max-width: 100%; } img { height: auto; }
 svg text { font-family: sans-serif; } svg.picture { height: auto; }
 pre { font-size: 8.5pt; white-space: pre-wrap; background: #f4f4f4; padding: 0.6em; }
-table { border-collapse: collapse; font-size: 8.5pt; margin: 0.8em 0; } th, td { border-bottom: 0.5pt solid #999; padding: 0.2em 0.5em; text-align: left; }
+table { border-collapse: collapse; font-size: 8.5pt; margin: 0.8em 0; }
+th, td { border-bottom: 0.5pt solid #999; padding: 0.2em 0.5em; text-align: left; }
 th p, td p { margin: 0; }
-details { border-left: 1.5pt solid #ccc; padding-left: 0.8em; } details.hide > summary { display: none; } figcaption { font-size: 9.5pt; }
+details { border-left: 1.5pt solid #ccc; padding-left: 0.8em; } details.hide > summary { display: none; }
+figcaption { font-size: 9.5pt; }
 a { color: inherit; } a.headerlink, button, .cell_input.hidden { display: none; }
 """
 

@@ -111,7 +111,7 @@ def spectrum(networks: Networks = None, width: float = 0.15) -> Picture:
     return each(networks_of("spectrum", networks), draw, told=False, columns=1, height=2.4)
 
 
-def smoothed(nodes: np.ndarray, weights: np.ndarray, width: float, points: np.ndarray = 600) -> np.ndarray:
+def smoothed(nodes: np.ndarray, weights: np.ndarray, width: float, points: int = 600) -> np.ndarray:
     """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
     u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
     bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))

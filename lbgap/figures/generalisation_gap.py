@@ -60,10 +60,10 @@ MODES = {  # of batch norm in evaluation
 
 def table2(networks: Networks = SHOWN) -> Text:
     """Table 2: train and test accuracy, SB against LB: ours (recalibrated batch norm) beside the paper's."""
-    rows, counts = [], []
+    rows, counts = [], {}
     for network in names(networks):
         runs = arrays.pairs(network)
-        counts.append(f"{network} {' and '.join(str(len(known(arrays.final(runs[arm])))) for arm in ARMS)}")
+        counts[network] = [len(known(arrays.final(runs[arm]))) for arm in ARMS]
         for split in ("train", "test"):
             cells = []
             for arm in ARMS:
@@ -71,7 +71,7 @@ def table2(networks: Networks = SHOWN) -> Text:
                 values = arrays.final(runs[arm], split)
                 cells += [marked(spread(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f}"]
             rows.append([network, split, *cells])
-    told = ", ".join(of for of in counts if "0 and 0" not in of)
+    told = ", ".join(f"{network} {small} and {large}" for network, (small, large) in counts.items() if small + large)
     below = f"Mean ± standard deviation over trials, SB and LB: {told}; the paper's five."
     return table("network | accuracy (%) | SB, ours | SB, paper | LB, ours | LB, paper", rows, (2, 4), below)
 
