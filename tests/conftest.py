@@ -100,8 +100,8 @@ BESIDE = [
     "fig4 fig5 fig6 conservative known_voices --networks F2 --trials 0",
     "table2 table3 --networks F1 --trials 1",
     "table2 table3 fig3 --networks C1 C2 C3 C4 --trials 0",
-    "table4 fig7 text_variant no_dropout bf16 fig4_whole --networks C1 --trials 0",
-    "augmentation augmented_loss --networks C1-text --trials 0",
+    "table4 fig7 text_variant no_dropout fig4_whole --networks C1 --trials 0",
+    "augmentation augmented_loss bf16 --networks C1-text --trials 0",
     "laboratory tuning benches bench_paths conservative_half --networks mlp --trials 0",
     "laboratory_way laboratory_hessian laboratory_rates --networks mlp --trials 0",
 ]

@@ -44,7 +44,7 @@ def test_a_gap_is_judged_by_hand(made):
     assert claims.combined([("F1", cell.said)], 2).direction == "holds in part"
     assert every["sharper"].direction == "not measured" and every["performance-model"].direction == "holds"
     said = str(page.what_we_found())
-    assert "Of the paper's networks we have trained F1 (3 trials); not yet F2, C1" in said and "pending" not in said
+    assert "Of the paper's networks we have trained F1 (3 pairs); not yet F2, C1" in said and "pending" not in said
 
 
 def test_the_verdicts_of_the_store_follow_from_the_intervals_by_the_registered_rule(ours):

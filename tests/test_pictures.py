@@ -26,7 +26,7 @@ SVG = """<?xml version="1.0"?>
  xmlns="http://www.w3.org/2000/svg"><metadata>who</metadata>
  <defs><path id="m1" style="stroke: #000000"/><clipPath id="c#1"/></defs>
  <g id="figure_1" clip-path="url(#c#1)"><use xlink:href="#m1" style="fill: #123f73"/>
- <text style="font: 10px 'DejaVu Sans', sans-serif">x</text>
+ <text style="font: 10px 'DejaVu Sans', sans-serif">epsilon 0.0005</text>
  <text style="font-size: 10px; font-family: 'DejaVu Sans', sans-serif; text-anchor: middle">y</text></g></svg>"""
 
 
@@ -37,7 +37,7 @@ def test_a_picture_has_its_own_ids_the_page_s_colours_and_its_alt_text():
     assert one.get("aria-label") == 'a "b" < c' and one.get("role") == "img"
     text = ET.tostring(one, encoding="unicode")
     assert "stroke: currentColor" in text and "fill: var(--0)" in text
-    assert "DejaVu" not in text and "metadata" not in text
+    assert "DejaVu" not in text and "metadata" not in text and ">epsilon 0.0005<" in text
     used = next(e for e in one.iter() if e.tag.endswith("use"))
     assert used.get("{http://www.w3.org/1999/xlink}href")[1:] in ids[0]
     assert re.search(r"url\(#([^)]+)\)", text)[1] in ids[0]

@@ -35,8 +35,7 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     svg = re.sub(r'(\bid=")([^"]+)(")', own, svg)
     svg = re.sub(r'(href="#)([^"]+)(")', own, svg)
     svg = re.sub(r"(url\(#)([^)]+)(\))", own, svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # less than a hundredth of a point is not seen
-    svg = re.sub(r"(?<=[ LM])(\d{2,}\.\d)\d\b", r"\1", svg)  # nor, of a place, than a tenth
+    svg = re.sub("<[^>]+>", _coarse, svg)
     svg = re.sub(r"#(?:000000|000)\b", "currentColor", svg)
     colors = dict.fromkeys(re.findall(r"#([0-9a-f]{6})\b(?!-)", svg))
     for k, color in enumerate(colors):  # told once, since a picture has hundreds of marks
@@ -47,6 +46,12 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     head = f'<svg class="picture" role="img" aria-label="{html.escape(alt)}" style="width: {width / 12:.1f}em{told}"'
     return svg.replace("<svg", head, 1)
+
+
+def _coarse(tag: re.Match) -> str:
+    """A tag, with places as they are seen; words stand between tags, and keep their numbers."""
+    coarse = re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])  # less than a hundredth of a point is not seen
+    return re.sub(r"(?<=[ LM])(\d{2,}\.\d)\d\b", r"\1", coarse)  # nor, of a place, than a tenth
 
 
 def without_a_caption_of_nothing(app, doctree):

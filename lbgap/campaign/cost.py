@@ -194,30 +194,57 @@ def _epoch(of) -> float:
 
 def _measuring(unit, of) -> float:
     """Operations of a unit whose runs are trained."""
-    kind, matched = unit["kind"], {"norms": 2, "loss": 3 + SEARCH}.get(unit.get("match"), 2 * ("twin" in unit))
-    if kind == "train":
-        return _passes(of, *FINAL)
-    if kind == "sharpness":
-        solver = "subspace" if unit.get("subspace") else unit.get("solver", "best")
-        split = unit.get("split", "train")
-        once = _solve(solver, of, split)
-        # the accuracy at the maximiser, and f at both ends in the other two modes, of which one passes over the
-        # training set
-        once += _passes(of, 2, 5) if split == "test" else _passes(of, 7, 0)
-        return (2 if unit.get("dtype") == "float64" else 1) * len(unit["epsilons"]) * once + _passes(of, matched, 0)
-    if kind == "path":
-        points = unit.get("points", 25)
-        return _passes(of, points + matched, points)
-    if kind == "spectrum":
-        products = unit.get("probes", 4) * unit.get("steps", 32)
-        return products * PRODUCT * _gradient(of) + len(EPSILONS) * (_solve("subspace", of) + _gradient(of))
-    if kind == "directions":
-        steps = unit.get("steps", 48)
-        return steps * PRODUCT * _gradient(of) + _passes(of, 2 * (unit.get("count", 100) + min(10, steps) + 1), 0)
-    if kind == "noise":
-        return 2 * _gradient(of) + _passes(of, 1, 0)
-    if kind == "edge":
-        return 2 * unit.get("steps", 16) * PRODUCT * _gradient(of) + _passes(of, 1, 0)
-    if kind == "throughput":  # the steps that it takes at least; `projected` adds its seconds
-        return (performance_model.WARM + performance_model.LEAST) * of.batch_size * _flops(of, gradient=True)
-    raise ValueError(f"kind {kind!r} has no cost; expected a unit of lbgap.campaign.units, such as train or sharpness")
+    if unit["kind"] not in MEASURING:
+        raise ValueError(f"kind {unit['kind']!r} has no cost; expected one of {', '.join(MEASURING)}")
+    return MEASURING[unit["kind"]](unit, of)
+
+
+def _matching(unit, of) -> float:
+    """Of matching one network to another, or of making its twin."""
+    passes = {"norms": 2, "loss": 3 + SEARCH}.get(unit.get("match"), 2 * ("twin" in unit))
+    return _passes(of, passes, 0)
+
+
+def _sharpness(unit, of) -> float:
+    solver = "subspace" if unit.get("subspace") else unit.get("solver", "best")
+    split = unit.get("split", "train")
+    # the accuracy at the maximiser; f at both ends in the other two modes, of which one passes over the training set
+    once = _solve(solver, of, split) + (_passes(of, 2, 5) if split == "test" else _passes(of, 7, 0))
+    return (2 if unit.get("dtype") == "float64" else 1) * len(unit["epsilons"]) * once + _matching(unit, of)
+
+
+def _path(unit, of) -> float:
+    points = unit.get("points", 25)
+    return _passes(of, points, points) + _matching(unit, of)
+
+
+def _products(unit, of, steps: int) -> float:
+    """Of so many Hessian-vector products a step of the unit."""
+    return unit.get("steps", steps) * PRODUCT * _gradient(of)
+
+
+def _spectrum(unit, of) -> float:
+    ritz = len(EPSILONS) * (_solve("subspace", of) + _gradient(of))
+    return unit.get("probes", 4) * _products(unit, of, 32) + ritz
+
+
+def _directions(unit, of) -> float:
+    along = unit.get("count", 100) + min(10, unit.get("steps", 48)) + 1
+    return _products(unit, of, 48) + _passes(of, 2 * along, 0)
+
+
+def _throughput(unit, of) -> float:
+    # the steps that it takes at least; `projected` adds its seconds
+    return (performance_model.WARM + performance_model.LEAST) * of.batch_size * _flops(of, gradient=True)
+
+
+MEASURING = {
+    "train": lambda unit, of: _passes(of, *FINAL),
+    "sharpness": _sharpness,
+    "path": _path,
+    "spectrum": _spectrum,
+    "directions": _directions,
+    "noise": lambda unit, of: 2 * _gradient(of) + _passes(of, 1, 0),
+    "edge": lambda unit, of: 2 * _products(unit, of, 16) + _passes(of, 1, 0),
+    "throughput": _throughput,
+}

@@ -314,7 +314,7 @@ EXPERIMENTS = {
         "SciPy at other scalings", _sharp(*({"solver": "literal", "scale": s} for s in ("metric", 1e4))), PRINTED, 2
     ),
     "matrices": Experiment("Table 4, two more matrices", _sharp(*({"subspace": 100, "seed": s} for s in (1, 2)))),
-    "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1",), 1),
+    "bf16": Experiment("in training, bf16", _both(train, sharpness, precision="bf16"), ("C1", "C1-text"), 1),
     "precision": Experiment("in double precision", _sharp({"dtype": "float64"}), KINDS, 1),
     "evaluation_batches": Experiment(
         "batch norm: evaluation batches", _sharp(*({"batch_size": b} for b in (256, 1000, 60000))), ("F1", "C1"), 1

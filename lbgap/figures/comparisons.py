@@ -55,6 +55,10 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more
     columns.
     """
+    settings = {n: [r for r in rows if r.network == n] for n in dict.fromkeys(r.network for r in rows)}
+    there = {n: [r for r in of if _measured(r, accuracy)] for n, of in settings.items()}
+    # a network's usual setting alone compares nothing
+    rows = [r for n, of in there.items() if of[1:] or settings[n][1:] == [] or of != settings[n][:1] for r in of]
     ratios = []
     for r in rows:
         both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # the same trials, where one arm is ahead of the other
@@ -71,8 +75,7 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
         there = all(len(known(r.sharp[arm])) for arm in ARMS)
         compared = [times(found), judged(found, p, 1, "LB sharper", "LB flatter")] if there else ["", ""]
         count = str(min(len(known(v)) for v in measured)) + (f"; {r.lost} without a value" if r.lost else "")
-        if r.lost or any(len(known(v)) for v in measured):
-            lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count])
+        lines.append([*line, *(dots(r.sharp[arm]) for arm in ARMS), *compared, count])
     head = "network | setting" + (" | test accuracy, SB | LB | gap, points" if accuracy else "")
     head += "".join(f" | {words}, {arm}" for words in extra or {} for arm in ARMS)
     head += " | sharpness, SB | LB | sharpness, LB / SB |  | trials"
@@ -83,6 +86,11 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     if accuracy:
         said += " The gap's interval: over seeds, paired where SB and LB share them, else Welch's."
     return table(head, lines, below=f"{said}\n\n{below}".strip(), shown=(0, 1, *([4] if accuracy else []), -3, -2))
+
+
+def _measured(r: Row, accuracy: bool) -> bool:
+    finals = [arrays.final(r.runs[arm]) for arm in ARMS] if accuracy else []
+    return bool(r.lost) or any(len(known(values)) for values in (*r.sharp.values(), *finals))
 
 
 def times(found: Contrast) -> str:

@@ -8,12 +8,15 @@ import math
 import numpy as np
 
 from .. import claims
-from ..campaign import scales
+from ..campaign import experiments, scales
 from ..claims import Contrast
 from ..results import arrays
 from . import causal_grid as causal
 from .measures import Cell, Judged, grid_values, judged_claims
-from .words import Text, known, short
+from .statistics import ahead, gap
+from .words import Text, capital, folded, known, plural, short, told
+
+LEARNED = 99  # % of the training examples: with fewer an arm is not trained to its end
 
 PAGES = {  # which page of the book tests a claim
     "generalisation_gap": ("gap", "training-accuracy", "similar-loss", "not-overfitting", "early-stopping"),
@@ -43,9 +46,9 @@ TOLD = {  # a direction as the head of a list, best first
     claims.HOLDS: "It holds here",
     claims.PART: "It holds in part: on some networks, or on fewer than the claim asks for",
     claims.FAILS: "It does not hold here",
-    claims.UNDECIDED: "Undecided: our interval allows both",
+    claims.UNDECIDED: "Undecided: open, or mixed, or not sure enough for so many claims",
 }
-CELL = {claims.HOLDS: "yes", claims.PART: "in part", claims.FAILS: "no", claims.UNDECIDED: "open"}
+CELL = {claims.HOLDS: "yes", claims.PART: "in part", claims.FAILS: "no", "more": "more", claims.UNDECIDED: "open"}
 
 
 def page_of(id: str) -> str:
@@ -53,22 +56,30 @@ def page_of(id: str) -> str:
     return next(page for page, ids in PAGES.items() if id in ids)
 
 
+def title(page: str) -> str:
+    """A page's name in words."""
+    return capital(page.replace("_", " "))
+
+
 def where(of: Judged) -> str:
-    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"."""
+    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"; "more", where it fails by being too small."""
     said = {}
+    high = of.claim.test.claimed[1]
     for cell in of.cells:
-        said.setdefault(CELL[cell.said.direction], []).append(_who(cell))
+        more = cell.said.direction == claims.FAILS and high is not None and cell.ours.value > high
+        said.setdefault(CELL["more" if more else cell.said.direction], []).append(_who(cell))
     named = [(word, [name for name in said[word] if name]) for word in CELL.values() if word in said]
     return "; ".join(f"{word} on {', '.join(networks)}" for word, networks in named if networks)
 
 
 def line(of: Judged) -> str:
-    """A claim, where it holds, and the page that tests it, in a line."""
+    """A claim and where it holds, in a line."""
     there = where(of)
     corrected = claims.combined(((c.network, c.said) for c in of.cells), of.claim.test.least).direction != of.direction
-    more = ", but that does not stand Holm's correction" if corrected and of.cells else ""
-    told = f" *{there[0].upper()}{there[1:]}{more}.*" if there else ""
-    return f"{of.claim.says}{told} [Look]({page_of(of.claim.id)}.ipynb)"
+    more = ". Not sure enough for one of so many claims" if corrected and of.cells else ""
+    if any(cell.ours.how == "arithmetic" for cell in of.cells):
+        there = "that is arithmetic, and needs no runs"
+    return f"{of.claim.says} *{capital(there)}{more}.*" if there else of.claim.says
 
 
 QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
@@ -90,14 +101,13 @@ def _answer(of: Judged) -> str:
         return "Not measured yet."
     if of.claim.id == "cause":  # one trial can show a gap where five show none
         cells = [c for c in cells if c.ours.interval] or cells
-        told = [
-            f"on {c.network}, SAM makes LB flatter and wins back {_half(c.network, c.ours)} of the gap" for c in cells
-        ]
+        told = [f"on {c.network}, {_half(c.network, c.ours)}" for c in cells]
     elif all(math.isnan(c.ours.value) for c in of.cells):
         told = ["no value can be had"]
     elif of.claim.id == "gap":
         told = [
             f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
+            f"{_unfinished(c.network)}"
             for c in of.cells
             if not math.isnan(c.ours.value)
         ]
@@ -111,12 +121,29 @@ def _answer(of: Judged) -> str:
     return said[0].upper() + said[1:]
 
 
+def _unfinished(network: str) -> str:
+    """Who leads once both arms are trained further, of a network one arm of which has not learned its examples."""
+    runs = arrays.pairs(network)
+    least = {arm: known(arrays.final(of, "train")).mean() for arm, of in runs.items()}
+    arm = min(least, key=least.get)
+    after = gap(*(list(map(experiments.settled, of)) for of in runs.values()))
+    if least[arm] > LEARNED or not after.interval:
+        return ""
+    return (
+        f", but {arm} has not learned its training examples there ({least[arm]:.0f} %): five epochs with a falling"
+        f" rate, and {ahead(after, brief=True)}"
+    )
+
+
 def _half(network: str, ours: Contrast) -> str:
     """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
     grid = grid_values(network)
     lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
-    more = " (the interval allows either side)" if ours.interval and ours.interval[0] < 0 < ours.interval[1] else ""
-    return f"{short(ours.value + lead / 2)} of {short(lead)} points{more}"
+    told = f"SAM, which trains for flat minima, makes LB flatter and closes {short(ours.value + lead / 2)}"
+    told += f" of the {short(lead)} points between SB and LB"
+    if ours.interval and ours.interval[0] < 0 < ours.interval[1]:
+        told += f"; whether that is more or less than half, {plural(ours.n)} cannot say"
+    return told
 
 
 def what_we_found() -> Text:
@@ -125,7 +152,8 @@ def what_we_found() -> Text:
     for direction, head in TOLD.items():
         mine = [of for of in every.values() if of.direction == direction]
         if mine:
-            parts.append(f"**{head}** ({len(mine)})\n\n" + "\n".join(f"- {line(of)}" for of in mine))
+            lines = [f"- {line(of)} [{title(page)}]({page}.ipynb)" for of in mine for page in [page_of(of.claim.id)]]
+            parts.append(folded("", "\n".join(lines), f"<strong>{head}</strong> ({len(mine)})").strip())
     left = sum(of.direction == claims.UNMEASURED for of in every.values())
     parts.append(f"**Not measured yet:** {left} of the paper's {len(every)} claims. {_measured()}")
     return Text("\n\n".join(parts))
@@ -137,12 +165,9 @@ def _measured() -> str:
     for network in scales.SHOWN:
         if not arrays.waiting(network):
             trained[network] = len(known(np.minimum(*map(arrays.final, arrays.pairs(network).values()))))
-    some = ", ".join(f"{name} ({n} trial{'' if n == 1 else 's'})" for name, n in trained.items() if n)
+    some = ", ".join(f"{name} ({plural(n, 'pair')})" for name, n in trained.items() if n)
     none = ", ".join(name for name, n in trained.items() if not n)
-    return (
-        f"Of the paper's networks we have trained {some or 'none'}; not yet {none}. All of it on processors, none on a"
-        " GPU."
-    )
+    return f"Of the paper's networks we have trained {some or 'none'}; not yet {none}. All of it ran on CPUs."
 
 
 def verdicts() -> Text:
@@ -153,8 +178,7 @@ def verdicts() -> Text:
             f"- **{every[id].direction}** · {line(every[id])}\n  {_folded(every[id])}" for id in ids if every[id].cells
         ]
         if lines:
-            name = page.replace("_", " ")
-            parts.append(f"**{name[0].upper()}{name[1:]}**\n\n" + "\n".join(lines))
+            parts.append(f"**[{title(page)}]({page}.ipynb)**\n\n" + "\n".join(lines))
     left = sum(not of.cells for of in every.values())
     return Text("\n\n".join([*parts, f"Not measured yet: {left} of the paper's {len(every)} claims."]))
 
@@ -178,21 +202,16 @@ def _who(cell: Cell) -> str:
     return ", ".join(filter(None, (cell.network, cell.setting)))
 
 
-def _interval(ours: Contrast) -> str:
-    if ours.interval is None:
-        return "no interval"
-    return f"95 % interval {short(ours.interval[0])} to {short(ours.interval[1])}"
-
-
 def _value(ours: Contrast, test) -> str:
     if math.isnan(ours.value):
         return f"no value, {ours.diverged} diverged or without one"
-    trials = (
-        f"{ours.n} trial{'' if ours.n == 1 else 's'}" if test.seeds in ("paired", "independent") else f"n = {ours.n}"
-    )
+    if ours.how == "arithmetic":
+        return f"{short(ours.value)}, by arithmetic"
+    trials = plural(ours.n) if test.seeds in ("paired", "independent") else f"n = {ours.n}"
     gone = f", {ours.diverged} diverged or without a value" if ours.diverged else ""
     times = " times" if ours.scale == "ratio" else ""
-    return f"{short(ours.value)}{times} ({_interval(ours)}; {trials}{gone})"
+    value, interval = told(ours.value, ours.interval)
+    return f"{value}{times} ({interval}; {trials}{gone})"
 
 
 def _plain(cell: Cell) -> dict:

@@ -134,14 +134,14 @@ def ahead(found: Contrast, first: str = "SB", second: str = "LB", more: str = ""
         first: who.
         second: against whom.
         more: goes into the brackets, after the interval.
-        brief: two significant digits and no brackets.
+        brief: two significant digits and no brackets; no digits where the interval holds 0.
     """
     value, pair = found.value, found.interval
     if value < 0:
         value, pair, first, second = -value, pair and (-pair[1], -pair[0]), second, first
     said = f"{first} is ahead of {second} by"
     if brief:
-        return f"{said} {short(value)} points"
+        return _apart(found, 0, first, second, "test accuracy") or f"{said} {short(value)} points"
     told = interval(pair)
     if pair and pair[0] < 0:  # each end with its leader in place of a minus sign
         told = f"95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])}"
@@ -149,14 +149,19 @@ def ahead(found: Contrast, first: str = "SB", second: str = "LB", more: str = ""
 
 
 def sharper(found: Contrast, first: str = "LB", second: str = "SB", brief: bool = False) -> str:
-    """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"; brief: without
-    the brackets."""
+    """Which is the sharper and how sure: "LB is 4.0 times as sharp as SB (95 % interval 2.8 to 5.8)"; brief: as
+    in `ahead`."""
     value, pair = found.value, found.interval
     if value < 1:
         value, pair, first, second = 1 / value, pair and (1 / pair[1], 1 / pair[0]), second, first
     if brief:
-        return f"{first} is {short(value)} times as sharp as {second}"
+        return _apart(found, 1, first, second, "sharpness") or f"{first} is {short(value)} times as sharp as {second}"
     return f"{first} is {number(value, 1)} times as sharp as {second} ({interval(pair, 1)})"
+
+
+def _apart(found, null, first, second, what) -> str:
+    """That two sides are not told apart, where they are not: a reader takes a number for a difference."""
+    return f"{first} and {second} are not told apart in {what}" if found.interval and not found.side(null) else ""
 
 
 def meet(a: tuple[float, float], b: tuple[float, float]) -> bool:

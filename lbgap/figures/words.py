@@ -74,6 +74,21 @@ def short(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.10g}"
 
 
+def told(value: float, pair: tuple[float, float] | None) -> tuple[str, str]:
+    """A value and its 95 % interval in words, with two significant digits, or as many as tell the three apart.
+
+    >>> told(1.0312, (1.0249, 1.0374))
+    ('1.03', '95 % interval 1.02 to 1.04')
+    """
+    if pair is None:
+        return short(value), "no interval"
+    for digits in range(2, 6):
+        low, said, high = (f"{float(f'{v:.{digits}g}'):,.10g}" for v in (pair[0], value, pair[1]))
+        if len({low, said, high}) == 3:
+            break
+    return said, f"95 % interval {low} to {high}"
+
+
 def by_side(found: claims.Contrast, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
     """The word for the side of `null` on which an interval lies; `alone` for a contrast without an interval."""
     return alone if found.interval is None else {1: above, -1: below, 0: neither}[found.side(null)]
