@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+import lbgap
 from lbgap import figures, paper
 from lbgap.campaign import experiments, scales
 from lbgap.figures import comparisons, edge_of_stability, same_function, scores, statistics
@@ -53,6 +54,28 @@ def test_the_large_batchs_valley_is_narrower_on_the_line_and_not_on_the_curve():
         line, curve = (statistics.rises(both[kind]) for kind in ("linear", "curvilinear"))
         assert low < statistics.ratio(line["SB"], line["LB"]).value < high
         assert 0.9 < statistics.ratio(curve["SB"], curve["LB"]).value < 1.1
+
+
+def test_the_wall_on_f1_s_line_is_beyond_the_large_batch_where_the_network_is_turned_round():
+    line = arrays.paths(*arrays.pairs("F1").values())["linear"]
+    beyond = line["alpha"] > 1
+    between = (line["alpha"] >= -1) & ~beyond
+    assert (line["train_loss"][:, between] < 0.02).all() and line["train_loss"][:, beyond].max(1).min() > 5
+    assert (line["train_accuracy"].min(1) < 2).all() and (line["train_accuracy"][:, between] > 99).all()
+    small, large = (lbgap.minimizer(f"F1-{arm}").x.norm() for arm in ("SB", "LB"))
+    assert 2 < small / large < 2.5
+    rise = {
+        n: statistics.rises(arrays.paths(*arrays.pairs(n).values(), match="norms")["linear"]) for n in MEASURED[::2]
+    }
+    assert 500 < statistics.ratio(*rise["F1"].values()).value and statistics.ratio(*rise["C1-text"].values()).value < 2
+
+
+def test_in_a_very_small_box_the_leftover_gradient_ranks_the_ends():
+    said = str(figures.at_every_epsilon(same_function.ends("mlp")))
+    assert said.startswith(
+        "**LB is the flatter at 1e-05, 2e-05, 5e-05; the two are not told apart at 0.0001, 0.0002; LB"
+    )
+    assert " is 99 % of it at epsilon 1e-05, 6 % at 0.001 and 0.02 % at 0.05" in said
 
 
 def test_the_large_batchs_minimum_is_ten_to_a_thousand_times_as_sharp():

@@ -143,7 +143,7 @@ def test_verdict_7_follows_the_numbers(made, accuracies, word):  # noqa: F811
         and leads(gain, "conservative LB", "plain LB") in text
         and leads(left, "SB", "conservative LB") in text.replace(" Conservative LB is", " conservative LB is")
     )
-    assert "sharpness over plain LB's: 0.1 times" in text
+    assert "sharpness over plain LB's: 0.10 times" in text
     assert (
         f"comparisons: F1 {2 if len(accuracies) > 1 else 1}." in text
     )  # its accuracy and its sharpness, of which two values are stored
@@ -247,7 +247,7 @@ def test_the_scoreboard_has_points_with_intervals_and_the_ratio_of_sharpness(mad
         and sam[4] == f"-1.00 ({-1 - half:.2f} to {-1 + half:.2f})"
     )
     factor = math.exp(stats.t.ppf(0.975, 2) * math.log(2) / math.sqrt(3))  # by seed 0.02, 0.005, 0.01
-    assert sam[6] == f"0.01 times ({0.01 / factor:.2g} to {0.01 * factor:.2g}), flatter"
+    assert sam[6] == f"0.010 times ({0.01 / factor:.2g} to {0.01 * factor:.2g}), flatter"
     assert sam[7] == "0.0040" and sam[9] == f"0.00 ({-half:.2f} to {half:.2f}), not settled"
     assert sam[10] == "3"
     noise = row(text, "mlp", "SB's gradient noise injected (Wu et al. 2020)")
@@ -345,7 +345,7 @@ def test_one_trial_is_shown_and_left_open(made):  # noqa: F811
     plain(made)
     remedy(made, "asam", [89.2], (5.0,))
     cells = row(figures.scoreboard("mlp", "asam"), "mlp", "ASAM (Kwon et al. 2021)")
-    assert cells[2:4] == ["89.20", "1.20, open"] and cells[6] == "0.5 times, open" and cells[9:] == ["", "1"]
+    assert cells[2:4] == ["89.20", "1.20, open"] and cells[6] == "0.50 times, open" and cells[9:] == ["", "1"]
 
 
 def test_the_scoreboards_picture_has_every_trial_and_interval(made):  # noqa: F811
@@ -383,4 +383,4 @@ def test_the_benches_are_compared_as_table_2_and_3(made):  # noqa: F811
     plain(made)
     cells = row(figures.benches(), "mlp", "mlp on mnist-1k")
     assert cells[4].startswith("2.00 (") and cells[5:9] == ["2.00 ± 0.00", "2.00 ± 0.00", "64.00 ± 0.00", "2.00 ± 0.00"]
-    assert cells[11].startswith("10.0 times") and "C1-text" not in str(figures.benches())
+    assert cells[11].startswith("10 times") and "C1-text" not in str(figures.benches())

@@ -53,7 +53,7 @@ def test_whether_a_human_voice_says_what_the_stand_in_says(made, human, word):
     if human:
         made.pairs("F2-lj", accuracy=human, sharp=sharp)
     text = str(figures.human_verdict())
-    assert f"Verdict: {word}.**" in text and "LB is 100.0 times as sharp" in text
+    assert f"Verdict: {word}.**" in text and "LB is 100 times as sharp" in text
     assert ("`speech-lj`)" in text) == (human is not None)
 
 

@@ -46,7 +46,7 @@ TOOLS = {  # and what else there is, by module
     "scores": "judgements treated",
     "one_minute_laboratory": "laboratory_verdict landing",
     "walking_between_minima": "path",
-    "measuring_sharpness": "epsilon_at_rise growth solver_verdict",
+    "measuring_sharpness": "at_every_epsilon epsilon_at_rise growth solver_verdict",
     "few_steep_directions": "curvature",
     "same_function": "retrained twins_slider",
     "why_small_batches_escape": "warm_slider way_slider",

@@ -14,7 +14,7 @@ from ..claims import Contrast, holm
 from ..results import arrays
 from ..run import Run
 from .statistics import gap, ratio
-from .words import ARMS, Networks, Text, dots, judged, known, names, spread, table, with_interval
+from .words import ARMS, Networks, Text, apart, dots, judged, known, names, spread, table, with_interval
 
 KEY = {1e-3: "1e-3", 5e-4: "5e-4"}  # of the paper's tables
 EPSILON = 1e-3
@@ -97,7 +97,8 @@ def times(found: Contrast) -> str:
     """A ratio and its interval in a cell."""
     if np.isnan(found.value):
         return "none: a value is not above 0"
-    return with_interval(found, 1, " times")
+    value, *ends = apart(found.value, *(found.interval or ()))
+    return f"{value} times" + (f" ({' to '.join(ends)})" if ends else "")
 
 
 def run_settings(name: str, network: str) -> list[dict]:

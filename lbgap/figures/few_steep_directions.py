@@ -12,7 +12,7 @@ from ..results import arrays
 from .comparisons import networks_of
 from .panels import COLOR, LINE, MARK, Picture, each, look
 from .statistics import correlation, ratio
-from .words import ARMS, Networks, Text, by_network, dots, folded, interval, number, short, table
+from .words import ARMS, Networks, Text, by_network, dots, folded, interval, number, short, table, with_interval
 
 
 def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
@@ -51,14 +51,20 @@ def curvature_verdict(networks: Networks = LABS) -> Text:
         of = curved(network)
         if not (len(of["SB"]["share"]) and len(of["LB"]["share"])):
             return None
+        shares = ratio(of["SB"]["share"], of["LB"]["share"])
         first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
         strict = ratio(of["SB"]["largest"], of["LB"]["tenth"])
         below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
+        small, large = scales.sizes(network)
+        whose = "the largest eigenvalues of the two are not told apart"
+        if first.side(1):
+            whose = f"LB's largest eigenvalue is {short(first.value)} times SB's"
         share = {arm: short(of[arm]["share"].mean()) for arm in ARMS}
         return folded(
-            f"{network}: f rises steeply along {share['LB']} % of the directions at LB and along {share['SB']} % at SB;"
-            f" LB's largest eigenvalue is {short(first.value)} times SB's.",
-            f"Shares are means of {len(of['LB']['share'])} trials. LB's largest eigenvalue is {number(first.value, 1)}"
+            f"{network} (SB {small:,}, LB {large:,}): f rises steeply along {share['SB']} % of the directions at SB and"
+            f" along {share['LB']} % at LB; {whose}.",
+            f"Shares are means of {len(of['LB']['share'])} trials, LB's {with_interval(shares)} times SB's. LB's"
+            f" largest eigenvalue is {number(first.value, 1)}"
             f" times SB's ({interval(first.interval, 1)}), its tenth {number(tenth.value, 1)} times SB's tenth"
             f" ({interval(tenth.interval, 1)}), but only {number(strict.value)} times SB's largest, where the claim as"
             f" registered wants more than once. LB's most negative eigenvalue is {number(below, 1)} % of its largest in"
@@ -72,13 +78,16 @@ def metric_and_curvature(networks: Networks = LABS) -> Text:
     """Whether Metric 2.1 ranks the minimisers of one network as their largest eigenvalue does."""
 
     def sentence(network):
-        runs = [of for both in arrays.pairs(network).values() for of in both]
-        sharp = arrays.sharpness(runs, 5e-4)
-        top = np.array([np.nan if r is None else r["top"][0] for r in arrays.each(units.spectrum, runs)], float)
-        there = ~np.isnan(sharp * top)
-        rho = correlation(sharp[there], top[there])
+        def of(runs):
+            sharp = arrays.sharpness(runs, 5e-4)
+            top = np.array([np.nan if r is None else r["top"][0] for r in arrays.each(units.spectrum, runs)], float)
+            there = ~np.isnan(sharp * top)
+            return correlation(sharp[there], top[there])
+
+        runs = arrays.pairs(network)
+        rho, alone = of(sum(runs.values(), [])), ", ".join(f"{arm} {number(of(runs[arm]).value)}" for arm in ARMS)
         said = f"{network}: rank correlation {number(rho.value)} ({interval(rho.interval)}; {rho.n} minimisers)"
-        return None if np.isnan(rho.value) else said
+        return None if np.isnan(rho.value) else f"{said}; among those of one batch size alone, {alone}"
 
     return by_network(networks, sentence)
 

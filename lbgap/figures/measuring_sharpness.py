@@ -21,6 +21,7 @@ from .words import (
     Networks,
     Text,
     by_network,
+    capital,
     counted,
     dots,
     folded,
@@ -54,9 +55,8 @@ def _sharpness_table(of, networks, norms=False, **settings):
                 matched = [cell(to=runs[other], match="norms")] if norms else []
                 rows.append([*line, cell("first_order"), *matched])
     head = "network | epsilon |  | ours, `best` | ours, `literal` | paper | of `best`, gradient alone"
-    return table(
-        head + (" | `best`, with the other's filter norms" if norms else ""), rows, (3, 4, *range(6, 7 + norms))
-    )
+    head += " | `best`, with the other's filter norms" if norms else ""
+    return table(head, rows, (3, 4, *range(6, 7 + norms)), shown=(0, 1, 2, 3, 5))
 
 
 def _sharpness_cell(runs, epsilon, what="value", to=None, **settings) -> str:
@@ -177,6 +177,30 @@ def epsilon_grid(networks: Networks = None, rise: float = 0.1) -> Picture:
         ax.set(title=named(network), xlabel="epsilon", ylabel="greatest rise of f in the box")
 
     return each(networks_of("epsilon_grid", networks), draw)
+
+
+def at_every_epsilon(runs: dict[str, list]) -> Text:
+    """At which epsilons of the grid LB comes out sharper, flatter or neither, and what the gradient alone makes there.
+
+    runs: {"SB": runs, "LB": runs}.
+    """
+    said: dict[str, list] = {"LB is the flatter": [], "the two are not told apart": [], "LB is the sharper": []}
+    alone = {}
+    for epsilon in scales.scale().grid:
+        both = [arrays.sharpness(of, epsilon) for of in runs.values()]
+        found = ratio(*both)
+        if found.interval:
+            said[list(said)[1 + found.side(1)]].append(epsilon)
+            slope = [arrays.sharpness(of, epsilon, "first_order") for of in runs.values()]
+            alone[epsilon] = 100 * np.nanmean(np.divide(slope, both))
+    if not alone:
+        return NOT_YET
+    told = [f"{words} at {', '.join(f'{e:g}' for e in at)}" for words, at in said.items() if at]
+    low, high = min(alone), max(alone)
+    return Text(
+        f"**{capital('; '.join(told))}.** What the leftover gradient alone would give is {alone[low]:.0f} % of it at"
+        f" epsilon {low:g}, {alone[1e-3]:.0f} % at 0.001 and {alone[high]:.1g} % at {high:g} (means of both ends)."
+    )
 
 
 STARTS = {

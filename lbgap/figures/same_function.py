@@ -12,7 +12,7 @@ from ..claims import holm
 from ..results import arrays
 from .comparisons import EPSILON, matched_ways, networks_of, row, times
 from .sliders import Slider, slider
-from .statistics import ratio
+from .statistics import ratio, sharper
 from .words import (
     ARMS,
     Networks,
@@ -199,18 +199,19 @@ def norms_verdict(networks: Networks = None) -> Text:
         word = "open, with one trial"
         if plain.interval:
             words = {
-                1: "LB comes out sharper at either scale of the weights",
-                0: "at one scale of the weights or both, LB is not told from SB",
-                -1: "at one scale of the weights or both, LB is flatter",
+                1: "LB is the sharper at either length",
+                0: "at one length or both, LB is not told from SB",
+                -1: "at one length or both, LB is the flatter",
             }
-            weakest = min((small, large), key=lambda found: found.interval[0])
-            word = f"{words[min(sides)]}: at the scale that tells less, {short(weakest.value)} times as sharp"
-        told = lambda found: f"{number(found.value, 1)} times as sharp as SB ({interval(found.interval, 1)})"
+            word = words[min(sides)]
+        told = lambda found: sharper(found).removeprefix("LB is ")
         return folded(
-            f"**Verdict: {word}.** {network}.",
+            f"**{network}: as found LB is {short(plain.value)} times as sharp as SB; with the filters of both as long"
+            f" as SB's {short(small.value)} times, with both as long as LB's {short(large.value)} times. Verdict:"
+            f" {word}.**",
             f"{count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, {told(small)}; with"
             f" both at LB's, {told(large)}. So the scale of the weights alone makes a factor of"
-            f" {number(plain.value / small.value, 1)} or {number(plain.value / large.value, 1)}, and Metric 2.1 gives"
+            f" {short(plain.value / small.value)} or {short(plain.value / large.value)}, and Metric 2.1 gives"
             " the same two functions three contrasts.",
         )
 

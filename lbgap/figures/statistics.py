@@ -18,7 +18,7 @@ from ..campaign.units import Unit
 from ..claims import Contrast, contrast, holm, summarised, welch, welch_p  # noqa: F401  (holm: one room for them)
 from ..results import arrays
 from ..run import Run
-from .words import ARMS, interval, number, short
+from .words import ARMS, interval, number, short, told
 
 
 def _seeds(a, b) -> str:
@@ -142,10 +142,10 @@ def ahead(found: Contrast, first: str = "SB", second: str = "LB", more: str = ""
     said = f"{first} is ahead of {second} by"
     if brief:
         return _apart(found, 0, first, second, "test accuracy") or f"{said} {short(value)} points"
-    told = interval(pair)
+    sure = interval(pair)
     if pair and pair[0] < 0:  # each end with its leader in place of a minus sign
-        told = f"95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])}"
-    return f"{said} {number(value)} points ({told}{more})"
+        sure = f"95 % interval: from {second} ahead by {number(-pair[0])} to {first} ahead by {number(pair[1])}"
+    return f"{said} {number(value)} points ({sure}{more})"
 
 
 def sharper(found: Contrast, first: str = "LB", second: str = "SB", brief: bool = False) -> str:
@@ -156,7 +156,8 @@ def sharper(found: Contrast, first: str = "LB", second: str = "SB", brief: bool 
         value, pair, first, second = 1 / value, pair and (1 / pair[1], 1 / pair[0]), second, first
     if brief:
         return _apart(found, 1, first, second, "sharpness") or f"{first} is {short(value)} times as sharp as {second}"
-    return f"{first} is {number(value, 1)} times as sharp as {second} ({interval(pair, 1)})"
+    said, sure = told(value, pair)
+    return f"{first} is {said} times as sharp as {second} ({sure})"
 
 
 def _apart(found, null, first, second, what) -> str:

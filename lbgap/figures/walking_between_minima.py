@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .panels import ACCURACY_COLOR, LOSS_COLOR, Picture, along_path, each, mark_
 from .statistics import ratio, rises
 from .words import ARMS, Networks, Text, by_network, counted, folded, interval, names, number, short, spread
 
+PATH = {"linear": "line", "curvilinear": "curve"}
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
@@ -46,20 +47,22 @@ def fig7(networks: Networks = SHOWN) -> Picture:
     return fig3(networks, "curvilinear")
 
 
-def path_verdict(networks: Networks = SHOWN, step: float = 0.5) -> Text:
+def path_verdict(
+    networks: Networks = SHOWN, step: float = 0.5, pairs: Callable = arrays.pairs, **settings: Any
+) -> Text:
     """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
-    plot shows."""
+    plot shows. pairs(network): {"SB": runs, "LB": runs}; settings: of the paths, match="norms"."""
 
     def sentence(network):
         said, lines = [], []
-        for kind, p in arrays.paths(*arrays.pairs(network).values()).items():
+        for kind, p in arrays.paths(*pairs(network).values(), **settings).items():
             rise = rises(p, step)
             ours = ratio(rise["SB"], rise["LB"])
             found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
             brief, steeper = _steeper(ours)
-            said.append(f"{brief} on the {kind} path (the claim: {found.direction})")
+            said.append(f"on the {PATH[kind]} {brief} (that it is twice as steep: {found.direction})")
             lines.append(
-                f"On the {kind} path f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
+                f"On the {PATH[kind]} f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
                 f"({steeper}; {counted(ours.n, ours.diverged).replace('trial', 'pair')})."
             )
         rule = f"Rises are means of both sides, {step:g} away; the claim is of twice as much at least, since less is"
@@ -76,7 +79,7 @@ def _steeper(ours: claims.Contrast) -> tuple[str, str]:
     digits, (low, high) = 0 if ours.value > 10 else 2, ours.interval or (ours.value, ours.value)
     said = f"{number(ours.value, digits)} times as much round LB, {interval(ours.interval, digits)}"
     if 1 / ALIKE < low and high < ALIKE:
-        return "SB is as steep as LB", f"SB is as steep as LB: {said}"
+        return "both are about as steep", f"both are about as steep: {said}"
     steep, flat = ("LB", "SB") if ours.value >= 1 else ("SB", "LB")
     return f"{steep} is {short(max(ours.value, 1 / ours.value))} times as steep as {flat}", said
 

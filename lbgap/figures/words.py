@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Iterable
 
@@ -74,19 +75,27 @@ def short(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.10g}"
 
 
-def told(value: float, pair: tuple[float, float] | None) -> tuple[str, str]:
-    """A value and its 95 % interval in words, with two significant digits, or as many as tell the three apart.
+def apart(*values: float) -> list[str]:
+    """Numbers with two significant digits each, or up to five where that tells them from one another.
 
-    >>> told(1.0312, (1.0249, 1.0374))
-    ('1.03', '95 % interval 1.02 to 1.04')
+    >>> apart(938.2, 267.6, 3289.7), apart(1.0312, 1.0249, 1.0374), apart(2, 2)
+    (['940', '270', '3,300'], ['1.03', '1.02', '1.04'], ['2.0', '2.0'])
     """
-    if pair is None:
-        return short(value), "no interval"
-    for digits in range(2, 6):
-        low, said, high = (f"{float(f'{v:.{digits}g}'):,.10g}" for v in (pair[0], value, pair[1]))
-        if len({low, said, high}) == 3:
-            break
-    return said, f"95 % interval {low} to {high}"
+    every = [[_significant(value, digits) for value in values] for digits in range(2, 6)]
+    return next((said for said in every if len(set(said)) == len(values)), every[0])
+
+
+def _significant(value, digits) -> str:
+    if not 1e-3 <= abs(value) < math.inf:
+        return f"{value:.{digits}g}"
+    value = float(f"{value:.{digits}g}")
+    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def told(value: float, pair: tuple[float, float] | None) -> tuple[str, str]:
+    """A value and its 95 % interval in words, by `apart`."""
+    said, *ends = apart(value, *(pair or ()))
+    return said, f"95 % interval {' to '.join(ends)}" if ends else "no interval"
 
 
 def by_side(found: claims.Contrast, null: float, above: str, below: str, neither: str, alone: str = "open") -> str:
