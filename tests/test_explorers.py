@@ -13,7 +13,7 @@ from browser import complaints, open_browser, serve, size
 anywidget = pytest.importorskip("anywidget")
 import traitlets  # noqa: E402
 
-from lbgap.explorers import BatchSizeExplorer, EpsilonExplorer, PathExplorer, SweepExplorer  # noqa: E402
+from lbgap.explorers import BatchSizeExplorer, EpsilonExplorer, PathExplorer, SweepExplorer, ball  # noqa: E402
 
 RUNTIME = Path(__file__).parent.parent / "book/live/anywidget-static.js"
 STATE, VIEW = "application/vnd.jupyter.widget-state+json", "application/vnd.jupyter.widget-view+json"
@@ -619,3 +619,17 @@ def test_book_keeps_the_picture_for_readers_without_javascript():
     add_pictures(type("App", (), {"builder": builder}), document)
     text = re.sub(r"\s+", " ", widget.pformat())
     assert re.search(r'<noscript> <image alt="From 8 to 32." uri="a.png"> .*</noscript>', text)
+
+
+def test_noise_that_leaves_the_narrow_valley_seldom_leaves_the_wide_one():
+    """What the page says of batch 16: of a hundred balls a third leave the narrow valley, and four the wide one."""
+    uniform = np.array([ball.draw(1, k, np.arange(1, ball.STEPS + 1)) for k in range(100)]) / 2**32
+    left = {}
+    for start in (1.0, -1.0):
+        x, gone = np.full(100, start), np.zeros(100, bool)
+        for shake in uniform.T:
+            pull = sum(np.exp(-((x - c) ** 2) / (2 * w**2)) * (x - c) / w**2 for c, w in ((-1, 0.7), (1, 0.1)))
+            x = np.clip(x - 0.01 * (pull + 24 * np.sqrt(12 / 16) * (shake - 0.5)), -2.6, 1.3)
+            gone |= (x < ball.border()) == (start > 0)
+        left[start] = gone.sum()
+    assert left == {1.0: 33, -1.0: 4}

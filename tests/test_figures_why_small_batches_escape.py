@@ -102,8 +102,26 @@ def test_the_prose_on_rates_is_true():
     there = (of.f < 5e-3).all(2)
     sharp, accuracy = np.where(there, of.sharpness.mean(2), np.nan), of.accuracy.mean(2)
     over = lambda axis: np.nanmedian(np.nanmax(sharp, axis) / np.nanmin(sharp, axis))
-    assert over(0) > 5 * over(1)  # over the rates, at one batch size; over the batch sizes, at one rate
+    assert over(0) > 10 * over(1)  # over the rates, at one batch size; over the batch sizes, at one rate
     assert abs(rank_correlation(sharp[there], accuracy[there])) < 0.3
+    usual = of.rates.index(1e-3)
+    assert rank_correlation(sharp[usual], accuracy[usual]) < -0.9  # at one rate the sharper tests worse
+    assert all(there[k, i] for i, k in enumerate(of.chosen))
+    ends = lambda values: [values[of.chosen[i], i] for i in (0, -1)]
+    lead, steep = claims.contrast(*ends(of.accuracy)), claims.contrast(*ends(of.sharpness)[::-1], scale="ratio")
+    assert lead.side(0) == steep.side(1) == 1  # with a rate of its own for each
+
+
+def test_a_rate_that_does_not_come_to_the_loss_is_not_chosen(made, monkeypatch):  # noqa: F811
+    """At batch 1,000 the last rate does best on the validation split, and stays above the goal."""
+    monkeypatch.setattr(experiments, "LABORATORY_RATES", (1e-3, 1e-2))
+    for b in scales.scale().laboratory:
+        for lr in experiments.LABORATORY_RATES:
+            made.train(experiments.laboratory_rate("mlp", b, 0, lr, True), 90 + 100 * lr)
+            above = lr == 1e-2 and b == scales.scale().laboratory[-1]
+            made.train(experiments.laboratory_rate("mlp", b, 0, lr), loss=1.0 if above else 1e-3)
+    of = batch_or_rate.rates("mlp")
+    assert [of.rates[k] for k in of.chosen] == [1e-2] * 7 + [1e-3]
 
 
 def rank_correlation(x, y):

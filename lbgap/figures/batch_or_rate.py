@@ -13,7 +13,7 @@ from ..run import Run
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
 from .panels import COLOR, Picture, each, look
 from .statistics import ahead, correlation, ratio, sharper
-from .words import ARMS, NOT_YET, Networks, Text, folded, number
+from .words import ARMS, NOT_YET, Networks, Text, folded, interval, number, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,15 @@ def rates(network: str = "mlp") -> Rates | None:
     ]
     if not measured:
         return None
-    chosen = [best({k: make(lr, b, True) for k, lr in enumerate(lrs)}) for b in sizes]
-    if None in chosen:
-        return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
-    values = (table(what) for what in (arrays.final, sharpness_of, training_loss))
-    return Rates(lrs, sizes, *values, tuple(chosen), make(lrs[0], sizes[0])[0].stop_f)
+    accuracy, sharp, f = (table(what) for what in (arrays.final, sharpness_of, training_loss))
+    goal = make(lrs[0], sizes[0])[0].stop_f
+    there = (f < goal).all(2)  # a rate that does not come to the loss is no rate for that batch size
+    chosen = [
+        best({k: make(lr, b, True) for k, lr in enumerate(lrs) if there[k, i] or not there[:, i].any()})
+        for i, b in enumerate(sizes)
+    ]
+    return None if None in chosen else Rates(lrs, sizes, accuracy, sharp, f, tuple(chosen), goal)
 
 
 def _measured(network) -> list[int]:
@@ -80,6 +83,21 @@ def rates_figure(network: str = "mlp") -> Picture:
     return each([(found.accuracy, *accuracy), (found.sharpness, *sharp)] if found else [], draw)
 
 
+def rates_by_sharpness(network: str = "mlp") -> Picture:
+    """Sharpness against the rate at the smallest, a middle and the largest batch size, where f came to the loss."""
+    found = rates(network)
+
+    def draw(ax, sizes):
+        for i, arm, dash in zip((0, len(sizes) // 2, -1), ("SB", "SB", "LB"), ("-", ":", "-")):
+            there = found.arrived[:, i]
+            at, values = np.array(found.rates)[there], found.sharpness[there, i]
+            ax.plot(at, values, ".", color=COLOR[arm], ms=4, alpha=0.5)
+            ax.plot(at, np.nanmean(values, 1), **look(arm, ls=dash, ms=None), label=f"batch {sizes[i]:,}")
+        ax.set(title=f"{network}, sharpness, epsilon 1e-3", xlabel="learning rate", xscale="log", yscale="log")
+
+    return each([found.sizes] if found else [], draw)
+
+
 def rates_and_sharpness(network: str = "mlp") -> Text:
     """How far sharpness and accuracy go over all rates and batch sizes that came to the loss, and together or not."""
     found = rates(network)
@@ -90,12 +108,23 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     if not there.any():
         return Text(f"None of {there.size} pairs of rate and batch size came to f < {found.goal:g}.")
     rho = correlation(sharp[there], accuracy[there])
+    # the largest over the smallest: along the rates at each batch size, and along the sizes at each rate
+    apart = [np.nanmax(of, axis) / np.nanmin(of, axis) for of in [np.where(there, sharp, np.nan)] for axis in (0, 1)]
+    by_rate, by_size = (np.nanmedian(of) for of in apart)
+    usual = there[found.rates.index(1e-3)]
+    own = correlation(sharp[found.rates.index(1e-3)][usual], accuracy[found.rates.index(1e-3)][usual])
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
-        f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these, sharpness"
-        f" goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
-        f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %; their rank correlation is"
-        f" {number(rho.value)}. Not there: {', '.join(late) or 'none'}."
+        folded(
+            f"**Along the six rates sharpness goes up or down {short(by_rate)} times, along the eight batch sizes"
+            f" {short(by_size)} times** (medians). Its rank correlation with test accuracy is {number(rho.value)}"
+            f" ({interval(rho.interval)}) over all rates and sizes, and {number(own.value)} over the {own.n} sizes at"
+            " the rate 1e-3.",
+            f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these,"
+            f" sharpness goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
+            f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %. These did not come to the"
+            f" loss: {', '.join(late) or 'none'}.",
+        )
     )
 
 
@@ -114,9 +143,8 @@ def rates_verdict(network: str = "mlp") -> Text:
             told = f"{ahead(lead, *names, brief=brief)}, and {sharper(steep, names[1], names[0], brief)}"
             lines.append(f"**{words}**, {told}.")
     own = ", ".join(f"{b:,}: {found.rates[k]:g}" for b, k in zip(found.sizes, found.chosen))
-    late = [f"{b:,}" for i, (b, k) in enumerate(zip(found.sizes, found.chosen)) if not found.arrived[k, i]]
-    late = f" At its chosen rate batch {' and '.join(late)} did not come to the loss." if late else ""
-    rule = f"The validation split chose, by batch size, {own}. {found.accuracy.shape[2]} trials.{late}"
+    rule = f"Of the rates that came to the loss the validation split chose, by batch size, {own}."
+    rule += f" {found.accuracy.shape[2]} trials."
     return Text(folded(" ".join(said[True]), f"{' '.join(said[False])} {rule}"))
 
 

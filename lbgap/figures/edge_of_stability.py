@@ -118,7 +118,7 @@ def edge_verdict(networks: Networks = None) -> Text:
             f" edge and LB up to {number(early['LB'])}. "
         )
         return folded(
-            f"**Verdict, {network}: {word}.**",
+            f"**Verdict, {network}: {word}{f', from epoch {first} on' if any(early.values()) else ''}.**",
             f"Preconditioned, trial by trial: {'; '.join(said)} (trials: SB {some['SB']}, LB {some['LB']};"
             f' "reaches" means at least {NEAR} of it). {before if any(early.values()) else ""}An eigenvalue is at most'
             f" {number(100 * max(off), 1)} % off.",
