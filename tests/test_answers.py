@@ -73,9 +73,12 @@ def test_the_wall_on_f1_s_line_is_beyond_the_large_batch_where_the_network_is_tu
 def test_in_a_very_small_box_the_leftover_gradient_ranks_the_ends():
     said = str(figures.at_every_epsilon(same_function.ends("mlp")))
     assert said.startswith(
-        "**LB is the flatter at 1e-05, 2e-05, 5e-05; the two are not told apart at 0.0001, 0.0002; LB"
+        "**By epsilon: from 1e-05 to 5e-05 LB is the flatter; from 0.0001 to 0.0002 the two are not told apart; from"
+        " 0.0005 to 0.05 LB is the sharper.**"
     )
-    assert " is 99 % of it at epsilon 1e-05, 6 % at 0.001 and 0.02 % at 0.05" in said
+    adaptive = [str(figures.at_every_epsilon(same_function.ends(n), offset=0.0)) for n in scales.LABS]
+    assert "from 0.005 to 0.05 LB is the sharper" in adaptive[0] and "LB is the sharper" not in adaptive[1]
+    assert " is 99 % of it at 1e-05, 6 % at 0.001 and 0.02 % at 0.05" in said
 
 
 def test_the_large_batchs_minimum_is_ten_to_a_thousand_times_as_sharp():
@@ -129,6 +132,13 @@ def test_two_of_twenty_remedies_gain_five_flatten_and_one_does_both():
     gain, flat = told("gain", "gains"), told("ratio", "flatter")
     assert len(titles) == 20 and gain == {"batch doubles", "SAM, perturbed SB by SB"}
     assert len(flat) == 5 and gain & flat == {"SAM, perturbed SB by SB"}
+    own = {s.title: s.gain.side(0) for s in scores.scores("mlp")}
+    assert [title for title in flat if own[title] < 1] == ["rate times B ratio"]
+    assert len([title for title in flat if own[title] == 1]) == 4
+    by = {s.title: s for s in scores.scores("mlp")}
+    assert words["SAM", "small"] == "gains" and round(by["SAM"].small.value, 1) == 1.6
+    assert sorted(flat, key=lambda title: by[title].ratio.value).index("rate times B ratio") == 1
+    assert by["longer training"].gain.side(0) == 0 and abs(by["longer training"].gain.value) < 0.1
     paper = {t.title for n, t in experiments.TREATMENTS.items() if n in ("conservative", "adversarial", "stability")}
     assert all(words[title, what] == "not settled" for title in paper for what in ("gain", "ratio"))
 

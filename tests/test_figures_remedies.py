@@ -353,7 +353,7 @@ def test_the_scoreboards_picture_has_every_trial_and_interval(made):  # noqa: F8
     remedy(made, "sam", [91.0, 91.2, 91.4], (1.0, 2.0, 4.0))
     left, right = figures.scoreboard_figure("mlp").axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["SAM"]
-    assert curves(left)["a trial"][0] == pytest.approx([2.8, 3.0, 3.2]) and curves(left)["plain SB"][
+    assert curves(left)["a trial"][0] == pytest.approx([3.0, 3.0, 3.0]) and curves(left)["plain SB"][
         0
     ] == pytest.approx([2.0, 2.0])
     assert curves(right)["a trial"][0] == pytest.approx([0.05, 0.1, 0.2]) and curves(right)["plain SB"][

@@ -16,6 +16,8 @@ from .scores import BOARD, Score, family, gain_cell, judgements, ratio_cell, sco
 from .statistics import ahead, gap
 from .words import ARMS, FACTOR, Networks, Text, by_network, ended, folded, known, matched, names, number, spread, table
 
+FEW = 3  # with fewer remedies a network is no board
+
 
 def validated(network: str) -> dict[tuple[str, str], dict[float, list]]:
     """{(remedy, arm): {number: its validation runs of all trials}}."""
@@ -46,11 +48,13 @@ def tuning(networks: Networks = None) -> Text:
     return table("network | remedy | arm | number: validation accuracy, % | best | used here", rows)
 
 
-def _board(networks, which):
-    """{network: its scores that are measured}, the networks of the remedies named by default, else BOARD."""
+def _board(networks, which, least=0):
+    """{network: its scores that are measured}, the networks of the remedies named by default, else BOARD; those with
+    `least` scores, unless they are asked for."""
     own = dict.fromkeys(n for name in names(which) for n in TREATMENTS[name].networks) if which else BOARD
     found = {network: scores(network, which) for network in names(networks or tuple(own))}
-    return {network: [s for s in mine if len(known(s.accuracy))] for network, mine in found.items()}
+    found = {network: [s for s in mine if len(known(s.accuracy))] for network, mine in found.items()}
+    return {network: mine for network, mine in found.items() if networks or len(mine) >= least}
 
 
 def scoreboard(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
@@ -100,7 +104,7 @@ def _line(s: Score, compared) -> list[str]:
 
 def scoreboard_verdict(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
     """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
-    board = _board(networks, which)
+    board = _board(networks, which, 0 if which else FEW)
     words = {network: judgements(network) for network in board}
 
     def sentence(network):
@@ -132,17 +136,16 @@ def scoreboard_figure(networks: Networks = None, which: str | Iterable[str] | No
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
     means, intervals."""
     gain = lambda s: s.gain.value
-    board = _board(networks, which)
+    board = _board(networks, which, 0 if which else FEW)
     board = {n: sorted((s for s in found if not np.isnan(gain(s))), key=gain) for n, found in board.items()}
 
     def draw(left, right, network):
         plain, found = arrays.pairs(network), board[network]
         small = score(network, "plain SB", "", plain["SB"])
-        accuracy, sharp = known(arrays.final(plain["LB"])), known(arrays.sharpness(plain["LB"], EPSILON))
-        middle = np.exp(np.log(sharp).mean()) if len(sharp) and (sharp > 0).all() else np.nan
+        accuracy, sharp = arrays.final(plain["LB"]), arrays.sharpness(plain["LB"], EPSILON)
         for ax, what, null, of, log in (
-            (left, lambda s: known(s.accuracy) - accuracy.mean(), 0, "gain", False),
-            (right, lambda s: known(s.sharp) / middle, 1, "ratio", True),
+            (left, lambda s: _each(s.accuracy, accuracy), 0, "gain", False),
+            (right, lambda s: np.exp(_each(np.log(s.sharp), np.log(sharp))), 1, "ratio", True),
         ):
             for y, s in enumerate(found):
                 at, values = getattr(s, of), what(s)
@@ -162,13 +165,18 @@ def scoreboard_figure(networks: Networks = None, which: str | Iterable[str] | No
             ax.tick_params(axis="y", labelsize=7)
             ax.set(title=f"{network}, {'points over LB' if ax is left else 'sharpness over LB'}")
 
-    return each(board, draw, per=2, height=0.8 + 0.17 * max(1, *map(len, board.values())))
+    return each(board, draw, per=2, height=0.8 + 0.17 * max([1, *map(len, board.values())]))
 
 
-def scoreboard_data(networks: Networks = BOARD, which: str | Iterable[str] | None = None) -> dict:
+def _each(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """How far each trial is from plain LB: seed by seed, as the interval has it, where both have the same seeds."""
+    return known(values - (plain if len(values) == len(plain) else known(plain).mean()))
+
+
+def scoreboard_data(networks: Networks = None, which: str | Iterable[str] | None = None) -> dict:
     """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
     among the remedies."""
-    board = _board(networks, which)
+    board = _board(networks, which, 0 if which else FEW) or {treatments.CHEAP[0]: []}
     some = [network for network, found in board.items() if found] or list(board)[:1]
     for network in some:
         board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))

@@ -21,7 +21,6 @@ from .words import (
     Networks,
     Text,
     by_network,
-    capital,
     counted,
     dots,
     folded,
@@ -179,27 +178,32 @@ def epsilon_grid(networks: Networks = None, rise: float = 0.1) -> Picture:
     return each(networks_of("epsilon_grid", networks), draw)
 
 
-def at_every_epsilon(runs: dict[str, list]) -> Text:
+def at_every_epsilon(runs: dict[str, list], **settings: Any) -> Text:
     """At which epsilons of the grid LB comes out sharper, flatter or neither, and what the gradient alone makes there.
 
-    runs: {"SB": runs, "LB": runs}.
+    runs: {"SB": runs, "LB": runs}; settings: of the sharpness units.
     """
-    said: dict[str, list] = {"LB is the flatter": [], "the two are not told apart": [], "LB is the sharper": []}
+    words = {-1: "LB is the flatter", 0: "the two are not told apart", 1: "LB is the sharper"}
+    stretches: list[list] = []  # [side, its first epsilon, its last], in the grid's order
     alone = {}
-    for epsilon in scales.scale().grid:
-        both = [arrays.sharpness(of, epsilon) for of in runs.values()]
+    for epsilon in sorted(scales.scale().grid):
+        both = [arrays.sharpness(of, epsilon, **settings) for of in runs.values()]
         found = ratio(*both)
         if found.interval:
-            said[list(said)[1 + found.side(1)]].append(epsilon)
-            slope = [arrays.sharpness(of, epsilon, "first_order") for of in runs.values()]
+            slope = [arrays.sharpness(of, epsilon, "first_order", **settings) for of in runs.values()]
             alone[epsilon] = 100 * np.nanmean(np.divide(slope, both))
+            if stretches and stretches[-1][0] == found.side(1):
+                stretches[-1][2] = epsilon
+            else:
+                stretches.append([found.side(1), epsilon, epsilon])
     if not alone:
         return NOT_YET
-    told = [f"{words} at {', '.join(f'{e:g}' for e in at)}" for words, at in said.items() if at]
+    at = lambda first, last: f"at {first:g}" if first == last else f"from {first:g} to {last:g}"
+    told = "; ".join(f"{at(first, last)} {words[side]}" for side, first, last in stretches)
     low, high = min(alone), max(alone)
     return Text(
-        f"**{capital('; '.join(told))}.** What the leftover gradient alone would give is {alone[low]:.0f} % of it at"
-        f" epsilon {low:g}, {alone[1e-3]:.0f} % at 0.001 and {alone[high]:.1g} % at {high:g} (means of both ends)."
+        f"**By epsilon: {told}.** What the leftover gradient alone would give is {alone[low]:.0f} % of it at"
+        f" {low:g}, {alone[1e-3]:.0f} % at 0.001 and {alone[high]:.1g} % at {high:g} (means of both ends)."
     )
 
 

@@ -76,8 +76,8 @@ def told(networks: Networks = LABS) -> Text:
             f"- `{network}`, {plural(accuracy.n)}: with each doubling of the batch test accuracy"
             f" {_change(accuracy, lambda v: v, 'points', 2)}, and sharpness"
             f" {_change(sharpness, lambda v: 100 * (2**v - 1), '%', 0)}. Of {len(found[0])} batch sizes at which a"
-            f" threshold might lie, accuracy surely falls faster above than below at {sure[0] or 'none of them'}, and"
-            f" sharpness surely grows slower at {sure[1] or 'none of them'} (Holm's correction over the {len(found[0])})."
+            f" threshold might lie, accuracy surely falls faster above than below at {sure[0] or 'none'}, and"
+            f" sharpness surely grows slower at {sure[1] or 'none'} (Holm's correction over the {len(found[0])})."
         )
     return Text("\n".join(lines)) if lines else NOT_YET
 
