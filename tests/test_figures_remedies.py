@@ -356,7 +356,7 @@ def test_the_scoreboards_picture_has_every_trial_and_interval(made):  # noqa: F8
     assert curves(left)["a trial"][0] == pytest.approx([3.0, 3.0, 3.0]) and curves(left)["plain SB"][
         0
     ] == pytest.approx([2.0, 2.0])
-    assert curves(right)["a trial"][0] == pytest.approx([0.05, 0.1, 0.2]) and curves(right)["plain SB"][
+    assert curves(right)["a trial"][0] == pytest.approx([0.1, 0.1, 0.1]) and curves(right)["plain SB"][
         0
     ] == pytest.approx([0.1, 0.1])
     (whisker,) = [line for line in left.lines if line.get_linestyle() == "-" and line.get_label().startswith("_")]

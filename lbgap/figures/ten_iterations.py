@@ -9,7 +9,7 @@ from ..campaign import experiments, scales
 from ..results import arrays
 from .comparisons import EPSILON, KEY, training_loss
 from .panels import Picture, canvas, look
-from .words import ARMS, NOT_YET, Networks, Text, known, number, spread
+from .words import ARMS, NOT_YET, Networks, Text, known, short, spread
 
 SOLVERS = {"best": {}, "literal": {"solver": "literal"}}
 MEASURED = (*scales.SHOWN, *scales.LABS)
@@ -47,7 +47,7 @@ def drawn(networks: Networks = MEASURED) -> Picture:
 def reached(networks: Networks = MEASURED) -> Text:
     """How much of what `best` finds the ten iterations reach, by network: the median over the trials."""
     every = found(networks)
-    share = {key: number(np.median(100 * of["literal"] / of["best"])) for key, of in every.items()}
+    share = {key: short(np.median(100 * of["literal"] / of["best"])) for key, of in every.items()}
     lines = [
         f"- {network}: {' and '.join(f'{share[network, arm]} % for {arm}' for arm in ARMS if (network, arm) in share)}"
         for network in dict.fromkeys(network for network, _ in every)

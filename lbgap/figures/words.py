@@ -206,9 +206,7 @@ def table(
 def _stand_ins(networks: Iterable[str]) -> str:
     """Which of the networks are not on the paper's data."""
     return " ".join(
-        f"{n} is trained on {arrays.stand_in(n)}; the paper's numbers are of TIMIT, which is sold under a licence."
-        for n in networks
-        if arrays.stand_in(n)
+        f"{n} is trained on {arrays.stand_in(n)}, where the paper has TIMIT." for n in networks if arrays.stand_in(n)
     )
 
 
