@@ -122,21 +122,6 @@ def summarised(a: Sequence[float], b: Sequence[float], *, scale: str = "differen
     return _welch(*sides, scale, "Welch from means and deviations", 0)
 
 
-def welch(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> tuple[float, float]:
-    """The 95 % interval of mean_a - mean_b by Welch's t.
-
-    Args:
-        mean_a, sd_a, n_a: mean, standard deviation and number of one side's seeds.
-        mean_b, sd_b, n_b: of the other's.
-    """
-    return _welch((mean_a, sd_a, n_a), (mean_b, sd_b, n_b), "difference", "", 0).interval
-
-
-def welch_p(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:
-    """Welch's p that the means are the same; arguments as in `welch`."""
-    return _welch((mean_a, sd_a, n_a), (mean_b, sd_b, n_b), "difference", "", 0).p
-
-
 def _summary(values) -> tuple[float, float, int]:
     values = values[~np.isnan(values)]
     n = len(values)

@@ -134,34 +134,15 @@ def test_a_trial_that_lacks_a_twin_is_not_judged(store):
     assert "Not measured yet" in str(figures.twins_verdict("mlp-bn"))
 
 
-def test_the_adaptive_ratio_is_told_by_epsilon(store):
+def test_a_ranking_is_told_by_epsilon(store):
+    """Half as sharp in the box that knows the scale, at every epsilon; twice as sharp in the paper's."""
     for trial in range(3):
         for of, value in zip(experiments.ends("mlp", trial), (0.02, 0.01)):
             put(store, of, value * (1 + 0.1 * trial), unit=units.grid, offset=0.0)
             put(store, of, 3 / value * (1 + 0.1 * trial), unit=units.grid)
-    lines = [line for line in str(figures.adaptive("mlp")).splitlines() if line.startswith("| mlp")][4:]  # every column
-    assert [line.split(" | ")[1] for line in lines] == ["0.0001", "0.001", "0.01", "0.05"]
-    for share, line in zip(("10", "1", "0.1", "0.02"), lines):
-        cells = line.split(" | ")
-        assert cells[2].startswith("0.0220 ± ") and float(cells[4].split()[0]) == float(cells[5].split()[0]) == float(
-            share
-        )
-        assert cells[6].startswith("0.50 times (0.50 to 0.50)") and cells[7].startswith("2.0 times")
-
-
-def test_a_run_that_was_trained_twice_is_named(store):
-    """The twin at factor 1 is the run itself; its f and its value may be another's."""
-    for trial in range(2):
-        for of, f0, value in zip(experiments.ends("mlp", trial), (0.1, 0.2), (1.0, 8.0)):
-            put(store, of, value, f0=f0, epsilons=scales.EPSILONS)
-            put(store, of, value, f0=f0 * 1.001, twin=1.0)
-    assert "with the same values" in str(figures.retrained("mlp"))
-    small, large = experiments.ends("mlp", 1)
-    put(store, small, 3.0, f0=0.3, twin=1.0)
-    put(store, large, 5.0, f0=0.2, twin=1.0)
-    text = str(figures.retrained("mlp"))
-    assert "mlp, SB (batch 8), 1 of 2 trials: f 0.1 against 0.3, Metric 2.1 1 against 3. Others" in text
-    assert "lower hill. mlp, LB (batch 1,000), 1 of 2 trials: Metric 2.1 8 against 5." in text
+    relative, paper = (str(figures.at_every_epsilon(same_function.ends("mlp"), **box)) for box in ({"offset": 0.0}, {}))
+    assert relative.startswith("**By epsilon: from 1e-05 to 0.05 LB is the flatter.**")
+    assert paper.startswith("**By epsilon: from 1e-05 to 0.05 LB is the sharper.**")
 
 
 def test_three_contrasts_of_the_same_two_functions(store):

@@ -9,8 +9,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-# lines of code in lbgap: to come down to 9,500 when figures/ is rewritten; more must replace something
-CEILING = 10_618
+# lines of code in lbgap and, apart from it, in its courses, which were asked for later; more must replace something
+CEILING, COURSE = 9_500, 1_140
 FILES = sorted((ROOT / "lbgap").rglob("*.py"))
 EXAMPLES = [path for path in FILES if ">>> " in path.read_text(encoding="utf-8")]
 
@@ -40,8 +40,10 @@ def test_lines_are_counted_without_words():
 
 
 def test_the_package_stays_small():
-    count = sum(lines(path.read_text(encoding="utf-8")) for path in FILES)
-    assert count <= CEILING, f"{count} lines of code in lbgap, more than {CEILING}: what can go?"
+    count = {False: 0, True: 0}
+    for path in FILES:
+        count["course" in path.parts] += lines(path.read_text(encoding="utf-8"))
+    assert count[False] <= CEILING and count[True] <= COURSE, f"{count} lines of code in lbgap: what can go?"
 
 
 def public(tree):

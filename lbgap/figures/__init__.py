@@ -15,7 +15,7 @@ SHOWN = {  # by chapter, what needs no arguments
     "walking_between_minima": "fig3 fig7 path_verdict norm_matched_paths weight_decay sisters",
     "measuring_sharpness": "table3 verdict3 table4 epsilon_grid solver_starts solvers literal_ranking",
     "few_steep_directions": "curvature_verdict metric_and_curvature spectrum directions top_space steep_share",
-    "same_function": "twins_verdict adaptive norm_matched norms_verdict",
+    "same_function": "twins_verdict norm_matched norms_verdict",
     "threshold": "fig4",
     "why_small_batches_escape": "warm_verdict way_down_verdict fig5 fig6 fig6_read distances noise_scale",
     "batch_or_rate": "rates_verdict rates_by_sharpness rates_and_sharpness optimizers learning_rates",
@@ -40,7 +40,7 @@ OTHERWISE = {  # what an experiment is shown by, where that has another name
 }
 TOOLS = {  # and what else there is, by module
     "words": "ARMS NOT_YET Text ended known matched number spread",
-    "statistics": "crossing difference gap holm meet ratio welch",
+    "statistics": "crossing gap holm ratio",
     "panels": "COLOR DASH MARK",
     "comparisons": "compare row",
     "scores": "judgements treated",
@@ -48,7 +48,7 @@ TOOLS = {  # and what else there is, by module
     "walking_between_minima": "path",
     "measuring_sharpness": "at_every_epsilon epsilon_at_rise growth solver_verdict",
     "few_steep_directions": "curvature",
-    "same_function": "retrained twins_slider",
+    "same_function": "twins_slider",
     "why_small_batches_escape": "warm_slider way_slider",
     "batch_or_rate": "rates_figure",
     "causal_grid": "causal_figure causal_slider",

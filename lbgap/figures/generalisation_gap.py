@@ -17,18 +17,7 @@ from ..results import arrays
 from .comparisons import EPOCHS, UPDATES, compare, row
 from .panels import COLOR, DASH, Picture, each, look, named
 from .scores import BOARD
-from .statistics import (
-    ahead,
-    best_and_last,
-    difference,
-    elsewhere,
-    gap,
-    lost,
-    paper_gap,
-    sized,
-    theirs_for,
-    trials_gone,
-)
+from .statistics import ahead, best_and_last, elsewhere, gap, lost, paper_gap, sized, theirs_for, trials_gone
 from .words import (
     ARMS,
     Networks,
@@ -128,7 +117,7 @@ def modes2(networks: Networks = SHOWN) -> Text:
         runs = arrays.pairs(network)
         for mode, words in MODES.items():
             small, large = (arrays.final(runs[arm], "test", mode) for arm in ARMS)
-            value = difference(small, large)[0]
+            value = claims.contrast(small, large).value
             rows.append([network, words, spread(small), spread(large), "" if np.isnan(value) else number(value)])
     return table("network | batch norm in evaluation | SB (%) | LB (%) | gap, points", rows)
 

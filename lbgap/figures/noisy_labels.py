@@ -7,12 +7,13 @@ from scipy import stats
 
 from ..campaign import treatments, units
 from ..campaign.treatments import ENDS, LABEL_NOISE
+from ..claims import contrast
 from ..results import arrays
 from ..run import Run
 from .comparisons import EPSILON, LOSS, UPDATES, arrived, compare, complete, row, sharpness_of, training_loss
 from .panels import COLOR, LINE, Picture, each
 from .sliders import ACCURACY, SHARPNESS, Slider, slider
-from .statistics import ahead, difference, gap, ratio
+from .statistics import ahead, gap, ratio
 from .words import ARMS, FACTOR, NOT_YET, Text, ended, folded, interval, known, matched, number, trials
 
 NETWORK, EQUAL = "wide", "equal updates"
@@ -81,7 +82,7 @@ def _verdict(share: float) -> str | None:
     lines, both, runs, at_loss = [], {}, ends(share), []
     for end, pair in runs.items():
         lead, sharper = gap(pair["SB"], pair["LB"]), ratio(*(arrays.sharpness(pair[arm], EPSILON) for arm in ARMS))
-        more, pair_of = difference(memorised(pair["SB"]), memorised(pair["LB"]))
+        more = contrast(memorised(pair["SB"]), memorised(pair["LB"]))
         if lead.interval is None or sharper.interval is None:
             continue
         better = {1: "SB is the better", -1: "LB is the better", 0: "neither is shown to be the better"}[lead.side(0)]
@@ -94,7 +95,7 @@ def _verdict(share: float) -> str | None:
         lines.append(
             f"- {end}, {trials(*(arrays.final(pair[arm]) for arm in ARMS))}: {better}: {ahead(lead)}; "
             f"{shape} ({number(sharper.value)} times, {interval(sharper.interval)}); "
-            f"{_more(more, pair_of)}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
+            f"{_more(*more[:2])}; {ended(f)}{'; **a run did not come to that loss**' if missed else ''}."
         )
     if not both:
         return None

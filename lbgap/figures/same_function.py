@@ -7,31 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..campaign import experiments, scales
+from ..campaign import experiments
 from ..claims import holm
 from ..results import arrays
-from .comparisons import EPSILON, matched_ways, networks_of, row, times
+from .comparisons import EPSILON, matched_ways, networks_of, row
 from .sliders import Slider, slider
 from .statistics import ratio, sharper
-from .words import (
-    ARMS,
-    Networks,
-    Text,
-    by_network,
-    by_side,
-    dots,
-    folded,
-    interval,
-    known,
-    names,
-    number,
-    plural,
-    short,
-    spread,
-    table,
-)
+from .words import ARMS, Networks, Text, by_network, by_side, dots, folded, interval, number, plural, short
 
-SAME = 0.05  # the share by which two values of one thing may differ and still be called the same
 BOXES = {"Metric 2.1": {}, "adaptive": {"offset": 0.0}}
 
 
@@ -100,79 +83,6 @@ def _verdict(network):
         f" {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}):"
         f" {by_side(found, 1, *orders, 'one trial tells no order')}.",
     )
-
-
-def retrained(networks: Networks = scales.LABS) -> Text:
-    """Where the twin at factor 1 and the run itself, one function at the same weights, are stored with other values,
-    and why.
-
-    A run that is trained again on another machine need not end at the same place; where it does, in f, an ascent can
-    find another hill.
-    """
-    elsewhere, hills = [], []
-    for network in names(networks):
-        for arm, runs in ends(network).items():
-            f, value = (
-                [arrays.sharpness(runs, EPSILON, what, **settings) for settings in ({}, {"twin": 1.0})]
-                for what in ("f0", "value")
-            )
-            far, high = (np.abs(twin / own - 1) > SAME for own, twin in (f, value))
-            hill = {"Metric 2.1": value}
-            for there, told, found in ((far, elsewhere, {"f": f} | hill), (high & ~far, hills, hill)):
-                if there.any():
-                    pairs = ", ".join(
-                        f"{what} {_each(own[there])} against {_each(twin[there])}"
-                        for what, (own, twin) in found.items()
-                    )
-                    told.append(
-                        f"{network}, {arm} (batch {runs[0].batch_size:,}), {there.sum()} of"
-                        f" {len(known(value[0] * value[1]))} trials: {pairs}"
-                    )
-    said = []
-    if elsewhere:
-        said.append(
-            "For the twins some runs were trained a second time, and ended at another place than the table's Metric"
-            f" 2.1 was measured at. {'; '.join(elsewhere)}."
-        )
-    if hills:
-        said.append(f"Others came to the same f, but the ascent found a higher or a lower hill. {'; '.join(hills)}.")
-    if not said:
-        return Text("The run itself and its twin at factor 1 are stored with the same values.")
-    return Text(
-        f"**One run, two values of Metric 2.1**, the table's against the twin's at factor 1. {' '.join(said)} So"
-        " compare twins with twins: the table's last column is of the one training, its others can be of the other."
-    )
-
-
-def _each(values) -> str:
-    return ", ".join(f"{v:.2g}" for v in values)
-
-
-def adaptive(networks: Networks = scales.LABS, epsilons: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 5e-2)) -> Text:
-    """LB / SB in either box, by epsilon: a relative box is far smaller than the paper's of the same epsilon, so one
-    could mislead.
-
-    And how much of the adaptive value the gradient alone explains.
-    """
-    rows = []
-    for network in names(networks):
-        runs = ends(network)
-        for epsilon in epsilons:
-            plain, relative = (
-                {arm: arrays.sharpness(runs[arm], epsilon, **box) for arm in ARMS} for box in BOXES.values()
-            )
-            alone = {arm: arrays.sharpness(runs[arm], epsilon, "first_order", **BOXES["adaptive"]) for arm in ARMS}
-            slope = {arm: 100 * alone[arm] / relative[arm] for arm in ARMS}
-            line = [network, f"{epsilon:g}", *(spread(v, 4) for v in relative.values())]
-            line += [spread(v, 0) for v in slope.values()]
-            for by in (relative, plain):
-                line.append(times(ratio(*by.values())) if all(len(known(v)) for v in by.values()) else "")
-            rows.append(line)
-    head = (
-        "network | epsilon | adaptive, SB | LB | gradient alone, % of it, SB | LB | adaptive, LB / SB |"
-        " Metric 2.1, LB / SB"
-    )
-    return table(head, rows, shown=(0, 1, 6, 7))
 
 
 def norm_matched(networks: Networks = None) -> Text:
