@@ -116,10 +116,10 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
         folded(
-            f"**Along the six rates sharpness goes up or down {short(by_rate)} times, along the eight batch sizes"
-            f" {short(by_size)} times** (medians). Its rank correlation with test accuracy is {number(rho.value)}"
-            f" ({interval(rho.interval)}) over all rates and sizes, and {number(own.value)} over the {own.n} sizes at"
-            " the rate 1e-3.",
+            f"**Over the six rates the sharpest end is {short(by_rate)} times as sharp as the flattest, over the eight"
+            f" batch sizes {short(by_size)} times** (medians). Its rank correlation with test accuracy is"
+            f" {number(rho.value)} ({interval(rho.interval)}) over all rates and sizes, and {number(own.value)} over"
+            f" the {own.n} sizes at the rate 1e-3.",
             f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these,"
             f" sharpness goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
             f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %. These did not come to the"

@@ -55,10 +55,11 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     accuracy=False where the rows are the same networks, measured another way. extra: {words: runs -> (R,)}, more
     columns.
     """
-    settings = {n: [r for r in rows if r.network == n] for n in dict.fromkeys(r.network for r in rows)}
+    settings = {r.network: [s for s in rows if s.network == r.network] for r in rows}
     there = {n: [r for r in of if _measured(r, accuracy)] for n, of in settings.items()}
+    usual = lambda n, r: r is settings[n][0] or (accuracy and {*r.runs["SB"]} <= {*arrays.pairs(n)["SB"]})
     # a network's usual setting alone compares nothing
-    rows = [r for n, of in there.items() if of[1:] or settings[n][1:] == [] or of != settings[n][:1] for r in of]
+    rows = [r for n, of in there.items() for r in of if of[1:] or not settings[n][1:] or not usual(n, r)]
     ratios = []
     for r in rows:
         both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # the same trials, where one arm is ahead of the other

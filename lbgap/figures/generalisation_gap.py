@@ -14,7 +14,7 @@ from ..campaign.experiments import EXPERIMENTS
 from ..campaign.scales import SHOWN
 from ..networks import form
 from ..results import arrays
-from .comparisons import EPOCHS, UPDATES, compare, row
+from .comparisons import EPOCHS, UPDATES, compare, row, training_loss
 from .panels import COLOR, DASH, Picture, each, look, named
 from .scores import BOARD
 from .statistics import ahead, best_and_last, elsewhere, gap, lost, paper_gap, sized, theirs_for, trials_gone
@@ -53,13 +53,15 @@ def table2(networks: Networks = SHOWN) -> Text:
     for network in names(networks):
         runs = arrays.pairs(network)
         counts[network] = [len(known(arrays.final(runs[arm]))) for arm in ARMS]
-        for split in ("train", "test"):
+        for split in ("train", "test"):  # and below these f, by which one sees how far each was trained
             cells = []
             for arm in ARMS:
                 mean, sd = paper.cell("table2", network)[split][arm]
                 values = arrays.final(runs[arm], split)
                 cells += [marked(spread(values), lost(runs[arm], values).sum()), f"{mean:.2f} ± {sd:.2f}"]
             rows.append([network, split, *cells])
+        f = [spread(training_loss(runs[arm]), 4) for arm in ARMS]
+        rows.append([network, "(f, training loss)", f[0], "", f[1], ""])
     told = ", ".join(f"{network} {small} and {large}" for network, (small, large) in counts.items() if small + large)
     below = f"Mean ± standard deviation over trials, SB and LB: {told}; the paper's five."
     return table("network | accuracy (%) | SB, ours | SB, paper | LB, ours | LB, paper", rows, (2, 4), below)

@@ -12,6 +12,7 @@ from ..campaign import experiments, scales
 from ..claims import Contrast
 from ..results import arrays
 from . import causal_grid as causal
+from .comparisons import training_loss
 from .measures import Cell, Judged, grid_values, judged_claims
 from .statistics import ahead, gap
 from .words import Text, capital, folded, known, plural, short, told
@@ -79,7 +80,15 @@ def line(of: Judged) -> str:
     more = ". Not sure enough for one of so many claims" if corrected and of.cells else ""
     if any(cell.ours.how == "arithmetic" for cell in of.cells):
         there = "that is arithmetic, and needs no runs"
-    return f"{of.claim.says} *{capital(there)}{more}.*" if there else of.claim.says
+    note = _far_apart(of) if of.claim.id == "similar-loss" else ""
+    return f"{of.claim.says} *{capital(there)}{more}.*{note}" if there else of.claim.says
+
+
+def _far_apart(of: Judged) -> str:
+    """How far apart losses can be that count as similar beside that of guessing."""
+    pairs = [[training_loss(runs) for runs in arrays.pairs(cell.network).values()] for cell in of.cells]
+    most = max(max(means) / min(means) for both in pairs for means in [[known(f).mean() for f in both]])
+    return f" Both are small beside guessing's; yet one can be {short(most)} times the other."
 
 
 QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
