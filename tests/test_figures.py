@@ -134,7 +134,7 @@ def test_what_is_measured_of_one_network_hides_no_other(made):
     made.pairs()
     made.pairs("F2")
     lines = str(figures.table2()).splitlines()
-    assert [line.split(" | ")[0][2:] for line in lines[2:6]] == ["F1", "F1", "F2", "F2"] and "C1" not in str(lines)
+    assert [line.split(" | ")[0][2:] for line in lines[2:8]] == 3 * ["F1"] + 3 * ["F2"] and "C1" not in str(lines)
     assert "F2, on speech, train" in words(figures.fig2()) and len(figures.fig2().axes) == 4
     assert "a synthetic stand-in for TIMIT" in str(figures.verdict2()) and "C1" not in str(figures.verdict2())
 

@@ -20,7 +20,7 @@ def test_only_trials_with_both_answers_are_compared(made):  # noqa: F811
     assert {key: {s: list(v) for s, v in of.items()} for key, of in found.items()} == {
         ("F1", arm): {"best": [8.0, 4.0], "literal": [2.0, 1.0]} for arm in ("SB", "LB")
     }
-    assert str(ten_iterations.reached(["F1"])) == "- F1: 25.00 % for SB and 25.00 % for LB"
+    assert str(ten_iterations.reached(["F1"])) == "- F1: 25 % for SB and 25 % for LB"
     (ax,) = ten_iterations.drawn(["F1"]).axes
     assert list(curves(ax)["LB, best"][0]) == [8.0, 4.0] and list(curves(ax)["LB, best"][1]) == [-1, -1]
 
