@@ -351,7 +351,10 @@ def test_every_slider_moves_by_the_keyboard_and_redraws(book, site, driver):
         open_page(driver, f"{site}/{path.relative_to(book.html).as_posix()}")
         assert not driver.find_elements(By.CSS_SELECTOR, ".anywidget-static [role=alert]"), path.name
         # a chart is drawn once the browser has told its size
-        wait_until(driver, "return document.querySelector('.anywidget-static svg').childElementCount")
+        drawn = (
+            "[...document.querySelectorAll('.anywidget-static svg')].every(s => !s.clientWidth || s.childElementCount)"
+        )
+        wait_until(driver, f"return {drawn}")
         for slider in driver.find_elements(By.CSS_SELECTOR, ".anywidget-static input[type=range]"):
             if not slider.is_displayed():
                 continue
