@@ -393,3 +393,29 @@ def test_pages_fit_a_telephone(book, site, driver):
             assert width <= 360, f"{path.name} is {width} px wide on a screen of 360"
     finally:
         size(driver, 1200, 900)
+
+
+def test_a_page_of_the_theme_is_mended(book):
+    """What axe-core finds in the theme's pages, and a reader who listens meets; `accessible` says why."""
+    for path in pages(book):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r'doc-biblioentry|<th class="head">(?:<p></p>)?</th>|Toggle hidden content', text), (
+            path.name
+        )
+        assert '<summary><span class="toctree-toggle"' not in text and 'role="region" aria-label="The book"' in text
+        for name in re.findall(r'<button class="btn search-button-field[^>]*>', text):
+            assert "aria-label" not in name
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(book, site, dark):
+    axe = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip("AXE-CORE WAS NOT RUN: npm install --no-save axe-core, in the project's root, for this part")
+    ask = "const done = arguments[0]; axe.run().then(({ violations }) => done(violations.map((v) => [v.id, v.nodes[0].html])))"
+    with open_browser(width=1280, dark=dark) as driver:
+        driver.set_script_timeout(120)
+        for path in pages(book):
+            open_page(driver, f"{site}/{path.relative_to(book.html).as_posix()}")
+            driver.execute_script(axe.read_text(encoding="utf-8"))
+            assert driver.execute_async_script(ask) == [], path.name
