@@ -70,7 +70,7 @@ def test_the_picture_says_what_it_shows():
 
 def test_the_controls_train_keep_and_stop(monkeypatch):
     pytest.importorskip("ipywidgets")
-    box = bench.laboratory()
+    box = bench.controls()
     for name, value in (("small", 128), ("large", 512), ("lr", 1e-2)):
         box.controls[name].value = value
     box.go.click()

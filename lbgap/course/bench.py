@@ -1,6 +1,6 @@
-"""The live laboratory: train a small and a large batch with your own numbers, and keep every trial as a dot.
+"""The live bench: train a small and a large batch with your own numbers, and keep every trial as a dot.
 
-`laboratory()` shows the controls, in a live notebook, with ipywidgets 7.7 or 8. All that they call is plain functions.
+`controls()` shows the controls, in a live notebook, with ipywidgets 7.7 or 8. All that they call is plain functions.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def picture(trials: list[Trial]) -> str:
     return f'<img style="max-width:100%" alt="{html.escape(said(trials[-1]))}" src="data:image/png;base64,{text}">'
 
 
-def laboratory() -> ipywidgets.VBox:
+def controls() -> ipywidgets.VBox:
     """The controls and what comes of them, as an ipywidget; each trial runs in a thread, so that Stop can be
     pressed."""
     import ipywidgets as w
