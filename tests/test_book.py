@@ -402,7 +402,8 @@ def test_a_page_of_the_theme_is_mended(book):
         assert not re.findall(r'doc-biblioentry|<th class="head">(?:<p></p>)?</th>|Toggle hidden content', text), (
             path.name
         )
-        assert '<summary><span class="toctree-toggle"' not in text and 'role="region" aria-label="The book"' in text
+        assert '<summary><span class="toctree-toggle"' not in text
+        assert text.count('id="pst-primary-sidebar"') == text.count('role="region" aria-label="The book"')
         for name in re.findall(r'<button class="btn search-button-field[^>]*>', text):
             assert "aria-label" not in name
 
