@@ -252,7 +252,7 @@ def solver_verdict(networks: Networks = SHOWN, epsilon: float = 1e-3) -> Text:
     return by_network(networks, sentence)
 
 
-def literal_ranking(networks: Networks = (*scales.SPOKEN, *scales.LABS)) -> Text:
+def literal_ranking(networks: Networks = (*SHOWN, *scales.LABS)) -> Text:
     """Network by network: does `literal` rank SB and LB as `best` does? Of the laboratory its smallest and its largest
     batch."""
 
