@@ -416,7 +416,8 @@ def test_an_exercise_stands_in_its_page_whole_and_its_solution_is_right(name):
     one = course.EXERCISES[name]
     page = cells(one.chapter)
     statement, code, solution = (page[f"exercise-{name}{part}"] for part in ("", "-code", "-solution"))
-    assert all(cell["metadata"]["tags"] == ["exercise"] for cell in (statement, code, solution))
+    tags = ["exercise"], ["exercise", "skip-execution"]  # a bug to be found is not told of by the page
+    assert all(cell["metadata"]["tags"] in tags for cell in (statement, code, solution))
     head, label, *_ = "".join(statement["source"]).split("\n\n", 2)
     assert head == f"### {one.title}"
     assert label.startswith(f"*{one.kind.capitalize()} · {one.level} · {one.minutes} minutes.*")
