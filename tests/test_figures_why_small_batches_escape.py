@@ -109,7 +109,19 @@ def test_the_prose_on_rates_is_true():
     assert all(there[k, i] for i, k in enumerate(of.chosen))
     ends = lambda values: [values[of.chosen[i], i] for i in (0, -1)]
     lead, steep = claims.contrast(*ends(of.accuracy)), claims.contrast(*ends(of.sharpness)[::-1], scale="ratio")
-    assert lead.side(0) == steep.side(1) == 1  # with a rate of its own for each
+    assert lead.side(0) == 1 and steep.side(1) == 0  # with a rate of its own for each
+    best = np.where(there, accuracy, 0).max(0)  # by the test images
+    assert 0.8 < best[0] - best[-1] < 1.3 and of.accuracy.shape[2] == 5
+
+
+def test_the_prose_on_the_luck_of_rates_is_true(monkeypatch):
+    picked, sure = [], []
+    for count in (3, 4, 5):
+        monkeypatch.setattr(batch_or_rate, "_measured", lambda network, count=count: list(range(count)))
+        of = batch_or_rate.rates("mlp")
+        picked.append(of.rates[of.chosen[0]])
+        sure.append(claims.contrast(*(of.accuracy[of.chosen[i], i] for i in (0, -1))).side(0))
+    assert picked == [0.001, 0.01, 0.003] and sure == [1, 0, 1]
 
 
 def test_a_rate_that_does_not_come_to_the_loss_is_not_chosen(made, monkeypatch):  # noqa: F811
