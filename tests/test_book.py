@@ -413,7 +413,10 @@ def test_axe_finds_nothing(book, site, dark):
     axe = ROOT / "node_modules" / "axe-core" / "axe.min.js"
     if not axe.exists():
         pytest.skip("AXE-CORE WAS NOT RUN: npm install --no-save axe-core, in the project's root, for this part")
-    ask = "const done = arguments[0]; axe.run().then(({ violations }) => done(violations.map((v) => [v.id, v.nodes[0].html])))"
+    ask = (
+        "const done = arguments[0];"
+        "axe.run().then(({ violations }) => done(violations.map((v) => [v.id, v.nodes[0].html])))"
+    )
     with open_browser(width=1280, dark=dark) as driver:
         driver.set_script_timeout(120)
         for path in pages(book):
