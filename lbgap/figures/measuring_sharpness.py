@@ -30,6 +30,7 @@ from .words import (
     number,
     plural,
     points,
+    short,
     spread,
     table,
 )
@@ -200,11 +201,9 @@ def at_every_epsilon(runs: dict[str, list], **settings: Any) -> Text:
         return NOT_YET
     at = lambda first, last: f"at {first:g}" if first == last else f"from {first:g} to {last:g}"
     told = "; ".join(f"{at(first, last)} {words[side]}" for side, first, last in stretches)
-    low, high = min(alone), max(alone)
-    return Text(
-        f"**By epsilon: {told}.** What the leftover gradient alone would give is {alone[low]:.0f} % of it at"
-        f" {low:g}, {alone[1e-3]:.0f} % at 0.001 and {alone[high]:.1g} % at {high:g} (means of both ends)."
-    )
+    shown = [e for e in dict.fromkeys((min(alone), EPSILON, max(alone))) if e in alone]
+    share = ", ".join(f"{short(alone[e])} % at {e:g}" for e in shown)
+    return Text(f"**By epsilon: {told}.** Of that the leftover gradient alone would give {share} (means of both ends).")
 
 
 STARTS = {
