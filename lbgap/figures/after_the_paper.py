@@ -50,11 +50,11 @@ def tuning(networks: Networks = None) -> Text:
 
 def _board(networks, which, least=0):
     """{network: its scores that are measured}, the networks of the remedies named by default, else BOARD; those with
-    `least` scores, unless they are asked for."""
+    `least` scores, unless they or remedies are asked for."""
     own = dict.fromkeys(n for name in names(which) for n in TREATMENTS[name].networks) if which else BOARD
     found = {network: scores(network, which) for network in names(networks or tuple(own))}
     found = {network: [s for s in mine if len(known(s.accuracy))] for network, mine in found.items()}
-    return {network: mine for network, mine in found.items() if networks or len(mine) >= least}
+    return {network: mine for network, mine in found.items() if networks or which or len(mine) >= least}
 
 
 def scoreboard(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
@@ -104,7 +104,7 @@ def _line(s: Score, compared) -> list[str]:
 
 def scoreboard_verdict(networks: Networks = None, which: str | Iterable[str] | None = None) -> Text:
     """The scoreboard in words: who gains, who ends flatter, and whether these are the same."""
-    board = _board(networks, which, 0 if which else FEW)
+    board = _board(networks, which, FEW)
     words = {network: judgements(network) for network in board}
 
     def sentence(network):
@@ -136,7 +136,7 @@ def scoreboard_figure(networks: Networks = None, which: str | Iterable[str] | No
     """The scoreboard drawn: points over plain LB on the left, sharpness over plain LB's on the right; every trial,
     means, intervals."""
     gain = lambda s: s.gain.value
-    board = _board(networks, which, 0 if which else FEW)
+    board = _board(networks, which, FEW)
     board = {n: sorted((s for s in found if not np.isnan(gain(s))), key=gain) for n, found in board.items()}
 
     def draw(left, right, network):
@@ -176,7 +176,7 @@ def _each(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
 def scoreboard_data(networks: Networks = None, which: str | Iterable[str] | None = None) -> dict:
     """What `explorers.ScoreboardExplorer` takes: the networks of which anything is measured, else the first, plain SB
     among the remedies."""
-    board = _board(networks, which, 0 if which else FEW) or {treatments.CHEAP[0]: []}
+    board = _board(networks, which, FEW) or {treatments.CHEAP[0]: []}
     some = [network for network, found in board.items() if found] or list(board)[:1]
     for network in some:
         board[network].insert(0, score(network, "plain SB", "", arrays.pairs(network)["SB"]))

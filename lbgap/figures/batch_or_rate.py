@@ -45,14 +45,14 @@ def rates(network: str = "mlp") -> Rates | None:
     if not measured:
         return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])
-    accuracy, sharp, f = (table(what) for what in (arrays.final, sharpness_of, training_loss))
-    goal = make(lrs[0], sizes[0])[0].stop_f
-    there = (f < goal).all(2)  # a rate that does not come to the loss is no rate for that batch size
+    values = (table(what) for what in (arrays.final, sharpness_of, training_loss))
+    found = Rates(lrs, sizes, *values, (), make(lrs[0], sizes[0])[0].stop_f)
+    there = found.arrived  # a rate that does not come to the loss is no rate for that batch size
     chosen = [
         best({k: make(lr, b, True) for k, lr in enumerate(lrs) if there[k, i] or not there[:, i].any()})
         for i, b in enumerate(sizes)
     ]
-    return None if None in chosen else Rates(lrs, sizes, accuracy, sharp, f, tuple(chosen), goal)
+    return None if None in chosen else dataclasses.replace(found, chosen=tuple(chosen))
 
 
 def _measured(network) -> list[int]:
@@ -109,10 +109,10 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
         return Text(f"None of {there.size} pairs of rate and batch size came to f < {found.goal:g}.")
     rho = correlation(sharp[there], accuracy[there])
     # the largest over the smallest: along the rates at each batch size, and along the sizes at each rate
-    apart = [np.nanmax(of, axis) / np.nanmin(of, axis) for of in [np.where(there, sharp, np.nan)] for axis in (0, 1)]
-    by_rate, by_size = (np.nanmedian(of) for of in apart)
-    usual = there[found.rates.index(1e-3)]
-    own = correlation(sharp[found.rates.index(1e-3)][usual], accuracy[found.rates.index(1e-3)][usual])
+    of = np.where(there, sharp, np.nan)
+    by_rate, by_size = (np.nanmedian(np.nanmax(of, axis) / np.nanmin(of, axis)) for axis in (0, 1))
+    usual = found.rates.index(1e-3)
+    own = correlation(sharp[usual][there[usual]], accuracy[usual][there[usual]])
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
         folded(

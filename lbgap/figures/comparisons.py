@@ -56,11 +56,11 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     columns.
     """
     settings = {r.network: [s for s in rows if s.network == r.network] for r in rows}
-    there = {n: [r for r in of if _measured(r, accuracy)] for n, of in settings.items()}
+    kept = {n: [r for r in of if _measured(r, accuracy)] for n, of in settings.items()}
     plain = lambda n, r: all({*r.runs[arm]} <= {*of} for arm, of in arrays.pairs(n).items())
     usual = lambda n, r: r is settings[n][0] or (accuracy and plain(n, r))
     # a network's usual setting alone compares nothing
-    rows = [r for n, of in there.items() for r in of if of[1:] or not settings[n][1:] or not usual(n, r)]
+    rows = [r for n, of in kept.items() for r in of if of[1:] or not settings[n][1:] or not usual(n, r)]
     ratios = []
     for r in rows:
         both = ~np.isnan(r.sharp["SB"] * r.sharp["LB"])  # the same trials, where one arm is ahead of the other

@@ -63,7 +63,7 @@ def title(page: str) -> str:
 
 
 def where(of: Judged) -> str:
-    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"; "more", where it fails by being too small."""
+    """On which networks a claim holds: "yes on F1, C1-text; no on F2-lj"; "more", where it exceeds the claim."""
     said = {}
     high = of.claim.test.claimed[1]
     for cell in of.cells:
@@ -86,8 +86,8 @@ def line(of: Judged) -> str:
 
 def _far_apart(of: Judged) -> str:
     """How far apart losses can be that count as similar beside that of guessing."""
-    pairs = [[training_loss(runs) for runs in arrays.pairs(cell.network).values()] for cell in of.cells]
-    most = max(max(means) / min(means) for both in pairs for means in [[known(f).mean() for f in both]])
+    means = [[known(training_loss(runs)).mean() for runs in arrays.pairs(c.network).values()] for c in of.cells]
+    most = max(max(both) / min(both) for both in means)
     return f" Both are small beside guessing's; yet one can be {short(most)} times the other."
 
 
