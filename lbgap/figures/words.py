@@ -108,12 +108,12 @@ def judged(found: claims.Contrast, p: float, null: float, above: str, below: str
     return "not settled" if p >= 0.05 else by_side(found, null, above, below, "not settled")
 
 
-def with_interval(found: claims.Contrast, digits: int = 2, unit: str = "") -> str:
+def with_interval(found: claims.Contrast) -> str:
     """A contrast in a cell: "1.30 (0.20 to 2.40)", or nothing."""
     if np.isnan(found.value):
         return ""
-    ends = f" ({' to '.join(number(v, digits) for v in found.interval)})" if found.interval else ""
-    return f"{number(found.value, digits)}{unit}{ends}"
+    ends = f" ({' to '.join(map(number, found.interval))})" if found.interval else ""
+    return f"{number(found.value)}{ends}"
 
 
 def interval(pair: tuple[float, float] | None, digits: int = 2) -> str:
