@@ -1,6 +1,7 @@
 """The kernels of the book's pages, forked from a process that has imported what the pages import."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -61,3 +62,14 @@ def test_few_notebooks_and_what_comes_after_have_kernels_as_usual(forked, tmp_pa
     before = factory.default_provisioner_name
     with forked(2):
         assert factory.default_provisioner_name == before
+
+
+def test_a_kernel_that_does_not_end_can_be_made_to(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book/_ext")
+    kernels = pytest.importorskip("kernels")
+    for end in ("terminate", "kill"):
+        asleep = subprocess.Popen(["sleep", "60"])
+        process = kernels.Process(asleep.pid)
+        getattr(process, end)()
+        assert asleep.wait(10) < 0 and process.poll() == 0
+        getattr(process, end)()  # once it is gone, nothing happens

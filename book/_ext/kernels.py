@@ -84,6 +84,14 @@ class Process:
     def send_signal(self, number):
         os.kill(self.pid, number)
 
+    def terminate(self):  # asked of a kernel that is slow to end on a busy machine
+        with contextlib.suppress(ProcessLookupError):
+            self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            self.send_signal(signal.SIGKILL)
+
 
 def reap(*_):
     """Forget the kernels that have ended, so that whoever looks for one finds that it is gone."""
