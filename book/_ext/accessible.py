@@ -1,7 +1,6 @@
 """What the theme's pages lack for a reader who listens to them: names, landmarks, and roles that are still in use."""
 
 import re
-from pathlib import Path
 
 MENDED = (
     # an arrow that unfolds pages of the menu has no name
@@ -20,16 +19,3 @@ def accessible(text: str) -> str:
     for what, instead in MENDED:
         text = re.sub(what, instead, text)
     return text
-
-
-def mend(app, exception):
-    if exception is None and app.builder.format == "html":
-        for page in Path(app.outdir).rglob("*.html"):
-            text = page.read_text(encoding="utf-8")
-            if (mended := accessible(text)) != text:
-                page.write_text(mended, encoding="utf-8")
-
-
-def setup(app):
-    app.connect("build-finished", mend)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,7 @@
 5. Scripts that no page uses are left out: sphinx-thebe's (each page would log an error) and Font Awesome's (1.5 MB; the
    icons come from its web fonts). So are sphinx-design's styles where a page has none of
    its parts, and a second search field. A figure is fetched when the reader comes near it, and so is an explorer's
-   module that is large.
+   module that is large. What the theme's pages lack for a reader who listens is mended (accessible.py).
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import re
 import shutil
 from pathlib import Path
 
+from accessible import accessible
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
@@ -191,13 +192,14 @@ def with_large_modules_apart(text: str, page: Path, static: Path) -> str:
     return STATE.sub(lighter, text)
 
 
-def lighten_the_pages(app, exception):
+def finish_the_pages(app, exception):
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            lighter = with_large_modules_apart(without_idle_scripts(text, page), page, Path(app.outdir) / "_static")
-            if lighter != text:
-                page.write_text(lighter, encoding="utf-8")
+            finished = accessible(without_idle_scripts(text, page))
+            finished = with_large_modules_apart(finished, page, Path(app.outdir) / "_static")
+            if finished != text:
+                page.write_text(finished, encoding="utf-8")
 
 
 VERDICTS = "book/so_was_the_paper_right"
@@ -249,6 +251,6 @@ def setup(app):
     app.connect("doctree-resolved", load_figures_late)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", without_unused_design, priority=900)
-    app.connect("build-finished", lighten_the_pages)
+    app.connect("build-finished", finish_the_pages)
     app.connect("build-finished", publish_verdicts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,7 +11,7 @@ from ..results import arrays
 from ..run import Run
 from .comparisons import networks_of
 from .panels import Picture, each, look, named
-from .words import ARMS, Networks, Text, by_network, folded, known, number, points
+from .words import ARMS, Networks, Text, by_network, folded, known, number, table
 
 DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
 
@@ -89,53 +89,45 @@ def pays(networks: Networks = "F1", device: str = "cpu") -> Picture:
         both = ~np.isnan(taken["SB"] * taken["LB"]) & (np.isfinite(taken["SB"]) | np.isfinite(taken["LB"]))
         if not both.any():
             return None
-        small, large = (taken[arm][both] for arm in ARMS)
-        quotients = large / small  # infinite where LB never came there, 0 where SB never did
-        batches = {arm: runs[arm][0].batch_size for arm in ARMS}
-        ratio = batches["SB"] / batches["LB"]
-        reached = quotients[np.isfinite(quotients) & (quotients > 0)]
-        said = (
-            f"{network}, first epoch at LB's final test accuracy, {number(level)} % in the mean: {came('SB', small)};"
-            f" {came('LB', large)}."
-        )
-        if len(reached):
-            said += (
-                f" I_LB / I_SB, trial by trial: {points(reached, 3)}. On many processors, LB scaling perfectly, it"
-                " would pay where SB's parallel efficiency is below"
-                f" {points([performance_model.break_even(q, ratio) for q in reached])}."
-            )
         found, name = speeds(network, device), DEVICE[device][0]
+        batches = {arm: runs[arm][0].batch_size for arm in ARMS}
         if not set(batches.values()) <= set(found):
-            return folded(f"**The speed of {network} on one {name} is not measured yet.**", said)
-        rates = {arm: found[batches[arm]]["value"] for arm in ARMS}
-        limit = performance_model.break_even(rates["SB"], ratio, rates["LB"])
+            return None
+        taken = {arm: taken[arm][both] for arm in ARMS}
+        quotients = taken["LB"] / taken["SB"]  # infinite where LB never came there, 0 where SB never did
+        ratio = batches["SB"] / batches["LB"]
         small, large = (found[batches[arm]] for arm in ARMS)
-        low, high = (
-            performance_model.break_even(small[a], ratio, large[b]) for a, b in (("high", "low"), ("low", "high"))
+        limit, low, high = (
+            performance_model.break_even(small[a], ratio, large[b])
+            for a, b in (("value", "value"), ("high", "low"), ("low", "high"))
         )
-        won, lost = int((quotients < low).sum()), int((quotients > high).sum())
-        counts = {"pays": won, "does not pay": lost, "is undecided": len(quotients) - won - lost}
+        became = np.select([quotients < low, quotients > high], ["pays", "does not pay"], "is undecided")
+        counts = {what: int((became == what).sum()) for what in ("pays", "does not pay", "is undecided")}
         word = " and ".join(f"{what} in {count}" for what, count in counts.items() if count)
-        word = f"{word} of {len(quotients)} trials"
-        word = next((what for what in ("pays", "does not pay") if counts[what] == len(quotients)), word)
+        word = f"{word} of {len(became)} trials"
+        word = next((what for what in ("pays", "does not pay") if counts[what] == len(became)), word)
+        rows = [
+            [str(trial), came(small_took, 0), came(large_took, 0), came(times, 3), what]
+            for trial, small_took, large_took, times, what in zip(
+                np.flatnonzero(both), taken["SB"], taken["LB"], quotients, became
+            )
+        ]
+        by_trial = table("trial | iterations of SB | iterations of LB | LB / SB | the large batch", rows)
         return folded(
             f"**Verdict: {network} on one {name}: the large batch {word}.**",
-            f"{said} One {name} trains {number(rates['SB'], 0)} examples a second at batch {batches['SB']:,} and"
-            f" {number(rates['LB'], 0)} at batch {batches['LB']:,}, so LB pays below an I_LB / I_SB of"
-            f" {number(limit, 3)}; a trial between {number(low, 3)} and {number(high, 3)} is undecided, since the"
-            " speeds' own quartiles put the break-even anywhere there.",
+            f"Iterations to the first epoch at LB's final test accuracy, {number(level)} % in the mean:\n\n{by_trial}"
+            f"\n\nOne {name} trains {number(small['value'], 0)} examples a second at batch {batches['SB']:,} and"
+            f" {number(large['value'], 0)} at batch {batches['LB']:,}, so LB pays where it takes less than"
+            f" {number(limit, 3)} times SB's iterations; a trial between {number(low, 3)} and {number(high, 3)} is"
+            " undecided, since the speeds' own quartiles put the break-even anywhere there.",
         )
 
     return by_network(networks, sentence)
 
 
-def came(arm: str, taken: np.ndarray) -> str:
-    """How many runs of an arm came to the level, and after how many iterations, in words."""
-    reached = taken[np.isfinite(taken)]
-    parts = [f"after {points(reached, 0)} iterations"] if len(reached) else []
-    if len(reached) < len(taken):
-        parts.append(f"in {len(taken) - len(reached)} of {len(taken)} trials never")
-    return f"{arm} {', '.join(parts)}"
+def came(count: float, digits: int) -> str:
+    """A number of iterations, or of times as many, in words: infinite is never."""
+    return number(count, digits) if count < np.inf else "never"
 
 
 def iterations(runs: list[Run], level: float) -> np.ndarray:
