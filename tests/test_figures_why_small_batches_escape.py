@@ -114,6 +114,28 @@ def test_the_prose_on_rates_is_true():
     assert 0.8 < best[0] - best[-1] < 1.3 and of.accuracy.shape[2] == 5
 
 
+def test_the_prose_on_rates_with_batch_norm_is_true():
+    """The rate decides who leads, at one rate both are about as sharp, and over the rates the flatter tests better."""
+    of = batch_or_rate.rates("mlp-bn")
+    rate = {lr: k for k, lr in enumerate(of.rates)}
+    lead = lambda first, last: claims.contrast(of.accuracy[first, 0], of.accuracy[last, -1])
+    at = {lr: lead(k, k) for lr, k in rate.items()}
+    assert [round(at[lr].value, 1) for lr in (3e-4, 3e-2)] == [0.3, -2.1]
+    assert [at[lr].side(0) for lr in (3e-4, 1e-3, 3e-2)] == [1, 0, -1]
+    own = [of.chosen[0], of.chosen[-1]]
+    assert lead(*own).side(0) == -1 and own[0] == rate[3e-4]
+    there, sharp, accuracy = of.arrived, of.sharpness.mean(2), of.accuracy.mean(2)
+    assert sharp[own[0], 0] == sharp[:, 0].max()  # where batch 8 ends sharpest
+    peeked = np.where(there, accuracy, 0).argmax(0)
+    assert peeked[0] == rate[1e-3] and lead(peeked[0], peeked[-1]).side(0) == 0
+    for k in range(1, len(rate)):  # at 1e-4 batch 1,000 does not come to the loss
+        assert there[k].all() and max(sharp[k, 0] / sharp[k, -1], sharp[k, -1] / sharp[k, 0]) < 1.45
+    assert not there[0, -1] and rank_correlation(sharp[there], accuracy[there]) < -0.4
+    mean, flat = ([of[k][there[k]].mean() for k in range(len(rate))] for of in (accuracy, sharp))
+    assert max(mean[k] for k in (0, 1, 2, 5)) < min(mean[3:5]) and np.argmin(flat) == 5
+    assert flat[3] < flat[2] / 2 < flat[0] / 2 and mean[0] < mean[3] - 0.9
+
+
 def test_the_prose_on_the_luck_of_rates_is_true(monkeypatch):
     picked, sure = [], []
     for count in (3, 4, 5):
