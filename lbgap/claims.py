@@ -423,6 +423,12 @@ def rules() -> dict:
     return json.loads(FILE.read_text())["rules"]
 
 
+@functools.cache
+def amendments() -> dict[str, str]:
+    """What was changed in a claim's test after its result was seen, and why, by the claim's id."""
+    return {of["claim"]: f"Amended on {of['date']}. {of['says']}" for of in json.loads(FILE.read_text())["amendments"]}
+
+
 def read(text: str) -> tuple[Claim, ...]:
     """The claims of a file like claims.json.
 

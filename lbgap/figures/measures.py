@@ -185,11 +185,11 @@ def _box_growth(network, runs, arm):
     return contrast(*(arrays.sharpness(runs[arm], e) for e in EPSILONS.values()), scale="ratio")
 
 
-def _path_rise_ratio(network, runs, kind, step=0.5):
+def _path_rise_ratio(network, runs, kind, step="0.5"):
     p = arrays.paths(*runs.values()).get(kind)
     if p is None:
         return contrast([])
-    rise = rises(p, step)
+    rise = rises(p, float(step))
     return ratio(rise["SB"], rise["LB"])
 
 

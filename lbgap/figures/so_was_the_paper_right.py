@@ -203,7 +203,8 @@ def _folded(of: Judged) -> str:
     p = "" if math.isnan(of.p) else f" p before Holm's correction: {of.p:.2g}."
     return (
         f"<details><summary>numbers and test</summary><ul>{''.join(cells)}</ul><p>Measured: {test.statistic}. "
-        f"Refuted if {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}.</p></details>"
+        f"Refuted if {test.refuted}.{p} Section {of.claim.section}, {of.claim.element}."
+        f" {claims.amendments().get(of.claim.id, '')}</p></details>"
     )
 
 
@@ -236,6 +237,7 @@ def published() -> dict:
         id: {
             **{key: getattr(of.claim, key) for key in ("says", "section", "element", "page", "seen")},
             "test": dataclasses.asdict(of.claim.test),
+            "amended": claims.amendments().get(id),
             "direction": of.direction,
             "p": None if math.isnan(of.p) else of.p,
             "cells": [_plain(cell) for cell in of.cells],

@@ -16,7 +16,8 @@ from .panels import ACCURACY_COLOR, LOSS_COLOR, Picture, along_path, each, mark_
 from .statistics import ratio, rises
 from .words import ARMS, Networks, Text, by_network, counted, folded, interval, names, number, short, spread
 
-PATH = {"linear": "line", "curvilinear": "curve"}
+# in words, the claim, and how far from an end its rise is taken: half a unit along the curve is the other's negative
+PATH = {"linear": ("line", "linear-path", 0.5), "curvilinear": ("curve", "curved-path", 0.25)}
 ALIKE = 1.25  # two sides are called as steep as each other where the interval of their ratio lies within this factor
 
 
@@ -47,27 +48,25 @@ def fig7(networks: Networks = SHOWN) -> Picture:
     return fig3(networks, "curvilinear")
 
 
-def path_verdict(
-    networks: Networks = SHOWN, step: float = 0.5, pairs: Callable = arrays.pairs, **settings: Any
-) -> Text:
-    """How much f rises `step` in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
+def path_verdict(networks: Networks = SHOWN, pairs: Callable = arrays.pairs, **settings: Any) -> Text:
+    """How much f rises a step in alpha away from either end, mean of both sides, and whether LB is as much steeper as a
     plot shows. pairs(network): {"SB": runs, "LB": runs}; settings: of the paths, match="norms"."""
 
     def sentence(network):
         said, lines = [], []
         for kind, p in arrays.paths(*pairs(network).values(), **settings).items():
+            path, claim, step = PATH[kind]
             rise = rises(p, step)
             ours = ratio(rise["SB"], rise["LB"])
-            found = claims.get({"linear": "linear-path", "curvilinear": "curved-path"}[kind]).verdict(ours)
             brief, steeper = _steeper(ours)
-            said.append(f"on the {PATH[kind]} {brief} (that it is twice as steep: {found.direction})")
+            said.append(f"on the {path} {brief}")
             lines.append(
-                f"On the {PATH[kind]} f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])} round LB "
-                f"({steeper}; {counted(ours.n, ours.diverged).replace('trial', 'pair')})."
+                f"On the {path}, {step:g} away, f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])}"
+                f" round LB ({steeper}; {counted(ours.n, ours.diverged).replace('trial', 'pair')}). That LB is twice as"
+                f" steep at least: {claims.get(claim).verdict(ours).direction}."
             )
-        rule = f"Rises are means of both sides, {step:g} away; the claim is of twice as much at least, since less is"
-        told = f"{' '.join(lines)} {rule} not seen in a plot."
-        return folded(f"**{network}: {'; '.join(said)}.**", told) if lines else None
+        rule = "Rises are means of both sides; less than twice as much is not seen in a plot."
+        return folded(f"**{network}: {'; '.join(said)}.**", f"{' '.join(lines)} {rule}") if lines else None
 
     return by_network(networks, sentence)
 
