@@ -195,3 +195,15 @@ def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
     told = paper.cell("table3", "C1")["1e-3"]["SB"][0]
     assert sharp["C1-bf16"] / told == pytest.approx(1 / 5, abs=0.03)
     assert sharp["C1-text"] / told == pytest.approx(0.7, abs=0.03)
+
+
+def test_one_training_loss_and_one_scale_of_norms_each_take_off_about_as_much_on_f1():
+    plain, settled = arrays.pairs("F1", (0,)), comparisons.run_settings("matched_loss", "F1")[0]
+    of = lambda runs: statistics.ratio(*map(comparisons.sharpness_of, runs.values())).value
+    assert 1150 < of(plain) < 1250 and 100 < of(arrays.pairs("F1", (0,), **settled)) < 160
+    assert "| F1 | at the higher loss | 840 times |" in str(figures.temperature("F1"))
+    for network in ("F1", "C1-text"):  # and SB keeps the lead
+        goal = comparisons.run_settings("matched_loss", network)[0]
+        assert statistics.gap(*arrays.pairs(network, (0,), **goal).values()).value > 0.5
+    f = {arm: np.nanmean(loss(runs)) for arm, runs in arrays.pairs("C1-text").items()}
+    assert [round(f[arm], 3) for arm in ("SB", "LB")] == [0.018, 0.030]

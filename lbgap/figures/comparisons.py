@@ -91,8 +91,10 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
 
 
 def _measured(r: Row, accuracy: bool) -> bool:
-    finals = [arrays.final(r.runs[arm]) for arm in ARMS] if accuracy else []
-    return bool(r.lost) or any(len(known(values)) for values in (*r.sharp.values(), *finals))
+    usual = arrays.pairs(r.network)
+    changed = [arm for arm in ARMS if not {*r.runs[arm]} <= {*usual[arm]}] or ARMS  # the other is there anyway
+    values = [r.sharp[arm] for arm in changed] + [arrays.final(r.runs[arm]) for arm in changed if accuracy]
+    return bool(r.lost) or any(len(known(of)) for of in values)
 
 
 def times(found: Contrast) -> str:

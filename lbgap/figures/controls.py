@@ -64,16 +64,18 @@ def no_dropout(networks: Networks = None) -> Text:
 def matched_loss(networks: Networks = None) -> Text:
     """Both arms trained to one goal in the loss, and whether f ended at one training loss."""
 
+    words = lambda settings: f"both until f is below {settings['stop_f']:g}"
+
     def sentence(network):
         said = []
         for settings in run_settings("matched_loss", network):
             runs = arrays.pairs(network, arrays.trials("matched_loss"), **settings)
             f = {arm: training_loss(of) for arm, of in runs.items()}
-            said += [f"{network}, {in_words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
+            said += [f"{network}, {words(settings)}: {ended(f)}."] if all(len(known(v)) for v in f.values()) else []
         return " ".join(said) or None
 
     said = by_network(networks_of("matched_loss", networks), sentence)
-    return joined(trained("matched_loss", networks, LOSS | EPOCHS), said)
+    return joined(trained("matched_loss", networks, LOSS | EPOCHS, words), said)
 
 
 def patience(networks: Networks = None) -> Text:

@@ -202,14 +202,15 @@ def distances(networks: Networks = SHOWN) -> Text:
         said, nearer = claims.get("distance-3-10").verdict(found), claims.get("closest-minimiser").verdict(beyond)
         if said.direction == claims.UNMEASURED:
             return None
-        more = ", but farther" if said.direction == claims.FAILS and found.value > 10 else ""
+        steps = number(np.nanmean(walk), 1)
+        more = ": farther than that" if said.direction == claims.FAILS and found.value > 10 else ""
         return folded(
             f"**Verdict: {said.direction}{more}.** {network}: SB ends {short(found.value)} times as far from the start"
-            " as LB; the paper has 3 to 10.",
+            f" as LB; the paper has 3 to 10, a random walk of as many steps {steps}.",
             f"{number(found.value)} times ({interval(found.interval)}; {counted(found.n, missing)}). SB ends"
-            f" {dots(small, 1)} from the start, LB {dots(large, 1)}. A random walk of as many steps would give"
-            f" {number(np.nanmean(walk), 1)} times. That LB stays nearer than its fewer steps explain (conjecture iii)"
-            f" {clause(nearer.direction)}: {number(beyond.value)} times as near ({interval(beyond.interval)}).",
+            f" {dots(small, 1)} from the start, LB {dots(large, 1)}. That LB stays nearer than its fewer steps explain"
+            f" (conjecture iii) {clause(nearer.direction)}: {number(beyond.value)} times as near"
+            f" ({interval(beyond.interval)}).",
         )
 
     return by_network(networks, sentence)
