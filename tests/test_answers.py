@@ -182,6 +182,13 @@ def test_on_wrong_labels_the_large_batch_can_be_sharper_and_better():
     assert "20 % wrong labels: LB is shown to be both sharper and better" in said
     assert "at a matched loss it is so in 1 of 2." in said and "at a matched loss it is so in none of 2." in said
     assert ", loss 0.1, equal updates" in said
+    leads = {
+        (share, end): statistics.gap(*pair.values())
+        for share in (0.2, 0.4)
+        for end, pair in figures.noisy_labels.ends(share).items()
+    }
+    stands = [key for key, p in zip(leads, claims.holm([of.p for of in leads.values()])) if p < 0.05]
+    assert len(leads) == 10 and stands == [(0.2, "15 epochs"), (0.2, "equal updates")]
 
 
 def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
@@ -207,3 +214,39 @@ def test_one_training_loss_and_one_scale_of_norms_each_take_off_about_as_much_on
         assert statistics.gap(*arrays.pairs(network, (0,), **goal).values()).value > 0.5
     f = {arm: np.nanmean(loss(runs)) for arm, runs in arrays.pairs("C1-text").items()}
     assert [round(f[arm], 3) for arm in ("SB", "LB")] == [0.018, 0.030]
+
+
+def test_what_to_hold_against_the_causal_grid_s_words():
+    grid = figures.causal_grid.cells("mlp")
+    updates = {cell: round(np.nanmean(arrays.updates(runs))) for cell, runs in grid.items()}
+    assert updates["LB", "as it is"] == 131 and updates["LB", "flatter"] == 227 and updates["SB", "as it is"] == 570
+    assert updates["LB, noise injected", "as it is"] == 551
+    small = grid["SB", "as it is"]
+    margin = statistics.gap(small, grid["LB", "as it is"]).value / 2
+    left = statistics.gap(small, grid["LB, noise injected", "as it is"])
+    assert round(margin, 2) == round(left.interval[1], 2) == 0.48
+    both = (grid[arm, "flatter"] for arm in ("SB", "LB"))
+    assert round(statistics.ratio(*map(comparisons.sharpness_of, both)).value, 1) == 8.8
+    assert statistics.gap(grid["SB", "sharper"], grid["LB", "as it is"]).side(0) >= 0
+
+
+def test_bf16_moves_c1_as_printed_by_little_more_than_seeds_do():
+    plain, coarse = (arrays.pairs("C1-text", (0,), **more) for more in ({}, {"precision": "bf16"}))
+    for arm in ("SB", "LB"):
+        assert abs(arrays.final(plain[arm]) - arrays.final(coarse[arm])).max() < 0.25
+        ratio = (comparisons.sharpness_of(coarse[arm]) / comparisons.sharpness_of(plain[arm])).item()
+        assert 0.9 < ratio < 1.1
+
+
+def test_f1_s_large_batch_is_three_times_as_sharp_here_as_in_the_paper():
+    ours = np.nanmean(comparisons.sharpness_of(arrays.pairs("F1")["LB"]))
+    assert 2.5 < ours / paper.cell("table3", "F1")["1e-3"]["LB"][0] < 3.3
+
+
+def test_counted_by_steps_the_small_batch_is_nearer_the_edge():
+    share = {}
+    for arm, at in (("SB", 1), ("LB", 30)):  # after 32 steps and after 30
+        runs = arrays.pairs("mlp", arrays.trials("edge"))[arm]
+        ways = [(edge_of_stability.along(of), edge_of_stability.levels(of)["preconditioned"]) for of in runs]
+        share[arm] = [float(way["preconditioned"][list(way["epoch"]).index(at)] / level) for way, level in ways]
+    assert min(share["SB"]) > 0.55 and max(share["LB"]) < 0.27

@@ -139,8 +139,8 @@ def _unfinished(network: str) -> str:
     if least[arm] > LEARNED or not after.interval:
         return ""
     return (
-        f", but {arm} has not learned its training examples there ({least[arm]:.0f} %): five epochs with a falling"
-        f" rate, and {ahead(after, brief=True)}"
+        f", but {arm} has not learned all of its training examples there ({least[arm]:.1f} %): after five more epochs"
+        f" of both, with a falling rate, {ahead(after, brief=True)}"
     )
 
 
