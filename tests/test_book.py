@@ -322,6 +322,11 @@ def test_pages_load_quietly_lightly_from_their_own_host_and_can_be_read(book, si
         assert background < 0.2 if dark else background > 0.8, path.name
         for contrast, text in found:
             assert contrast >= 4.5, f"{path.name}: contrast {contrast:.2f}: {text}"
+        marks = driver.execute_script(
+            """return [...document.querySelectorAll(".lbg .mark.s2")].map(
+                      e => [getComputedStyle(e).fill, getComputedStyle(e.closest(".lbg")).color])"""
+        )  # the theme has a class of that name, with a colour of its own
+        assert all(fill == text for fill, text in marks), f"{path.name}: {marks}"
 
 
 def test_the_laboratory_of_the_first_page_comes_late_and_after_its_slider(book, site, driver):
