@@ -250,3 +250,9 @@ def test_counted_by_steps_the_small_batch_is_nearer_the_edge():
         ways = [(edge_of_stability.along(of), edge_of_stability.levels(of)["preconditioned"]) for of in runs]
         share[arm] = [float(way["preconditioned"][list(way["epoch"]).index(at)] / level) for way, level in ways]
     assert min(share["SB"]) > 0.55 and max(share["LB"]) < 0.27
+
+
+def test_the_curve_of_speech_leaps_up_just_beyond_the_large_batch():
+    curve = arrays.paths(*arrays.pairs("F2-lj").values())["curvilinear"]
+    at = lambda alpha: curve["train_loss"][:, np.abs(curve["alpha"] - alpha).argmin()]
+    assert at(1.125).min() > 4 and at(-0.125).max() < 0.2 and at(-0.5).min() > 2
