@@ -256,3 +256,11 @@ def test_the_curve_of_speech_leaps_up_just_beyond_the_large_batch():
     curve = arrays.paths(*arrays.pairs("F2-lj").values())["curvilinear"]
     at = lambda alpha: curve["train_loss"][:, np.abs(curve["alpha"] - alpha).argmin()]
     assert at(1.125).min() > 4 and at(-0.125).max() < 0.2 and at(-0.5).min() > 2
+
+
+def test_at_one_loss_the_large_batch_of_speech_stays_as_sharp():
+    runs = arrays.pairs("F2-lj", (0,))
+    after = {arm: list(map(experiments.settled, of)) for arm, of in runs.items()}
+    assert figures.matched(*map(loss, after.values()))
+    plain, settled = (statistics.ratio(*map(comparisons.sharpness_of, of.values())).value for of in (runs, after))
+    assert 1 < settled / plain < 1.2
