@@ -9,7 +9,7 @@ from ..campaign import scales
 from ..results import arrays
 from .comparisons import KEY
 from .statistics import ahead, gap
-from .words import Text, known, spread, table
+from .words import Text, known, spread
 
 FILE = pathlib.Path(__file__).parent.parent / "others.json"
 
@@ -36,9 +36,10 @@ OURS = {  # what of ours stands beside an entry, by its name there
 
 
 def others() -> Text:
-    """Every entry of others.json: who, what, what they found, and ours."""
-    rows = []
+    """Every entry of others.json: who, what, what they found, and ours; a line each, which a phone can show."""
+    lines = []
     for entry in json.loads(FILE.read_text(encoding="utf-8")):
         ours = OURS[entry["ours"]]() if entry["ours"] else "nothing comparable"
-        rows.append([f"[{entry['who']}]({entry['source']})", entry["what"], entry["found"], ours])
-    return table("who | what | they found | ours", rows)
+        who = f"[{entry['who']}]({entry['source']})"
+        lines.append(f"- **{who}**: {entry['what']}. *They found* {entry['found']}. *Ours:* {ours}.")
+    return Text("\n".join(lines))
