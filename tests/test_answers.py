@@ -264,3 +264,13 @@ def test_at_one_loss_the_large_batch_of_speech_stays_as_sharp():
     assert figures.matched(*map(loss, after.values()))
     plain, settled = (statistics.ratio(*map(comparisons.sharpness_of, of.values())).value for of in (runs, after))
     assert 1 < settled / plain < 1.2
+
+
+def test_with_the_metric_handed_over_two_of_four_lie_within_the_papers_spread():
+    within = []
+    for epsilon, key in ((1e-3, "1e-3"), (5e-4, "5e-4")):
+        for arm in ("SB", "LB"):
+            ours = np.nanmean(arrays.sharpness(arrays.pairs("F1")[arm], epsilon, solver="literal", scale="metric"))
+            mean, spread = paper.cell("table3", "F1")[key][arm]
+            within += [(arm, key)] if abs(ours - mean) < spread else []
+    assert within == [("SB", "1e-3"), ("LB", "5e-4")]
