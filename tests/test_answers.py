@@ -66,6 +66,7 @@ def test_the_curve_s_claim_was_amended_since_half_a_unit_tells_no_two_networks_a
     said = str(figures.verdicts())
     assert "Amended on 2026-11-27. Registered was half a unit" in said and "does not hold here)" in said
     assert claims.get("curved-path").test.measure.endswith("/0.25")
+    assert figures.walking_between_minima.PATH["curvilinear"][2] == 0.25  # what the chapter says is what is judged
 
 
 def test_just_beyond_the_large_batch_the_curve_leaps_and_beyond_the_small_one_it_is_level():

@@ -57,8 +57,7 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     """
     settings = {r.network: [s for s in rows if s.network == r.network] for r in rows}
     kept = {n: [r for r in of if _measured(r, accuracy)] for n, of in settings.items()}
-    plain = lambda n, r: all({*r.runs[arm]} <= {*of} for arm, of in arrays.pairs(n).items())
-    usual = lambda n, r: r is settings[n][0] or (accuracy and plain(n, r))
+    usual = lambda n, r: r is settings[n][0] or (accuracy and not _changed(r))
     # a network's usual setting alone compares nothing
     rows = [r for n, of in kept.items() for r in of if of[1:] or not settings[n][1:] or not usual(n, r)]
     ratios = []
@@ -90,9 +89,13 @@ def compare(rows: list[Row], accuracy: bool = True, extra: dict | None = None, b
     return table(head, lines, below=f"{said}\n\n{below}".strip(), shown=(0, 1, *([4] if accuracy else []), -3, -2))
 
 
+def _changed(r: Row) -> list[str]:
+    """The arms whose runs are not the network's usual ones."""
+    return [arm for arm, of in arrays.pairs(r.network).items() if not {*r.runs[arm]} <= {*of}]
+
+
 def _measured(r: Row, accuracy: bool) -> bool:
-    usual = arrays.pairs(r.network)
-    changed = [arm for arm in ARMS if not {*r.runs[arm]} <= {*usual[arm]}] or ARMS  # the other is there anyway
+    changed = _changed(r) or ARMS  # the other arm is there anyway
     values = [r.sharp[arm] for arm in changed] + [arrays.final(r.runs[arm]) for arm in changed if accuracy]
     return bool(r.lost) or any(len(known(of)) for of in values)
 
