@@ -1,23 +1,28 @@
 """The sentences in which a page opens with its answer follow from the stored results that the page shows."""
 
 import json
+import re
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 
 import lbgap
 from lbgap import claims, figures, paper
 from lbgap.campaign import experiments, scales
-from lbgap.figures import comparisons, edge_of_stability, same_function, scores, statistics
+from lbgap.figures import batch_or_rate, comparisons, edge_of_stability, same_function, scores, statistics
 from lbgap.results import arrays
 
+WAY = ("f", "sharpness")
 MEASURED = ("F1", "F2-lj", "C1-text")
 ANSWERED = (
     "generalisation_gap walking_between_minima measuring_sharpness same_function edge_of_stability causal_grid remedies"
     " after_the_paper when_it_pays noisy_labels controls speech threshold why_small_batches_escape batch_or_rate"
     " few_steep_directions ten_iterations so_was_the_paper_right"
 ).split()
+# on remedies, controls and verdicts, each part of the page has its own; speech is another data set
+NO_QUESTION = "remedies after_the_paper controls speech so_was_the_paper_right".split()
 
 
 def cells(page):
@@ -32,6 +37,22 @@ def cells(page):
 def test_a_page_opens_with_its_answer(page):
     first = cells(page)[0].split("\n\n")[1]
     assert not first.startswith("*You will be able to*") and first.rstrip().endswith((".", "?", '."', "why."))
+
+
+@pytest.mark.parametrize("page", ANSWERED)
+def test_a_chapter_ends_with_its_answer_what_came_later_and_something_to_do(page):
+    whole = "\n".join(cells(page))
+    if page not in NO_QUESTION:
+        assert whole.index("## What came later") < whole.lower().index("the answer again")
+    if page != "so_was_the_paper_right":
+        assert re.search(r"^## (Try|Exercises)$", whole, re.M)
+
+
+def test_every_work_in_the_bibliography_is_cited():
+    entries = re.findall(r"^@\w+{(\w+),", (ROOT / "book/references.bib").read_text(encoding="utf-8"), re.M)
+    pages = [*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/*.md"), *ROOT.glob("lbgap/**/*.py")]
+    cited = {key for page in pages for key in re.findall(r"[`\w]+", page.read_text(encoding="utf-8"))}
+    assert len(set(entries)) == len(entries) and not [key for key in entries if f"`{key}`" not in cited]
 
 
 def loss(runs):
@@ -275,3 +296,34 @@ def test_with_the_metric_handed_over_two_of_four_lie_within_the_papers_spread():
             mean, spread = paper.cell("table3", "F1")[key][arm]
             within += [(arm, key)] if abs(ours - mean) < spread else []
     assert within == [("SB", "1e-3"), ("LB", "5e-4")]
+
+
+def test_five_digits_have_four_steep_directions(capsys):
+    """The code in the answer of Few steep directions, run as it stands there."""
+    exec(re.search(r"```python\n(.*?)```", cells("few_steep_directions")[-1], re.S)[1], {})
+    top = [float(value) for value in re.findall(r"[\d.]+", capsys.readouterr().out)]
+    assert len(top) == 7 and top[4] < top[3] / 2 and top[4] < 1.5 * top[6]
+
+
+def test_two_bowls_with_one_largest_eigenvalue_differ_elevenfold():
+    values = []
+    for rest in (0.0, 0.1):
+        h = torch.cat([torch.tensor([10.0]), torch.full((999,), rest)]).double()
+        f = lambda x: ((h * x * x).sum().item() / 2, h * x)
+        values.append(lbgap.sharpness(f, torch.zeros(1000, dtype=torch.float64), epsilon=1e-3).value)
+    assert values[1] / values[0] == pytest.approx(10.99, rel=1e-3)
+
+
+def test_after_equally_many_steps_the_large_batch_has_learned_more():
+    way = figures.way_slider()
+    f, sharp = ({arm: way.arrays()[of + key][0].mean(1) for arm, key in (("SB", ""), ("LB", ".1"))} for of in WAY)
+    first, later = (list(way.meta["at"]).index(epoch) for epoch in (1, 30))
+    assert [round(f["SB"][first], 1), round(f["LB"][later], 2)] == [0.7, 0.26]
+    assert [round(sharp["SB"][first]), round(sharp["LB"][later])] == [16, 22]
+
+
+def test_the_root_rule_s_rate_ends_flatter_with_a_thousand_than_the_usual_one_with_eight():
+    of = batch_or_rate.rates("mlp")
+    sharp = of.sharpness.mean(2)
+    at = {rate: k for k, rate in enumerate(of.rates)}
+    assert sharp[at[1e-2], -1] < sharp[at[1e-3], 0] < sharp[at[1e-3], -1]
