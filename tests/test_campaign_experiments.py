@@ -9,9 +9,10 @@ import warnings
 import pytest
 from test_figures import ELSEWHERE
 
-from lbgap import __main__, figures, networks, remedies, results
-from lbgap.campaign import experiments, measurements, order, scales, treatments, units
-from lbgap.training import Run
+from lbgap import __main__, data, figures, networks, remedies, results, spectrum
+from lbgap.campaign import cost, experiments, measurements, order, scales, treatments, units
+from lbgap.objective import Objective, flat
+from lbgap.training import Minimizer, Run
 
 
 @pytest.fixture
@@ -335,3 +336,23 @@ def test_status_lists_every_experiment_with_its_cost(tiny, monkeypatch, capsys):
     for name, experiment in experiments.EXPERIMENTS.items():
         if "F1" in experiment.networks and name not in ("more_seeds", "fig5_all"):  # which have no units at this scale
             assert re.search(rf"^{name} +{re.escape(experiment.title)} +\d+ +0 +0  -$", out, re.M), name
+
+
+def test_the_hessian_of_a_large_training_set_is_over_ten_thousand_of_its_examples():
+    one, lab = scales.run("F1", 256, 0), scales.run("mlp", 32, 0)
+    for unit in (units.spectrum, units.directions):
+        assert unit(one)["examples"] == 10_000 and "examples" not in unit(lab)
+        assert cost.work(unit(one)) < cost.work({k: v for k, v in unit(one).items() if k != "examples"})
+
+
+def test_the_spectrum_of_few_examples_is_that_of_evenly_spaced_ones():
+    images, network = data.load("mnist-1k"), networks.build("mlp")
+    on = measurements.Subject([Minimizer(scales.run("mlp", 32, 0), flat(network.parameters()), {}, {})], images)
+    assert on.few(None).x_train.equal(images.x_train)
+    assert on.few(3).y_train.equal(images.y_train[[0, 333, 666]])
+    by_hand = Objective(network, data=(images.x_train[::4], images.y_train[::4]))
+    settings = {"probes": 1, "steps": 8, "top": 2}
+    found = measurements.spectrum({"examples": 250, **settings}, on)
+    assert found["top"] == pytest.approx(spectrum.spectrum(by_hand, by_hand.x, **settings).top, rel=1e-4)
+    whole = measurements.spectrum(settings, on)
+    assert found["top"] != pytest.approx(whole["top"], rel=1e-3)

@@ -220,12 +220,17 @@ def _path(unit, of) -> float:
 
 def _products(unit, of, steps: int) -> float:
     """Of so many Hessian-vector products a step of the unit."""
-    return unit.get("steps", steps) * PRODUCT * _gradient(of)
+    return unit.get("steps", steps) * PRODUCT * _gradient(of) * _share(unit, of)
+
+
+def _share(unit, of) -> float:
+    """Of the training examples that the Hessian is over."""
+    return min(1.0, unit.get("examples", math.inf) / data.examples(of.dataset)[0])
 
 
 def _spectrum(unit, of) -> float:
     ritz = len(EPSILONS) * (_solve("subspace", of) + _gradient(of))
-    return unit.get("probes", 4) * _products(unit, of, 32) + ritz
+    return unit.get("probes", 4) * _products(unit, of, 32) + ritz * _share(unit, of)
 
 
 def _directions(unit, of) -> float:

@@ -18,8 +18,8 @@ from ..training import Minimizer, OutOfTime, packaged
 from .scales import EPSILONS
 from .units import Unit, runs_of, subjects
 
-OBJECTIVE = ("split", "batch_size")  # settings of a unit that are the objective's, not the metric's
-OURS = ("kind", "run", "epsilons", "neighbours", "dtype", "match", "to", "twin", "augmented", "revision", *OBJECTIVE)
+OBJECTIVE = "split", "batch_size"  # settings of a unit that are the objective's, not the metric's
+OURS = "kind run epsilons examples neighbours dtype match to twin augmented revision".split() + list(OBJECTIVE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,13 @@ class Subject:
             minimizer: of these.
             arguments, settings: of `Objective`.
         """
-        return _Punctual(Objective(minimizer, *arguments, dataset=self.dataset, **settings), self.deadline)
+        return _Punctual(Objective(minimizer, *arguments, **{"dataset": self.dataset, **settings}), self.deadline)
+
+    def few(self, count: int | None) -> data.Data:
+        """The data set with so many of its training examples, evenly spaced, or with all of them without a count."""
+        x, y = self.dataset.split("train")
+        at = torch.arange(count or len(y), device=y.device) * len(y) // (count or len(y))
+        return dataclasses.replace(self.dataset, x_train=x[at], y_train=y[at])
 
 
 def compute(
@@ -227,7 +233,7 @@ def spectrum(unit: Unit, on: Subject) -> dict:
     """The Hessian of f: both ends and its density; and Metric 2.1 in the space of its top eigenvectors, with what they
     predict."""
     (m,) = on.minimizers
-    f = on.objective(m)
+    f = on.objective(m, dataset=on.few(unit.get("examples")))
     settings = {k: v for k, v in unit.items() if k not in OURS}
     s = hessian.spectrum(f, m.x, keep_vectors=True, **settings)
     out = {field.name: getattr(s, field.name) for field in dataclasses.fields(s) if field.name != "vectors"}
@@ -245,7 +251,8 @@ def directions(unit: Unit, on: Subject) -> dict:
     f = on.objective(m)
     count, steps = unit.get("count", 100), unit.get("steps", 48)
     length = (unit["epsilon"] * (m.x.abs() + 1)).double().norm().item()
-    top = hessian.spectrum(f, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
+    of_few = on.objective(m, dataset=on.few(unit.get("examples")))
+    top = hessian.spectrum(of_few, m.x, top=min(10, steps), probes=1, steps=steps, keep_vectors=True).vectors
     return {
         "length": length,
         "random": hessian.rises(f, m.x, hessian.random_directions(m.x, count, 0), length).tolist(),

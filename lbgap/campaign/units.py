@@ -15,6 +15,7 @@ from .scales import EPSILONS, scale
 Unit = dict  # {"kind": ..., "run": ..., settings}, as above; JSON throughout
 # The revision of `best`: a changed solver measures something else under one name, so its units say which it is.
 SOLVER = {"whole": 2, "by parts": 4}
+HESSIAN = 10_000  # examples that the Hessian is over, of a larger training set: a product takes three gradients or more
 
 
 def _unit(kind: str, /, **content) -> dict:
@@ -64,14 +65,24 @@ def path(small: Run, large: Run, kind: str, **settings: object) -> Unit:
 
 
 def spectrum(of: Run) -> Unit:
-    """The unit that measures the Hessian: both ends, density, and Metric 2.1 in the space of its top eigenvectors."""
-    return _unit("spectrum", run=of.spec)
+    """The unit that measures the Hessian: both ends, density, and Metric 2.1 in the space of its top eigenvectors.
+
+    Of a large training set the Hessian, and f in that space, are over HESSIAN of the examples.
+    """
+    return _unit("spectrum", run=of.spec, **_few(of))
 
 
 def directions(of: Run, epsilon: float = 1e-3) -> Unit:
     """The unit that measures how f rises along random and along Hessian directions as long as the box's
-    half-diagonal."""
-    return _unit("directions", run=of.spec, epsilon=epsilon)
+    half-diagonal.
+
+    The Hessian is over as many examples as for `spectrum`; f is over all of them.
+    """
+    return _unit("directions", run=of.spec, epsilon=epsilon, **_few(of))
+
+
+def _few(of):
+    return {"examples": HESSIAN} if data.examples(of.dataset)[0] > HESSIAN else {}
 
 
 def noise(of: Run) -> Unit:

@@ -12,58 +12,50 @@ from ..results import arrays
 from .comparisons import networks_of
 from .panels import COLOR, LINE, MARK, Picture, each, look
 from .statistics import correlation, ratio
-from .words import ARMS, Networks, Text, by_network, dots, folded, interval, number, short, table, with_interval
+from .words import ARMS, Networks, Text, by_network, dots, folded, interval, names, number, short, table, with_interval
 
 
 def curved(network: str) -> dict[str, dict[str, np.ndarray]]:
-    """Of each arm's minimisers (T,): the Hessian's largest, tenth and smallest eigenvalue, and the share in percent of
-    all eigenvalues, by its density, along which f rises by 1 % or more of the largest rise."""
-    out = {}
-    for arm, runs in arrays.pairs(network).items():
-        found = [r for r in arrays.each(units.spectrum, runs) if r]
-        share = [100 * np.array(r["weights"])[np.array(r["nodes"]) >= 0.01 * r["top"][0]].sum() for r in found]
-        out[arm] = {
-            "largest": np.array([r["top"][0] for r in found]),
-            "tenth": np.array([r["top"][-1] for r in found]),
-            "smallest": np.array([r["bottom"] for r in found]),
-            "share": np.array(share),
-        }
-    return out
+    """Of each arm's minimisers (T,), NaN where there is none: the Hessian's largest, tenth and smallest eigenvalue, and
+    the share in percent of all eigenvalues, by its density, along which f rises by 1 % or more of the largest rise."""
+    share = lambda r: 100 * np.array(r["weights"])[np.array(r["nodes"]) >= 0.01 * r["top"][0]].sum()
+    ends = {"largest": lambda r: r["top"][0], "tenth": lambda r: r["top"][-1], "smallest": lambda r: r["bottom"]}
+    what = {**ends, "share": share}
+    pairs = arrays.pairs(network).items()
+    return {arm: {key: arrays.spectra(runs, value) for key, value in what.items()} for arm, runs in pairs}
 
 
-def curvature() -> Picture:
+def curvature(networks: Networks = LABS) -> Picture:
     """The ten largest eigenvalues of the Hessian where SB and LB ended, all trials."""
 
     def draw(ax, network):
         for arm, runs in arrays.pairs(network).items():
             for r in filter(None, arrays.each(units.spectrum, runs)):
-                ranks = np.arange(1, len(r["top"]) + 1)
-                ax.plot(ranks, r["top"], **look(arm, ms=3, lw=0.8), label=arm)
+                ax.plot(range(1, len(r["top"]) + 1), r["top"], **look(arm, ms=3, lw=0.8), label=arm)
         ax.set(title=network, xlabel="rank", ylabel="eigenvalue of the Hessian", yscale="log")
 
-    return each(LABS, draw)
+    return each(names(networks), draw)
 
 
 def curvature_verdict(networks: Networks = LABS) -> Text:
-    """How many directions are steep in the laboratory, and whether LB has the larger eigenvalues."""
+    """How many directions are steep, and whether LB has the larger eigenvalues."""
 
     def sentence(network):
         of = curved(network)
-        if not (len(of["SB"]["share"]) and len(of["LB"]["share"])):
+        shares, first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("share", "largest", "tenth"))
+        if not shares.n:
             return None
-        shares = ratio(of["SB"]["share"], of["LB"]["share"])
-        first, tenth = (ratio(of["SB"][key], of["LB"][key]) for key in ("largest", "tenth"))
         strict = ratio(of["SB"]["largest"], of["LB"]["tenth"])
-        below = -100 * float(np.mean(of["LB"]["smallest"] / of["LB"]["largest"]))
+        below = -100 * float(np.nanmean(of["LB"]["smallest"] / of["LB"]["largest"]))
         small, large = scales.sizes(network)
-        whose = "the largest eigenvalues of the two are not told apart"
-        if first.side(1):
-            whose = f"LB's largest eigenvalue is {short(first.value)} times SB's"
-        share = {arm: short(of[arm]["share"].mean()) for arm in ARMS}
+        whose = f"LB's largest eigenvalue is {short(first.value)} times SB's"
+        if first.interval and not first.side(1):
+            whose = "the largest eigenvalues of the two are not told apart"
+        share = {arm: short(np.nanmean(of[arm]["share"])) for arm in ARMS}
         return folded(
             f"{network} (SB {small:,}, LB {large:,}): f rises steeply along {share['SB']} % of the directions at SB and"
             f" along {share['LB']} % at LB; {whose}.",
-            f"Shares are means of {len(of['LB']['share'])} trials, LB's {with_interval(shares)} times SB's. LB's"
+            f"Trials: {shares.n}. LB's share is {with_interval(shares)} times SB's. LB's"
             f" largest eigenvalue is {number(first.value, 1)}"
             f" times SB's ({interval(first.interval, 1)}), its tenth {number(tenth.value, 1)} times SB's tenth"
             f" ({interval(tenth.interval, 1)}), but only {number(strict.value)} times SB's largest, where the claim as"
@@ -80,7 +72,7 @@ def metric_and_curvature(networks: Networks = LABS) -> Text:
     def sentence(network):
         def of(runs):
             sharp = arrays.sharpness(runs, 5e-4)
-            top = np.array([np.nan if r is None else r["top"][0] for r in arrays.each(units.spectrum, runs)], float)
+            top = arrays.spectra(runs, lambda r: r["top"][0])
             there = ~np.isnan(sharp * top)
             return correlation(sharp[there], top[there])
 

@@ -193,18 +193,12 @@ def _path_rise_ratio(network, runs, kind, step="0.5"):
     return ratio(rise["SB"], rise["LB"])
 
 
-def _of_spectrum(runs, arm, what):
-    """what(document) of each run's spectrum (T,), NaN where there is none."""
-    return np.array([np.nan if r is None else what(r) for r in arrays.each(units.spectrum, runs[arm])], float)
-
-
 def _tenth_to_first_eigenvalue(network, runs):
-    small, large = _of_spectrum(runs, "SB", lambda r: r["top"][0]), _of_spectrum(runs, "LB", lambda r: r["top"][-1])
-    return ratio(small, large)
+    return ratio(*(arrays.spectra(runs[arm], lambda r: r["top"][k]) for arm, k in (("SB", 0), ("LB", -1))))
 
 
 def _negative_share(network, runs):
-    return contrast(_of_spectrum(runs, "LB", lambda r: max(0.0, -r["bottom"]) / r["top"][0]))
+    return contrast(arrays.spectra(runs["LB"], lambda r: max(0.0, -r["bottom"]) / r["top"][0]))
 
 
 def _steep_share(network, runs):

@@ -41,6 +41,11 @@ def each(measure: Callable, runs: Runs) -> list[dict | None]:
     return [result(measure(of)) for of in runs]
 
 
+def spectra(runs: Runs, what: Callable) -> np.ndarray:
+    """what(result) of each run's spectrum (R,), NaN where there is none."""
+    return np.array([np.nan if r is None else what(r) for r in each(units.spectrum, runs)], float)
+
+
 def diverged(runs: Runs) -> int:
     """How many of the runs are stored as diverged."""
     found = [document(units.train(of)) for of in runs]
