@@ -109,7 +109,9 @@ def test_the_wall_on_f1_s_line_is_beyond_the_large_batch_where_the_network_is_tu
     rise = {
         n: statistics.rises(arrays.paths(*arrays.pairs(n).values(), match="norms")["linear"]) for n in MEASURED[::2]
     }
-    assert 500 < statistics.ratio(*rise["F1"].values()).value and statistics.ratio(*rise["C1-text"].values()).value < 2
+    assert 500 < statistics.ratio(*rise["F1"].values()).value
+    left = statistics.ratio(*rise["C1-text"].values())
+    assert left.value < 2 and left.side(1) == 1 and left.n == 3
 
 
 def test_in_a_very_small_box_the_leftover_gradient_ranks_the_ends():
@@ -140,7 +142,7 @@ def test_scale_makes_a_part_of_the_contrast():
         both = ~np.isnan(sum(of.sharp[arm] for of in rows for arm in runs))
         found = [statistics.ratio(*(of.sharp[arm][both] for arm in runs)) for of in rows]
         plain, *exchanged = (ratio.value for ratio in found)
-        assert [ratio.side(1) for ratio in found] == ([1, 1, 1] if network == "F1" else [1, 0, 0])
+        assert [ratio.side(1) for ratio in found] == [1, 1, 1] and found[0].n == 3
         assert low < min(exchanged) < max(exchanged) < high and plain / max(exchanged) > least
         assert 900 < plain < 1400 if network == "F1" else 34 < plain < 40
     _, found = same_function.along("mlp")
@@ -327,3 +329,12 @@ def test_the_root_rule_s_rate_ends_flatter_with_a_thousand_than_the_usual_one_wi
     sharp = of.sharpness.mean(2)
     at = {rate: k for k, rate in enumerate(of.rates)}
     assert sharp[at[1e-2], -1] < sharp[at[1e-3], 0] < sharp[at[1e-3], -1]
+
+
+def test_on_its_way_f1_s_large_batch_only_sharpens_and_its_small_one_only_flattens():
+    way = {arm: arrays.descent(runs[0], 1e-3) for arm, runs in arrays.pairs("F1").items()}
+    assert (np.diff(way["LB"][1]) > 0).all() and (np.diff(way["SB"][1]) < 0).all()
+    (small, large), (small_end, large_end) = (statistics.at_one_f(way, pick) for pick in (max, min))
+    assert 1.4 < large / small < 1.6 and 900 < large_end / small_end < 1000
+    (one,) = [trial for trial, of in enumerate(arrays.pairs("F1")["SB"]) if len(arrays.descent(of, 1e-3)[0]) > 1]
+    assert one == 0
