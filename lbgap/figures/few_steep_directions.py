@@ -58,7 +58,7 @@ def curvature_verdict(networks: Networks = LABS) -> Text:
             f"Trials: {shares.n}. LB's share is {with_interval(shares)} times SB's. LB's"
             f" largest eigenvalue is {number(first.value, 1)}"
             f" times SB's ({interval(first.interval, 1)}), its tenth {number(tenth.value, 1)} times SB's tenth"
-            f" ({interval(tenth.interval, 1)}), but only {number(strict.value)} times SB's largest, where the claim as"
+            f" ({interval(tenth.interval, 1)}), and {number(strict.value)} times SB's largest, where the claim as"
             f" registered wants more than once. LB's most negative eigenvalue is {number(below, 1)} % of its largest in"
             " size: under 10 % is no saddle by our rule.",
         )
@@ -156,7 +156,7 @@ def top_space(networks: Networks = None) -> Text:
                 low, off = r["bottom"], r["bottom_residual"]
                 word = "negative" if low < -off else "not told from 0"
                 ends.append(
-                    f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {number(r['top'][0])} "
+                    f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {short(r['top'][0])} "
                     f"(± {number(r['top_residuals'][0], 4)})"
                 )
     reach = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
