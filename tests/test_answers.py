@@ -338,3 +338,15 @@ def test_on_its_way_f1_s_large_batch_only_sharpens_and_its_small_one_only_flatte
     assert 1.4 < large / small < 1.6 and 900 < large_end / small_end < 1000
     (one,) = [trial for trial, of in enumerate(arrays.pairs("F1")["SB"]) if len(arrays.descent(of, 1e-3)[0]) > 1]
     assert one == 0
+
+
+def test_once_the_rate_has_fallen_to_0_the_small_batch_has_the_lower_loss_and_leads_and_f1_is_12_000_times_apart():
+    for network in MEASURED:
+        after = {arm: list(map(experiments.settled, runs)) for arm, runs in arrays.pairs(network).items()}
+        small, large = (loss(runs) for runs in after.values())
+        there = ~np.isnan(small * large)
+        assert there.any() and (small < large)[there].all()
+        assert (arrays.final(after["SB"]) > arrays.final(after["LB"]))[there].all()
+        if network == "F1":
+            ratio = np.divide(*(comparisons.sharpness_of(after[arm])[0] for arm in ("LB", "SB")))
+            assert ratio == pytest.approx(12_000, rel=0.05)
