@@ -11,7 +11,15 @@ from conftest import ROOT
 import lbgap
 from lbgap import claims, figures, paper
 from lbgap.campaign import experiments, scales
-from lbgap.figures import batch_or_rate, comparisons, edge_of_stability, same_function, scores, statistics
+from lbgap.figures import (
+    batch_or_rate,
+    comparisons,
+    edge_of_stability,
+    few_steep_directions,
+    same_function,
+    scores,
+    statistics,
+)
 from lbgap.results import arrays
 
 WAY = ("f", "sharpness")
@@ -350,3 +358,18 @@ def test_once_the_rate_has_fallen_to_0_the_small_batch_has_the_lower_loss_and_le
         if network == "F1":
             ratio = np.divide(*(comparisons.sharpness_of(after[arm])[0] for arm in ("LB", "SB")))
             assert ratio == pytest.approx(12_000, rel=0.05)
+
+
+def test_on_the_line_nearly_all_of_the_rise_lies_beyond_the_large_batch():
+    for network in MEASURED:
+        line = arrays.paths(*arrays.pairs(network).values())["linear"]
+        end, inside, beyond = (line["train_loss"][:, np.abs(line["alpha"] - a).argmin()] for a in (1, 0.5, 1.5))
+        assert ((beyond - end) > 0.94 * (beyond + inside - 2 * end)).all()
+
+
+def test_f1_s_tenth_eigenvalue_is_above_the_small_batchs_first_and_no_end_is_a_saddle_point():
+    for network in ("F1", *scales.LABS):
+        of = few_steep_directions.curved(network)
+        assert np.nanmax(-of["LB"]["smallest"] / of["LB"]["largest"]) < 0.02
+        tenth = np.nanmean(of["LB"]["tenth"] / of["SB"]["largest"])
+        assert 3.8 < tenth < 4.2 if network == "F1" else tenth < 0.5

@@ -33,7 +33,7 @@ SVG = """<?xml version="1.0"?>
 def test_a_picture_has_its_own_ids_the_page_s_colours_and_its_alt_text():
     one, two = (ET.fromstring(pictures.part_of_the_page(SVG, 'a "b" < c', n)) for n in (0, 1))
     ids = [{e.get("id") for e in picture.iter() if e.get("id")} for picture in (one, two)]
-    assert len(ids[0]) == 3 and not ids[0] & ids[1]
+    assert len(ids[0]) == 2 and not ids[0] & ids[1]  # nothing refers to figure_1
     assert one.get("aria-label") == 'a "b" < c' and one.get("role") == "img"
     text = ET.tostring(one, encoding="unicode")
     assert "stroke: currentColor" in text and "fill: var(--0)" in text
@@ -43,6 +43,13 @@ def test_a_picture_has_its_own_ids_the_page_s_colours_and_its_alt_text():
     assert re.search(r"url\(#([^)]+)\)", text)[1] in ids[0]
     # 432 pt at 12 pt an em
     assert one.get("width") is None and one.get("style") == "width: 36.0em; --0: var(--c-123f73, #123f73)"
+
+
+def test_a_picture_loses_groups_that_say_nothing_and_no_mark():
+    groups = SVG.replace("<use", "<g>\n<!-- a tick -->\n<g>\n<use").replace('#123f73"/>', '#123f73"/>\n</g>\n</g>\n')
+    whole, bare = (pictures.part_of_the_page(svg, "", 0) for svg in (groups, SVG))
+    count = lambda text: [sum(e.tag.endswith(tag) for e in ET.fromstring(text).iter()) for tag in ("}g", "}use")]
+    assert count(groups) == [3, 1] and count(whole) == count(bare) == [1, 1] and "tick" not in whole
 
 
 def test_what_matplotlib_draws_can_be_laid_in(tmp_path):

@@ -29,7 +29,7 @@ def draw_svg(app, config):
 def part_of_the_page(svg: str, alt: str, number: int) -> str:
     """A picture as an element of a page that may hold others: ids of its own, the page's width at most, its colours."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|(?<=\n) +", "", svg, flags=re.DOTALL)
+    svg = _bare(re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->\n?|(?<=\n) +", "", svg, flags=re.DOTALL))
     names = dict(zip(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg)), itertools.count()))
     own = lambda found: f"{found[1]}p{number}-{names[found[2]]}{found[3]}" if found[2] in names else found[0]
     svg = re.sub(r'(\bid=")([^"]+)(")', own, svg)
@@ -46,6 +46,16 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     head = f'<svg class="picture" role="img" aria-label="{html.escape(alt)}" style="width: {width / 12:.1f}em{told}"'
     return svg.replace("<svg", head, 1)
+
+
+def _bare(svg: str) -> str:
+    """Without the ids that nothing refers to, and without groups that say nothing."""
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", svg)
+    empty = re.compile(r"<g>\n((?:<(?:use|path)\b[^<]*/>\n)*)</g>\n")
+    while empty.search(svg):
+        svg = empty.sub(r"\1", svg)
+    return svg
 
 
 def _coarse(tag: re.Match) -> str:

@@ -112,7 +112,7 @@ def spectrum(networks: Networks = None, width: float = 0.15) -> Picture:
     return each(networks_of("spectrum", networks), draw, told=False, columns=1, height=2.4)
 
 
-def smoothed(nodes: np.ndarray, weights: np.ndarray, width: float, points: int = 600) -> np.ndarray:
+def smoothed(nodes: np.ndarray, weights: np.ndarray, width: float, points: int = 200) -> np.ndarray:
     """A density (points,) over a grid u (points,): Gaussians of one width at the nodes, of mass their weights."""
     u = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, points)
     bells = np.exp(-(((u[:, None] - nodes) / width) ** 2) / 2) / (width * math.sqrt(2 * math.pi))
@@ -127,10 +127,10 @@ def directions(networks: Networks = None) -> Picture:
         for arm, runs in arrays.pairs(network, arrays.trials("directions")).items():
             for r in filter(None, arrays.each(units.directions, runs)):
                 largest = max(v for what in ("random", "hessian") for v in r[what])
-                for what, style in (("hessian", "-"), ("random", "--")):
+                for what, style, every in (("hessian", "-", 1), ("random", "--", 20)):
                     rises = np.sort(r[what])[::-1]
                     at = np.arange(1, len(rises) + 1)
-                    ax.plot(at, rises, **look(arm, ls=style, ms=3, lw=1), label=f"{arm}, {what}")
+                    ax.plot(at, rises, **look(arm, ls=style, ms=3, lw=1, markevery=every), label=f"{arm}, {what}")
                 ax.axhline(0.05 * largest, color=COLOR[arm], lw=0.8, ls=":", label=f"{arm}, 5 % of the largest")
                 ax.set_yscale("symlog", linthresh=0.01)
         ax.set(title=network, xlabel="direction, by its rise", ylabel="rise, as Metric 2.1")
