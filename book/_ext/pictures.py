@@ -36,6 +36,7 @@ def part_of_the_page(svg: str, alt: str, number: int) -> str:
     svg = re.sub(r'(href="#)([^"]+)(")', own, svg)
     svg = re.sub(r"(url\(#)([^)]+)(\))", own, svg)
     svg = re.sub("<[^>]+>", _coarse, svg)
+    svg = re.sub(r" ?\n([LCQ]) (?=-?\d)", r"\1", svg)  # the places of a line, without a line each
     svg = re.sub(r"#(?:000000|000)\b", "currentColor", svg)
     colors = dict.fromkeys(re.findall(r"#([0-9a-f]{6})\b(?!-)", svg))
     for k, color in enumerate(colors):  # told once, since a picture has hundreds of marks
