@@ -10,7 +10,7 @@ from conftest import ROOT
 
 import lbgap
 from lbgap import claims, figures, paper
-from lbgap.campaign import experiments, scales
+from lbgap.campaign import experiments, scales, units
 from lbgap.figures import (
     batch_or_rate,
     comparisons,
@@ -373,3 +373,9 @@ def test_f1_s_tenth_eigenvalue_is_above_the_small_batchs_first_and_no_end_is_a_s
         assert np.nanmax(-of["LB"]["smallest"] / of["LB"]["largest"]) < 0.02
         tenth = np.nanmean(of["LB"]["tenth"] / of["SB"]["largest"])
         assert 3.8 < tenth < 4.2 if network == "F1" else tenth < 0.5
+
+
+def test_no_random_direction_of_f1_is_steep():
+    for first, *_ in arrays.pairs("F1").values():
+        (found,) = arrays.each(units.directions, [first])
+        assert len(found["random"]) == 100 and max(found["random"]) < 0.05 * max(found["hessian"])
