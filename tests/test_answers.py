@@ -379,3 +379,10 @@ def test_no_random_direction_of_f1_is_steep():
     for first, *_ in arrays.pairs("F1").values():
         (found,) = arrays.each(units.directions, [first])
         assert len(found["random"]) == 100 and max(found["random"]) < 0.05 * max(found["hessian"])
+
+
+def test_on_c1_text_the_units_hardly_matter():
+    small, large = (runs[0] for runs in arrays.pairs("C1-text").values())
+    for scale in ({}, {"scale": "metric"}, {"scale": 1e4}):
+        found = [arrays.sharpness([of], 1e-3, solver="literal", **scale)[0] for of in (small, large)]
+        assert 34 < found[1] / found[0] < 36.5
