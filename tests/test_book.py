@@ -308,6 +308,8 @@ def test_pages_load_quietly_lightly_from_their_own_host_and_can_be_read(book, si
         )
         others = [name for name, _ in loaded if not name.startswith((site, "blob:", "data:"))]
         assert not others, f"{path.name} asks another host: {others}"
+        fonts = [name for name, _ in loaded if "webfonts" in name]
+        assert len(fonts) < 2, f"{path.name}: one font of icons is enough: {fonts}"
         late = sum(
             bytes for name, bytes in loaded if "/_static/module-" in name
         )  # an explorer's, after the first paint
