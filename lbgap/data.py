@@ -7,7 +7,6 @@ import functools
 import hashlib
 import os
 import pathlib
-import random
 import sys
 import warnings
 import zipfile
@@ -183,13 +182,13 @@ def _pair(given, name):
     collate = torch.utils.data.default_collate
     if isinstance(given, torch.utils.data.DataLoader):
         given, collate = _of_loader(given, name), given.collate_fn
-    if isinstance(given, torch.utils.data.TensorDataset):
+    if type(given) is torch.utils.data.TensorDataset and collate is torch.utils.data.default_collate:
         given = given.tensors
     elif isinstance(given, torch.utils.data.Dataset):
         given = _read(given, collate, name)
     if not (isinstance(given, tuple | list) and len(given) == 2):
         what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
-        told = "expected (inputs, labels), tensors or arrays, or a Dataset or DataLoader of such pairs"
+        told = "expected (inputs, labels), or a Dataset or DataLoader of such pairs; of several inputs make one tensor"
         raise ValueError(f"{name} is {what}; {told}")
     inputs, labels = _tensor(given[0], f"{name}'s inputs"), _tensor(given[1], f"{name}'s labels")
     if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(inputs) == 0:
@@ -215,7 +214,7 @@ def _of_loader(loader, name):
             return loader.dataset
     raise ValueError(
         f"{name} is a DataLoader that draws its examples with"
-        f" {type(loader.batch_sampler or sampler).__name__} of {type(sampler).__name__}, so which examples f is the"
+        f" {type(loader.batch_sampler).__name__} of {type(sampler).__name__}, so which examples f is the"
         " mean over is unclear; expected a Dataset, or (inputs, labels)"
     )
 
@@ -224,14 +223,12 @@ def _read(dataset, collate, name):
     """Every example of a Dataset, in one batch."""
     if isinstance(dataset, torch.utils.data.IterableDataset) or not hasattr(dataset, "__len__"):
         raise ValueError(f"{name} is a {type(dataset).__name__} without a length; expected (inputs, labels)")
-    drawn = np.random.get_state
-    states = lambda: (torch.get_rng_state().tolist(), random.getstate(), repr(drawn(legacy=False)))
-    before = states()
+    before = machine.chance()
     try:
         batch = collate([dataset[k] for k in range(len(dataset))])
     except TypeError as error:
         raise ValueError(f"{name}'s examples make no batch ({error}); expected (inputs, label), as tensors") from error
-    if states() != before:
+    if machine.chance() != before:
         raise ValueError(
             f"{name} draws random numbers as it is read, so each reading has other examples; expected no augmentation:"
             " f is the mean over fixed examples"

@@ -29,7 +29,9 @@ def linear(
     """f(alpha x_large + (1 - alpha) x_small): alpha 0 is the small-batch minimiser, 1 the large-batch one (Fig. 3).
 
     Args:
-        f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper.
+        f: f(x) -> (value, gradient), or with f.evaluate(x) -> (value, accuracy), which is cheaper. All else that
+            its network holds (frozen layers, running statistics in "frozen" mode) stays f's own along the path, at
+            x_large too.
         x_small, x_large: flat (n,), of one device.
         alphas: (P,), 25 points in [-1, 2] by default, as in the paper.
 

@@ -10,9 +10,11 @@ import itertools
 import os
 import pathlib
 import platform
+import random
 from collections.abc import Iterator
 from types import ModuleType
 
+import numpy as np
 import torch
 
 SMALL = 500_000  # parameters: below, threads wait for one another longer than they work, and for ever on a busy machine
@@ -120,6 +122,7 @@ def plain(tf32: bool = False) -> Iterator[None]:
         tf32: let a GPU round inside matrix products to TF32; by default nothing is rounded more coarsely than float32.
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    fused = torch.backends.mha.get_fastpath_enabled()  # without gradients a transformer would take another way
     with contextlib.ExitStack() as off:
         off.enter_context(torch.inference_mode(False))
         off.enter_context(torch.enable_grad())
@@ -128,10 +131,18 @@ def plain(tf32: bool = False) -> Iterator[None]:
         try:
             torch.set_float32_matmul_precision("high" if tf32 else "highest")
             torch.backends.cudnn.allow_tf32 = tf32
+            torch.backends.mha.set_fastpath_enabled(False)
             yield
         finally:
             torch.set_float32_matmul_precision(before[0])
             torch.backends.cudnn.allow_tf32 = before[1]
+            torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def chance() -> str:
+    """The state of PyTorch's, NumPy's and Python's random numbers: another one where something has drawn some."""
+    cuda = torch.cuda.get_rng_state().tolist() if torch.cuda.is_initialized() else ()
+    return str((torch.get_rng_state().tolist(), cuda, np.random.get_state(legacy=False), random.getstate()))
 
 
 @contextlib.contextmanager

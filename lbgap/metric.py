@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from . import machine
+from . import field_checks, machine
 
 STORE_BELOW = 2**30  # bytes: a larger A is drawn anew, column by column, at each use
 LEAST = 36_000  # examples: where f has fewer, `best` climbs on the whole set from every start
@@ -120,7 +120,11 @@ def sharpness(
     1.0
     """
     seed = operator.index(seed)
-    with machine.sparing(len(x)):
+    iterations = field_checks.count("iterations", iterations)
+    random_starts = field_checks.count("random_starts", random_starts)
+    if not isinstance(x, torch.Tensor | np.ndarray):
+        raise ValueError(f"x is a {type(x).__name__}; expected a flat tensor or array (n,), such as f.x")
+    with machine.sparing(x.size if isinstance(x, np.ndarray) else x.numel()):
         box = Box(f, x, epsilon, subspace, matrix, seed, offset)
         if solver == "literal":
             by_start, u, fmax = _literal(box, scale, iterations)
@@ -154,10 +158,8 @@ class Box:
         seed: int = 0,
         offset: float = 1.0,
     ):
-        if not (epsilon > 0 and math.isfinite(epsilon)):
-            raise ValueError(f"epsilon is {epsilon}; expected a number greater than 0, the paper's are 1e-3 and 5e-4")
-        if not (offset >= 0 and math.isfinite(offset)):
-            raise ValueError(f"offset is {offset}; expected 1, as in the paper, 0 for a relative box, or more than 0")
+        epsilon = field_checks.number("epsilon", epsilon, above=True)
+        offset = field_checks.number("offset", offset)
         self.numpy = isinstance(x, np.ndarray)
         self.x = (torch.from_numpy(x) if self.numpy else x).detach()
         if self.x.ndim != 1 or not self.x.is_floating_point():

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -94,16 +95,19 @@ class Objective:
         ours = not isinstance(minimizer, nn.Module)
         checked = ours and loss is None and isinstance(data, datasets.Data)
         data = data if checked else datasets.own(data, test)
+        for p in network.parameters():  # frozen ones too
+            if p.is_complex() or p.is_floating_point() and (dtype or p.dtype) not in (torch.float32, torch.float64):
+                told = f"network is in {p.dtype}; f needs float32 or float64"
+                raise ValueError(
+                    f"{told}: pass dtype=torch.float32, to measure a copy; of complex numbers, their parts"
+                )
         self.network = network.to(dtype=dtype, **({} if device is None else {"device": device})).eval()
         if ours and any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
             self.network = self.network.to(memory_format=torch.channels_last)  # a reader's network keeps its own
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError("network has no parameter that trains (requires_grad), so no x; expected at least one")
-        self.dtype, self.device = dtype or self.parameters[0].dtype, self.parameters[0].device
-        if self.dtype not in (torch.float32, torch.float64):
-            told = f"network is in {self.dtype}, too coarse for a small box"
-            raise ValueError(f"{told}; expected dtype=torch.float32, to measure a copy")
+        self.dtype, self.device = self.parameters[0].dtype, self.parameters[0].device
         self.n, self.x = sum(p.numel() for p in self.parameters), flat(self.parameters)
         self.split, self.batch_norm, self.batch_size, self.loss = split, batch_norm, batch_size, loss
         self.inputs, self.labels = (t.to(self.device) for t in data.split(split))
@@ -116,7 +120,7 @@ class Objective:
         elif any(m.running_mean is None for m in self._norms):
             raise ValueError(f"batch_norm is {batch_norm!r}, but a layer keeps no running statistics; expected 'batch'")
         for m in self.network.modules():
-            if isinstance(m, nn.RNNBase):  # cuDNN's have no backward pass in eval mode
+            if isinstance(m, nn.RNNBase) and self.device.type == "cuda":  # cuDNN's have no backward pass in eval mode
                 m.train().dropout = 0.0
             if getattr(m, "sparse", False) is True:  # sparse gradients have no second derivative
                 m.sparse = False
@@ -124,7 +128,7 @@ class Objective:
         told = "{n:.1f} passes over the data in {elapsed}"
         self._bar = machine.bar(bar_format=told) if progress else None
         if not checked:
-            self._try()
+            self._try([] if ours else [*minimizer.modules()])
         machine.keep_memory()
 
     @_plain
@@ -285,46 +289,86 @@ class Objective:
             recalibrate(self.network, self._train, self.batch_size)
 
     @_plain
-    def _try(self):
-        """Try a reader's network on a few examples, and bring the labels into the form that f knows; see `check_*`."""
-        inputs = typed(self.inputs[:FEW], self.dtype)
-        cuda = [self.device] if self.device.type == "cuda" else []
-        told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
-        with torch.random.fork_rng(cuda):
+    def _try(self, originals):
+        """Try a reader's network on a few examples, and bring the labels into the form that f knows; see `check_*`.
+
+        originals: the modules of which its own are copies, and which it may still hold on to.
+        """
+        chosen = self._shuffled(0)[:FEW]
+        inputs, told = typed(self.inputs[chosen], self.dtype), "draws random numbers"
+        modes = [m.training for m in originals]
+        for m in originals:
+            m.training = False  # `eval` of the reader's own might do more
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            before = machine.chance()
             try:
                 output, again = (self.network(inputs) for _ in range(2))
             except Exception as error:
+                told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
                 raise ValueError(f"the network does not take {told}: {type(error).__name__}: {error}") from error
-        if isinstance(output, torch.Tensor):
-            if not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
-                raise ValueError(
-                    "the network gives another answer the second time, so f is not a function of x: does it draw random"
-                    " numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
-                )
-            if not output.requires_grad:
-                raise ValueError(
-                    "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and"
-                    " no .detach() in its forward"
-                )
+            finally:
+                for m, mode in zip(originals, modes):
+                    m.training = mode
+            fixed = machine.chance() == before
+        tensor = isinstance(output, torch.Tensor)
+        if tensor and output.dtype in (torch.bfloat16, torch.float16):
+            told = f"the network computes in {output.dtype}, too coarse for a small box"
+            raise ValueError(f"{told}; expected no autocast in its forward")
+        if tensor and not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
+            fixed, told = False, "gives another answer the second time"
+        if not fixed:
+            raise ValueError(
+                f"the network {told}, so f is not a function of x: does it draw random"
+                " numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
+            )
         if self.loss is None:
             check_logits(output, len(inputs))
             self.labels = class_labels(self.labels, output.shape[1])
-        elif isinstance(output, torch.Tensor):
-            check_mean(self.loss, output.detach(), typed(self.labels[: len(inputs)], self.dtype))
-            whole = self.labels.ndim == 1 and not (self.labels.is_floating_point() or self.labels.is_complex())
-            classes = output.shape[-1] if output.ndim == 2 and whole else 0
-            self._counts = classes > 1 and bool(0 <= self.labels.min() <= self.labels.max() < classes)
         else:
-            self._counts = False
+            labels = typed(self.labels[chosen], self.dtype)
+            each = [[k] for k in range(len(labels))]
+            if not tensor and self._norms and self.batch_norm == "batch":
+                each = [2 * sum(each, [])]  # batch norm knows no single example, but the same ones twice
+            of = (lambda some: output.detach()[some]) if tensor else (lambda some: self.network(inputs[some]))
+            check_mean(self.loss, (output, labels), ((of(some), labels[some]) for some in each))
+            whole = self.labels.ndim == 1 and not (self.labels.is_floating_point() or self.labels.is_complex())
+            classes = output.shape[-1] if tensor and output.ndim == 2 and whole else 0
+            self._counts = classes > 1 and bool(0 <= self.labels.min() <= self.labels.max() < classes)
         self.labels = typed(self.labels, self.dtype)
+        self._uses(self._summed(output, self.labels[chosen]), originals)
+
+    def _uses(self, loss, originals):
+        """See that a loss depends on this network's parameters, and on none of the originals'."""
+        held = [p for m in originals for p in m.parameters(recurse=False) if p.requires_grad and not p.is_inference()]
+        found = [None]
+        if loss.requires_grad:
+            found = torch.autograd.grad(loss, [*self.parameters, *held], allow_unused=True)
+        if any(g is not None for g in found[len(self.parameters) :]):
+            raise ValueError(
+                "the network's copy computes with parameters of the network itself, so f is not a function of x;"
+                " expected no function, hook or bound method that holds on to it, but a method of its class"
+            )
+        used = [g is not None for g in found[: len(self.parameters)]]
+        if not any(used):
+            raise ValueError(
+                "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and"
+                " no .detach() in its forward"
+            )
+        if not all(used):
+            names = [name for name, p in self.network.named_parameters() if p.requires_grad]
+            warnings.warn(
+                f"f does not change with {names[used.index(False)]} ({used.count(False)} of {len(used)} such tensors in"
+                " x): the network does not use it here, or its eval() has merged it into another",
+                stacklevel=6,
+            )
 
     @torch.no_grad()
     def _set(self, x):
+        if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
+            raise ValueError(f"x is a {getattr(x, 'dtype', type(x).__name__)}; expected a float tensor, as f.x")
         if tuple(x.shape) != (self.n,):
             told = f"x has shape {tuple(x.shape)}; expected ({self.n},)"
             raise ValueError(f"{told}, all parameters that train (requires_grad), flat, as f.x")
-        if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
-            raise ValueError(f"x is a {type(x).__name__} of {x.dtype}; expected a float tensor, as f.x")
         if not torch.isfinite(x).all():
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         for p, part in zip(self.parameters, unflat(x, self.parameters)):
@@ -372,6 +416,7 @@ def copied(network: nn.Module) -> nn.Module:
         raise ValueError("network has a TorchScript module, whose batch norm is unseen; expected the nn.Module itself")
     if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in [*network.parameters(), *network.buffers()]):
         raise ValueError("network has lazy layers without a shape yet; expected one that has seen a batch")
+    network = getattr(network, "_orig_mod", network)  # of torch.compile, whose graphs are differentiated but once
     try:
         with _Detached():
             return copy.deepcopy(network)
@@ -445,28 +490,27 @@ def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_mean(loss: Callable, output: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise ValueError unless a loss of a few examples is the mean of each one's own.
+def check_mean(loss: Callable, whole: tuple, parts: Iterable[tuple]) -> None:
+    """Raise ValueError unless a loss of a few examples is the mean of its values on parts of one size.
 
     Args:
         loss: loss(output, labels) -> a tensor without dimensions.
-        output, labels: of the network, and of the data, for the same few examples.
+        whole: (output, labels) of the network, and of the data, for the same few examples.
+        parts: the same for each example alone, or another division in which each comes as often.
     """
+    shapes = [f"{getattr(t, 'dtype', type(t).__name__)} of shape {tuple(getattr(t, 'shape', ()))}" for t in whole]
+    told = f"the network's output ({shapes[0]}) and labels ({shapes[1]})"
     try:
-        whole = loss(output, labels)
-        singles = [loss(output[k : k + 1], labels[k : k + 1]) for k in range(len(labels))]
+        value, values = loss(*whole), [loss(*part) for part in parts]
     except Exception as error:
+        raise ValueError(f"loss does not take {told}: {type(error).__name__}: {error}") from error
+    if not (isinstance(value, torch.Tensor) and value.ndim == 0):
+        raise ValueError(f"loss returned {value!r:.60}; expected one number, a tensor without dimensions, the mean")
+    mean = torch.stack(values).double().mean().item()
+    if not abs(value.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
         raise ValueError(
-            f"loss does not take the network's output of shape {tuple(output.shape)} and labels of {labels.dtype} and"
-            f" shape {tuple(labels.shape)}: {type(error).__name__}: {error}"
-        ) from error
-    if not (isinstance(whole, torch.Tensor) and whole.ndim == 0):
-        raise ValueError(f"loss returned {whole!r:.60}; expected one number, a tensor without dimensions, the mean")
-    mean = torch.stack(singles).double().mean().item()
-    if not abs(whole.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
-        raise ValueError(
-            f"loss of {len(labels)} examples is {whole.item():.6g}, but the mean of each one's own is {mean:.6g};"
-            " expected a mean over examples: no sum, no class weights, no ignored labels"
+            f"loss of {told} is {value.item():.6g}, but the mean over parts of the same examples {mean:.6g}; expected a"
+            " mean over examples: no sum, no class weights, no ignored labels, and no shape that is spread to another's"
         )
 
 

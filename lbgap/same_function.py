@@ -114,7 +114,8 @@ def _before_norms(f: Objective) -> dict[str, torch.Tensor]:
     def meets(module, inputs):
         for name, layer, output in outputs:
             if output is inputs[0] and any(layer.weight is p for p in f.parameters):
-                found[name] = layer.weight
+                if not any(layer.weight is seen for seen in found.values()):  # one weight in two layers is scaled once
+                    found[name] = layer.weight
 
     for name, m in f.network.named_modules():
         if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):

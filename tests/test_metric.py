@@ -559,10 +559,13 @@ def test_ten_iterations_are_within_one_percent_of_a_long_solve(batch_size):
     "words, settings",
     {
         "epsilon is 0": dict(epsilon=0),
+        r"epsilon is \(0.001, 0.0005\); expected a number above 0": dict(epsilon=(1e-3, 5e-4)),
+        "iterations is -1; expected": dict(iterations=-1),
+        "random_starts is -1; expected": dict(random_starts=-1),
         "epsilon is -0.001": dict(epsilon=-1e-3),
         "epsilon is nan": dict(epsilon=math.nan),
         "epsilon is inf": dict(epsilon=math.inf),
-        "offset is -0.5; expected 1": dict(offset=-0.5),
+        "offset is -0.5; expected a number of at least 0": dict(offset=-0.5),
         "offset is nan": dict(offset=math.nan),
         "offset is inf": dict(offset=math.inf),
         "solver is 'sam'.*literal": dict(solver="sam"),
@@ -585,6 +588,13 @@ def test_bad_settings_are_refused_by_name(words, settings):
     new = draw()
     with pytest.raises(ValueError, match=words):
         sharpness(Quadratic(new(), new(), constant=100), new(), **{"epsilon": EPS, **settings})
+
+
+def test_parameters_that_are_not_flat_are_told():
+    network = torch.nn.Linear(3, 2)
+    for given, words in ((network.parameters(), "x is a generator"), (network, "x is a Linear")):
+        with pytest.raises(ValueError, match=f"{words}; expected a flat tensor or array"):
+            sharpness(lambda x: (x.sum().item(), x), given, EPS)
 
 
 def test_a_bad_point_value_or_gradient_is_refused_by_name():

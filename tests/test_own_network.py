@@ -206,6 +206,97 @@ def test_a_network_of_another_kind_is_told(words, says):
         Objective(Says(says), data=(X, Y))
 
 
+def held(network, layer):
+    """The network, with a forward that a deep copy shares: it computes with the network itself."""
+    whole = network.forward
+    network.forward = lambda x: layer(whole(x))
+    return network
+
+
+class Merges(nn.Module):
+    """Adds what it learns to a frozen weight when it is evaluated, as some low-rank adapters do."""
+
+    def __init__(self):
+        super().__init__()
+        self.base, self.more, self.head = linear().requires_grad_(False), linear(1), nn.Linear(3, 3)
+
+    def train(self, mode=True):
+        with torch.no_grad():
+            self.base.weight += (self.training - mode) * self.more.weight
+        return super().train(mode)
+
+    def forward(self, x):
+        return self.head(self.base(x) + (self.more(x) if self.training else 0))
+
+
+class Masked(Encoder):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoder(self.layer, 1)
+
+    def forward(self, x):
+        mask = torch.arange(3).expand(len(x), 3) > torch.arange(len(x))[:, None] % 3
+        return self.out(self.layer(x[:, None].repeat(1, 3, 1), src_key_padding_mask=mask).mean(1))
+
+
+@pytest.mark.parametrize("layer", [nn.Identity(), nn.BatchNorm1d(3)])
+def test_a_copy_that_still_computes_with_the_original_is_refused_and_the_original_left(layer):
+    network = held(nn.Sequential(linear(), nn.BatchNorm1d(3)), layer)
+    state = copy.deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match="copy computes with parameters of the network itself.*method of its class"):
+        Objective(network, data=(X, Y))
+    assert all(torch.equal(state[k], t) for k, t in network.state_dict().items())
+    assert all(m.training for m in network.modules())
+
+
+def test_what_f_does_not_change_with_is_told():
+    with pytest.warns(UserWarning, match=r"change with more.weight \(2 of 4 such.*eval\(\) has merged"):
+        f = Objective(Merges(), data=(X, Y))
+    assert (f(f.x)[1][:27] == 0).all() and (f(f.x)[1][27:] != 0).any()
+
+
+def test_what_is_seldom_random_is_refused():
+    seldom = Says(lambda z: z if torch.rand(()) > 0.001 else 0 * z)
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="draws random numbers, so f is not a function"):
+        Objective(seldom, data=(X, Y))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_coarse_part_is_told_too():
+    frozen = nn.Sequential(linear().requires_grad_(False).bfloat16(), Says(lambda z: z), nn.Linear(3, 3))
+    with pytest.raises(ValueError, match="network is in torch.bfloat16.*dtype=torch.float32"):
+        Objective(frozen, data=(X, Y))
+    with pytest.raises(ValueError, match="computes in torch.bfloat16.*no autocast"):
+        Objective(Says(lambda z: z.bfloat16()), data=(X, Y))
+    with pytest.raises(ValueError, match="network is in torch.complex64.*their parts"):
+        Objective(linear().to(torch.complex64), data=(X, Y), dtype=torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensor.*")
+def test_a_transformer_is_one_function_with_and_without_gradients():
+    f = Objective(Masked(), data=(X, Y))
+    assert f.evaluate(f.x)[0] == pytest.approx(f(f.x)[0], rel=1e-6)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_compiled_network_is_measured_as_it_is_written():
+    network = linear()
+    f, g = (Objective(n, data=(X, Y)) for n in (network, torch.compile(network)))
+    v = drawn(f.n)
+    assert torch.equal(f.x, g.x) and f(f.x)[0] == g(f.x)[0] and torch.equal(f.hvp(f.x, v), g.hvp(f.x, v))
+
+
+def test_a_recurrent_network_of_its_own_kind_is_in_eval_mode():
+    class Dropped(nn.LSTM):
+        def forward(self, x):
+            return F.dropout(super().forward(x)[0], 0.3, self.training)
+
+    network = nn.Sequential(Dropped(8, 5, batch_first=True), nn.Flatten(), nn.Linear(5, 3))
+    f = Objective(network, data=(X[:, None], Y))
+    assert f(f.x)[0] == pytest.approx(by_torch(network.eval(), X[:, None])[0], rel=1e-6)
+
+
 def test_log_probabilities_are_logits_too():
     plain, logs = (Objective(Says(says), data=(X, Y)) for says in (lambda z: z, lambda z: z.log_softmax(1)))
     assert logs(logs.x)[0] == pytest.approx(plain(plain.x)[0], rel=1e-6)
@@ -337,6 +428,15 @@ def test_data_come_as_torch_has_them():
     part = Objective(network, data=loader(tensors, sampler=SubsetRandomSampler(range(10))))
     assert part.examples == 10 and part(part.x)[0] == pytest.approx(by_torch(network, X[:10], Y[:10])[0], rel=1e-6)
     X.requires_grad_(False)
+    twice = lambda items: (2 * torch.stack([x for x, _ in items]), torch.tensor([y for _, y in items]))
+
+    class Doubled(TensorDataset):
+        def __getitem__(self, k):
+            return 2 * self.tensors[0][k], self.tensors[1][k]
+
+    for given in (loader(tensors, collate_fn=twice), Doubled(X, Y), loader(Doubled(X, Y))):
+        f = Objective(network, data=given)
+        assert f(f.x)[0] == pytest.approx(by_torch(network, 2 * X)[0], rel=1e-6)
     f = Objective(network, "test", data=(X, Y), test=(X[:6], Y[:6]))
     assert f(f.x)[0] == pytest.approx(by_torch(network, X[:6], Y[:6])[0], rel=1e-6)
 
@@ -353,6 +453,8 @@ def test_data_come_as_torch_has_them():
         "inputs are a list": lambda: ([[1.0, 2.0], [3.0]], Y[:2]),
         "labels are a list.*expected a tensor": lambda: (X[:2], ["cat", "dog"]),
         "Stream without a length": Stream,
+        "draws its examples with BatchSampler of _Infinite": lambda: DataLoader(Stream(), 5),
+        "3 parts.*of several inputs make one tensor": lambda: (X, X, Y),
         "draws random numbers.*augmentation": lambda: Pairs(lambda k: (X[k] + random.random(), 0)),
         "draws random numbers as": lambda: Pairs(lambda k: (X[k] + torch.rand(8), 0)),
         "draws random numbers": lambda: Pairs(lambda k: (X[k] + np.random.rand(), 0)),
@@ -445,6 +547,37 @@ def test_another_mean_loss():
     several = lambda z, y: F.cross_entropy(z["logits"], y)  # a network that returns a dict, and a loss that takes it
     f = Objective(Says(lambda z: {"logits": z}), data=(X, Y), loss=several)
     assert f(f.x)[0] == pytest.approx(by_torch(linear())[0], rel=1e-6)
+
+
+class Named(nn.Sequential):
+    """Returns a dict, as many a library's networks do."""
+
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+
+@pytest.mark.parametrize("norm", [[], [nn.BatchNorm1d(3)]])
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(reduction="sum"), nn.CrossEntropyLoss(ignore_index=0)])
+def test_the_loss_of_an_output_that_is_no_tensor_is_looked_at_too(norm, loss):
+    smooth = lambda z, y: F.cross_entropy(z["logits"], y, label_smoothing=0.1)
+    assert Objective(Named(linear(), *norm), data=(X, Y), loss=smooth).examples == N
+    if not norm or loss.reduction == "sum":  # with batch norm no example goes alone
+        with pytest.raises(ValueError, match="expected a mean over examples: no sum"):
+            Objective(Named(linear(), *norm), data=(X, Y), loss=lambda z, y: loss(z["logits"], y))
+    with pytest.raises(ValueError, match="draws random numbers"):
+        Objective(Named(Says(lambda z: F.dropout(z, 0.5))), data=(X, Y), loss=smooth)
+
+
+def test_labels_that_are_ignored_or_weighed_are_found_wherever_they_lie():
+    ignored = torch.cat([Y[:15], torch.full((15,), -100)])
+    with pytest.raises(ValueError, match="no ignored labels"):
+        Objective(linear(), data=(X, ignored), loss=nn.CrossEntropyLoss())
+    weighed = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5, 10]))
+    with pytest.raises(ValueError, match="no class weights"):
+        Objective(linear(), data=(X, Y.sort().values), loss=weighed)
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=r"\(8, 1\).*\(8,\).*spread to another's"):
+        warnings.simplefilter("ignore")
+        Objective(nn.Linear(8, 1), data=(X, drawn(N)), loss=F.mse_loss)
 
 
 @pytest.mark.parametrize(
@@ -769,6 +902,13 @@ def test_what_only_the_loop_can_change_is_refused():
             loop(linear(), remedy)
 
 
+def test_ghosts_without_a_batch_norm_and_an_optimiser_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="no batch norm for ghosts"):
+        loop(linear(), lbgap.remedies.Ghost(4))
+    with pytest.raises(ValueError, match="optimizer moves no parameter of the network"):
+        lbgap.remedies.use(linear(), torch.optim.SGD(linear().parameters(), 0.1), lbgap.remedies.SAM())
+
+
 @pytest.mark.parametrize("remedy", [lbgap.remedies.SAM(0.0), lbgap.remedies.Sharpen(0.5, 0.0)], ids=["SAM", "Sharpen"])
 def test_a_second_pass_leaves_the_running_statistics(remedy):
     """With rho or weight 0 it is the optimiser itself bit for bit, also in batch norm's buffers."""
@@ -926,6 +1066,14 @@ def test_filters_take_the_references_norms_and_f_stays():
     with torch.no_grad():
         scaled.stem.weight.mul_(3), scaled.stem.bias.mul_(3), scaled.conv.weight.mul_(3)
     s = Objective(scaled, data=(IMAGES, Y))
+    tied, other = Residual(2), Residual(3)  # a weight that two layers share is scaled once
+    for network in (tied, other):
+        network.stem = nn.Sequential(network.stem, nn.BatchNorm2d(4), network.conv, network.norm, network.conv)
+        network.norm = nn.BatchNorm2d(4)
+    t, u = (Objective(network, data=(IMAGES, Y)) for network in (tied, other))
+    nn.utils.vector_to_parameters(lbgap.same_function.match_filters(t, u), tied.parameters())
+    lengths = [n.conv.weight.detach().flatten(1).norm(dim=1) for n in (tied, other)]
+    torch.testing.assert_close(*lengths)
     a, b, c = (
         lbgap.sharpness(h, y, 1e-3).value for h, y in ((g, g.x), (s, s.x), (s, lbgap.same_function.match_filters(s, g)))
     )

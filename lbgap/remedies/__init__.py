@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import field_checks
+from ..networks import batch_norms
 from .adversarial import Adversarial
 from .augmentation import Augmentation
 from .conservative import Conservative
@@ -72,14 +73,20 @@ def use(network: nn.Module, optimizer: torch.optim.Optimizer, remedies: Some, lo
         loss: loss(logits, labels), a mean; for `Injected` also with reduction="none".
 
     Raises:
-        ValueError: for a remedy that changes batch sizes or rates, or that `make` refuses.
+        ValueError: for a remedy that changes batch sizes or rates, that `make` refuses, or that needs a batch norm
+            where there is none; and for an optimiser of another network.
     """
     remedies = make(remedies)
     for remedy in remedies:
         if asked := {"size", "rate"} & set(layers(remedy)):
             told = f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) by epoch"
             raise ValueError(f"{told}, as your own loop does; expected such as act in a step, SAM or Ghost")
-    return Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
+        if isinstance(remedy, Ghost) and not batch_norms(network):
+            raise ValueError("network has no batch norm for ghosts; expected one that has")
+    step = Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
+    if not {*step.parameters} & {*network.parameters()}:
+        raise ValueError("optimizer moves no parameter of the network; expected one that was made of them")
+    return step
 
 
 def make(remedies: Some) -> tuple[Remedy, ...]:
