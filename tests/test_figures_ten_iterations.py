@@ -62,17 +62,19 @@ def test_the_prose_on_205_is_true():
 
 
 def test_the_prose_on_units_is_true():
-    """Handed the metric, ten iterations find a million times as much, most of `best`, half the box as in the paper."""
-    theirs = paper.cell("table3", "F1")
-    small, large = scales.pair("F1", 0)
-    find = lambda of, epsilon=1e-3, **more: arrays.sharpness([of], epsilon, **more)[0]
-    handed = lambda of, epsilon=1e-3, scale="metric": find(of, epsilon, solver="literal", scale=scale)
-    assert handed(large) > 5e5 * find(large, solver="literal") and handed(large) > 100 * handed(small)
-    assert find(large, solver="literal") == pytest.approx(1 / 2000, rel=0.2)
-    assert 0.6 * find(large) < handed(large) < handed(large, scale=1e4) < 1.1 * handed(large)
-    assert handed(large) / theirs["1e-3"]["LB"][0] == pytest.approx(2, rel=0.1)
-    mean, deviation = theirs["5e-4"]["LB"]
-    assert abs(handed(large, 5e-4) - mean) < deviation
-    assert 1.005 < handed(small, 5e-4, scale=1e4) / find(small, 5e-4) < 1.015  # "one per cent higher" than `best`
+    """Handed the metric, ten iterations find a million times as much, most of `best`."""
+    more = []
+    for trial in (0, 1):
+        small, large = scales.pair("F1", trial)
+        find = lambda of, epsilon=1e-3, **more: arrays.sharpness([of], epsilon, **more)[0]
+        handed = lambda of, epsilon=1e-3, scale="metric": find(of, epsilon, solver="literal", scale=scale)
+        assert handed(large) > 5e5 * find(large, solver="literal") and handed(large) > 100 * handed(small)
+        assert find(large, solver="literal") == pytest.approx(1 / 2000, rel=0.25)
+        assert 0.5 * find(large) < handed(large) < find(large)
+        assert 0.95 < handed(large, scale=1e4) / handed(large) < 1.1  # "makes little difference"
+        more.append(handed(large, 5e-4, scale=1e4) / handed(large, 5e-4))
+        # "about one per cent higher" than `best`
+        assert 1.005 < handed(small, 5e-4, scale=1e4) / find(small, 5e-4) < 1.015
+    assert [round(times) for times in more] == [1, 2]
     said = str(ten_iterations.in_other_units())
-    assert "- LB, epsilon 5e-4: 47.27; the paper has 42.90 ± 17.14" in said
+    assert "- LB, epsilon 5e-4: 47.18 ± 0.13; the paper has 42.90 ± 17.14" in said
