@@ -1,6 +1,7 @@
 """The sentences in which a page opens with its answer follow from the stored results that the page shows."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -19,6 +20,7 @@ from lbgap.figures import (
     same_function,
     scores,
     statistics,
+    when_it_pays,
 )
 from lbgap.results import arrays
 
@@ -157,6 +159,64 @@ def test_scale_makes_a_part_of_the_contrast():
     assert (found["SB"].max(0) / found["SB"].min(0) > 200).all()
 
 
+def test_in_the_half_box_the_two_ways_to_exchange_f1_s_norms_change_places():
+    for network, told in (("F1", {"LB": 18, "SB": 98}), ("C1-text", {"LB": 3.4, "SB": 2.8})):
+        runs = arrays.pairs(network)
+        for arm, other in (("LB", "SB"), ("SB", "LB")):
+            sharp = {a: arrays.sharpness(of, 5e-4) for a, of in runs.items()}
+            sharp[arm] = arrays.sharpness(runs[arm], 5e-4, "value", runs[other], match="norms")
+            there = ~np.isnan(sharp["SB"] * sharp["LB"])
+            found = statistics.ratio(sharp["SB"][there], sharp["LB"][there])
+            assert there.sum() == 3 and found.side(1) == 1 and found.value == pytest.approx(told[arm], rel=0.02)
+
+
+def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
+    for network, before, after in (("F2-lj", 17, 48), ("C1-text", 43.5, 125), ("F1", 1350, 21000)):
+        plain = arrays.pairs(network)
+        fallen = {arm: list(map(experiments.settled, runs)) for arm, runs in plain.items()}
+        sharp = [{arm: arrays.sharpness(runs[arm], 5e-4) for arm in runs} for runs in (plain, fallen)]
+        there = ~np.isnan(sharp[1]["SB"] * sharp[1]["LB"])
+        for of, told in zip(sharp, (before, after)):
+            assert statistics.ratio(of["SB"][there], of["LB"][there]).value == pytest.approx(told, rel=0.03)
+    f1 = {arm: list(map(experiments.settled, runs)) for arm, runs in arrays.pairs("F1").items()}
+    plain = comparisons.sharpness_of(arrays.pairs("F1")["LB"]) / comparisons.sharpness_of(arrays.pairs("F1")["SB"])
+    assert [round(value, -2) for value in plain[:2]] == [1200, 1400]
+    after = comparisons.sharpness_of(f1["LB"]) / comparisons.sharpness_of(f1["SB"])
+    assert 11000 < np.nanmin(after) < np.nanmax(after) < 12500 and (~np.isnan(after)).sum() == 2
+
+
+def test_another_goal_gives_another_answer_to_whether_f1_pays():
+    runs = arrays.pairs("F1")
+    level = np.nanmean(arrays.final(runs["LB"])) + 0.03
+    assert when_it_pays.iterations(runs["LB"], level)[:4].tolist() == [920, math.inf, math.inf, math.inf]
+    assert max(when_it_pays.speeds("C1")) == 2048
+
+
+def test_a_rate_by_luck_decides_which_end_of_the_laboratory_is_the_sharper():
+    """The split's choice for a thousand over the first four trials, and over all five."""
+    of, size = batch_or_rate.rates("mlp"), 1000
+    on = [[experiments.laboratory_rate("mlp", size, t, lr, True) for t in range(5)] for lr in of.rates]
+    split = np.array([arrays.final(runs) for runs in on])
+    there = of.arrived[:, -1, None]
+    first, all_five = (int(np.where(there, split[:, :count], -1).mean(1).argmax()) for count in (4, 5))
+    assert of.rates[first] == 3e-4 and of.rates[all_five] == of.rates[of.chosen[-1]] == 3e-2
+    small = of.sharpness[of.chosen[0], 0]
+    assert statistics.ratio(small, of.sharpness[first, -1]).side(1) == 1
+    assert statistics.ratio(small, of.sharpness[all_five, -1]).side(1) == 0
+    norm = batch_or_rate.rates("mlp-bn")
+    for k, rate in enumerate(norm.rates[1:], 1):
+        sharper = statistics.ratio(norm.sharpness[k, 0], norm.sharpness[k, -1])
+        lead = statistics.contrast(norm.accuracy[k, 0], norm.accuracy[k, -1])
+        assert sharper.side(1) == (rate >= 0.01) and 0.75 < sharper.value < 1.4
+        assert (lead.p * 6 < 0.05) == (rate == 0.03)
+
+
+def test_on_c1_as_printed_both_curves_peak_and_fall():
+    for arm, fall in (("SB", 1.8), ("LB", 2.5)):
+        ways = arrays.history(arrays.pairs("C1-text")[arm], "test_accuracy")
+        assert np.mean([max(way) - way[-1] for way in ways if len(way)]) == pytest.approx(fall, abs=0.05)
+
+
 def test_neither_batch_is_near_the_edge():
     first = edge_of_stability.first_epoch("mlp")
     for arm, low, high in (("SB", 0.005, 0.011), ("LB", 0.2, 0.27)):
@@ -259,7 +319,11 @@ def test_what_to_hold_against_the_causal_grid_s_words():
     assert round(margin, 2) == round(left.interval[1], 2) == 0.48
     both = (grid[arm, "flatter"] for arm in ("SB", "LB"))
     assert round(statistics.ratio(*map(comparisons.sharpness_of, both)).value, 1) == 8.8
-    assert statistics.gap(grid["SB", "sharper"], grid["LB", "as it is"]).side(0) >= 0
+    assert statistics.gap(grid["SB", "sharper"], grid["LB", "as it is"]).side(0) == 0  # "cannot say"
+    noise, plain = grid["LB, noise injected", "flatter"], grid["SB", "as it is"]  # SAM and the noise at once
+    assert statistics.ratio(*map(comparisons.sharpness_of, (plain, noise))).side(1) == -1
+    assert statistics.gap(noise, plain).side(0) == statistics.gap(grid["SB", "flatter"], noise).side(0) == 1
+    assert statistics.ratio(*map(comparisons.sharpness_of, (noise, grid["SB", "flatter"]))).side(1) == -1
 
 
 def test_bf16_moves_c1_as_printed_by_little_more_than_seeds_do():
