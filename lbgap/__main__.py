@@ -187,9 +187,10 @@ def _status(options) -> int:
     known = machine.devices()
     _expect(options.device in known, "--device", options.device, f"what is here, {', '.join(known)}")
     store, rate, kind = _store(), cost.rate(options.device), options.device.split(":")[0]
-    here = lambda units: [
-        unit for unit in units if unit.get("device", kind) == kind
-    ]  # a step of another device is not timed on this one
+    missing = lambda units: [unit for unit in units if unit not in store]
+    # a step of another device is not timed on this one
+    here = lambda units: [unit for unit in units if unit.get("device", kind) == kind]
+    left = lambda units: cost.clock(cost.projected(here(units), rate, store)) if units else "-"
     print(
         f"results: {store.folder}, over {len(store.folders) - 1} packaged folder; cost: projected for {options.device},"
         f" {rate / 1e9:,.0f} GFLOP/s\n\n{'experiment':<20}{'':<46}{'done':>6}{'missing':>9}{'failed':>8}  cost"
@@ -197,24 +198,17 @@ def _status(options) -> int:
     for name in options.experiments or experiments.EXPERIMENTS:
         wanted = order.wanted([name], options.networks, options.trials)
         if wanted:
-            missing = [unit for unit in wanted if unit not in store]
-            failed = sum(campaign.failure(unit, store) is not None for unit in missing)
-            print(
-                f"{name:<20}{experiments.EXPERIMENTS[name].title:<46}"
-                f"{len(wanted) - len(missing):>6}{len(missing):>9}{failed:>8}"
-                f"  {cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
-            )
+            units, title = missing(wanted), experiments.EXPERIMENTS[name].title
+            failed = sum(campaign.failure(unit, store) is not None for unit in units)
+            print(f"{name:<20}{title:<46}{len(wanted) - len(units):>6}{len(units):>9}{failed:>8}  {left(units)}")
     everything = order.wanted(options.experiments, options.networks, options.trials)
     total = cost.projected(here(everything), rate, store)
     print(f"\nall that is missing, what they share counted once: {cost.clock(total)}")
     if not (options.experiments or options.networks or options.trials):
         print(f"\n{'the order in which `lbgap run` computes on a CPU':<66}{'done':>6}{'missing':>9}  cost")
-        for what, units in order.rows():
-            missing = [unit for unit in units if unit not in store]
-            print(
-                f"{what:<66}{len(units) - len(missing):>6}{len(missing):>9}  "
-                f"{cost.clock(cost.projected(here(missing), rate, store)) if missing else '-'}"
-            )
+        for what, wanted in order.rows():
+            units = missing(wanted)
+            print(f"{what:<66}{len(wanted) - len(units):>6}{len(units):>9}  {left(units)}")
     return 0
 
 

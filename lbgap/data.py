@@ -128,11 +128,9 @@ def load(name: str, device: str | torch.device = "cpu", label_noise: float = 0.0
     torch.Size([256, 1, 28, 28])
     """
     field_checks.choice("data set", name, CLASSES)
-    noise = (
-        field_checks.number("label_noise", label_noise, high=1, below=True),
-        field_checks.count("noise_seed", noise_seed),
-    )
-    return _load(name, str(torch.device(device)), *noise, machine.folder("LBGAP_DATA"))
+    share = field_checks.number("label_noise", label_noise, high=1, below=True)
+    seed = field_checks.count("noise_seed", noise_seed)
+    return _load(name, str(torch.device(device)), share, seed, machine.folder("LBGAP_DATA"))
 
 
 @functools.lru_cache(maxsize=4)

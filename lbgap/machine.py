@@ -100,11 +100,8 @@ def sparing(parameters: int) -> Iterator[None]:
     Args:
         parameters: of the network, n.
     """
-    before, wanted = torch.get_num_threads(), threads(parameters)
-    if wanted == before:
-        yield
-        return
-    torch.set_num_threads(wanted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads(parameters))
     try:
         yield
     finally:

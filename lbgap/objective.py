@@ -97,10 +97,8 @@ class Objective:
         data = data if checked else datasets.own(data, test)
         for p in network.parameters():  # frozen ones too
             if p.is_complex() or p.is_floating_point() and (dtype or p.dtype) not in (torch.float32, torch.float64):
-                told = f"network is in {p.dtype}; f needs float32 or float64"
-                raise ValueError(
-                    f"{told}: pass dtype=torch.float32, to measure a copy; of complex numbers, their parts"
-                )
+                told = f"network is in {p.dtype}, where f needs float32 or float64"
+                raise ValueError(f"{told}: dtype=torch.float32 measures a copy; of complex numbers, take the parts")
         self.network = network.to(dtype=dtype, **({} if device is None else {"device": device})).eval()
         if ours and any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
             self.network = self.network.to(memory_format=torch.channels_last)  # a reader's network keeps its own

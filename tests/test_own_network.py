@@ -269,7 +269,7 @@ def test_a_coarse_part_is_told_too():
         Objective(frozen, data=(X, Y))
     with pytest.raises(ValueError, match="computes in torch.bfloat16.*no autocast"):
         Objective(Says(lambda z: z.bfloat16()), data=(X, Y))
-    with pytest.raises(ValueError, match="network is in torch.complex64.*their parts"):
+    with pytest.raises(ValueError, match="network is in torch.complex64.*take the parts"):
         Objective(linear().to(torch.complex64), data=(X, Y), dtype=torch.float32)
 
 

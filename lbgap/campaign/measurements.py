@@ -303,8 +303,7 @@ def throughput(unit: Unit, on: Subject) -> dict:
     return dataclasses.asdict(performance_model.throughput(subjects(unit)[0], on.device, **settings))
 
 
-_MEASURES = train, sharpness, path, spectrum, directions, noise, edge, throughput
-KINDS = {measure.__name__: measure for measure in _MEASURES}
+KINDS = {m.__name__: m for m in (train, sharpness, path, spectrum, directions, noise, edge, throughput)}
 
 
 class _Punctual:

@@ -93,11 +93,7 @@ def _all() -> dict:
         **{name: functools.partial(after_the_paper.scoreboard, which=name) for name in TREATMENTS},
         **{name: public(name) for names in SHOWN.values() for name in names.split()},
         **{name: public(shown) for name, shown in OTHERWISE.items()},
-        **{
-            f"{name}_paths": functools.partial(remedies.remedy_paths, name)
-            for name, of in TREATMENTS.items()
-            if of.plots
-        },
+        **{f"{n}_paths": functools.partial(remedies.remedy_paths, n) for n, of in TREATMENTS.items() if of.plots},
         "verdict4": lambda: measuring_sharpness.verdict3(table="table4", subspace=100),
         "bench_paths": lambda: fig3(networks("bench_paths")),
         "text_variant_paths": lambda: fig3(networks("text_variant"), variant="text"),

@@ -39,9 +39,7 @@ def rates(network: str = "mlp") -> Rates | None:
     """Test accuracy and sharpness at every rate and batch size, and the rate chosen by the validation split, or None
     until all of a choice is measured."""
     lrs, sizes, measured = experiments.LABORATORY_RATES, scales.scale().laboratory, _measured(network)
-    make = lambda lr, b, validation=False: [
-        experiments.laboratory_rate(network, b, t, lr, validation) for t in measured
-    ]
+    make = lambda lr, b, held=False: [experiments.laboratory_rate(network, b, t, lr, held) for t in measured]
     if not measured:
         return None
     table = lambda what: np.array([[what(make(lr, b)) for b in sizes] for lr in lrs])

@@ -36,11 +36,7 @@ def cells(network: str) -> dict[tuple[str, str], list]:
 
 def fitted(network: str) -> dict[str, np.ndarray]:
     """{cell: f where its runs ended (T,)} of the cells that may take part in an answer."""
-    return {
-        ", ".join(cell): training_loss(runs)
-        for cell, runs in cells(network).items()
-        if complete(runs) and arrived(runs)
-    }
+    return {", ".join(k): training_loss(of) for k, of in cells(network).items() if complete(of) and arrived(of)}
 
 
 def causal_table(networks: Networks = None) -> Text:

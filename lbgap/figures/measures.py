@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 
 import numpy as np
 
@@ -87,15 +88,13 @@ def _judged(scale, state) -> dict[str, Judged]:
 
 
 def _by_network(claim) -> list[Cell]:
-    name, _, options = claim.test.measure.partition("@")
-    name, _, form = name.partition("/")
-    options, _, form = (options or "").partition("/") if options else ("", "", form)
-    measure, out = MEASURES[name], []
+    name, *options = re.split("[@/]", claim.test.measure)
+    measure, out = globals()[f"_{name}"], []  # the function of that name, below
     for network in claim.test.networks or ("",):
         if network and arrays.waiting(network):
             continue
         for setting, runs in _settings(claim, network).items():
-            ours = measure(network, runs, *filter(None, (options, form)))
+            ours = measure(network, runs, *options)
             theirs = None if not claim.paper or arrays.stand_in(network) else _theirs(claim, network)
             out.append(Cell(network, setting, ours, claim.verdict(ours, theirs)))
     return out
@@ -280,9 +279,14 @@ def _descent_ratio(network, runs, where):
     return contrast(out, scale="ratio")
 
 
-def _descent(network, runs, arm, first, last):
+def _descent_growth(network, runs, arm):
     found = [arrays.descent(of, 1e-3)[1] for of in runs[arm]]
-    return contrast([s[first] / s[last] if len(s) > 1 else np.nan for s in found], scale="ratio")
+    return contrast([s[-1] / s[0] if len(s) > 1 else np.nan for s in found], scale="ratio")
+
+
+def _descent_fall(network, runs, arm):
+    found = [arrays.descent(of, 1e-3)[1] for of in runs[arm]]
+    return contrast([s[0] / s[-1] if len(s) > 1 else np.nan for s in found], scale="ratio")
 
 
 def _escape(network, runs):
@@ -328,37 +332,6 @@ def _gain_less_half_gap(network, runs):
 def _break_even(network, runs):
     value = performance_model.break_even(0.2, 0.1)
     return Contrast(value, (value, value), "arithmetic", n=1)
-
-
-MEASURES = {
-    "accuracy_gap": _accuracy_gap,
-    "lower_training_accuracy": _lower_training_accuracy,
-    "training_loss_difference": _training_loss_difference,
-    "gap_less_fall": _gap_less_fall,
-    "gap_at_best_epoch": _gap_at_best_epoch,
-    "sharpness_ratio": _sharpness_ratio,
-    "box_growth": _box_growth,
-    "path_rise_ratio": _path_rise_ratio,
-    "tenth_to_first_eigenvalue": _tenth_to_first_eigenvalue,
-    "negative_share": _negative_share,
-    "steep_share": _steep_share,
-    "distance_ratio": _distance_ratio,
-    "threshold_accuracy": _threshold_accuracy,
-    "threshold_sharpness": _threshold_sharpness,
-    "warm_early_gain": _warm_early_gain,
-    "warm_late_gain": _warm_late_gain,
-    "warm_late_flatness": _warm_late_flatness,
-    "descent_ratio": _descent_ratio,
-    "descent_growth": functools.partial(_descent, first=-1, last=0),
-    "descent_fall": functools.partial(_descent, first=0, last=-1),
-    "escape": _escape,
-    "noise_flattens": _noise_flattens,
-    "flattening_gain": _flattening_gain,
-    "gap_closed": _gap_closed,
-    "accuracy_gain": _accuracy_gain,
-    "gain_less_half_gap": _gain_less_half_gap,
-    "break_even": _break_even,
-}
 
 
 def _across(claim) -> list[Cell]:

@@ -16,10 +16,8 @@ FILE = pathlib.Path(__file__).parent.parent / "others.json"
 
 def _on_f1(**settings) -> str:
     found = {key: arrays.sharpness(arrays.pairs("F1")["LB"], epsilon, **settings) for epsilon, key in KEY.items()}
-    return (
-        "; ".join(f"{spread(values)} at {key}" for key, values in found.items() if len(known(values)))
-        or "not measured yet"
-    )
+    told = [f"{spread(values)} at {key}" for key, values in found.items() if len(known(values))]
+    return "; ".join(told) or "not measured yet"
 
 
 def _batches(small: int, large: int) -> str:
