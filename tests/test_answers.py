@@ -171,7 +171,7 @@ def test_in_the_half_box_the_two_ways_to_exchange_f1_s_norms_change_places():
 
 
 def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
-    for network, before, after in (("F2-lj", 17, 48), ("C1-text", 43.5, 125), ("F1", 1350, 21000)):
+    for network, before, after in (("F2-lj", 17, 48), ("C1-text", 43.5, 125), ("F1", 1022, 21700)):
         plain = arrays.pairs(network)
         fallen = {arm: list(map(experiments.settled, runs)) for arm, runs in plain.items()}
         sharp = [{arm: arrays.sharpness(runs[arm], 5e-4) for arm in runs} for runs in (plain, fallen)]
@@ -180,9 +180,9 @@ def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
             assert statistics.ratio(of["SB"][there], of["LB"][there]).value == pytest.approx(told, rel=0.03)
     f1 = {arm: list(map(experiments.settled, runs)) for arm, runs in arrays.pairs("F1").items()}
     plain = comparisons.sharpness_of(arrays.pairs("F1")["LB"]) / comparisons.sharpness_of(arrays.pairs("F1")["SB"])
-    assert [round(value, -2) for value in plain[:2]] == [1200, 1400]
+    assert 520 < np.nanmin(plain) < 540 and 1390 < np.nanmax(plain) < 1410
     after = comparisons.sharpness_of(f1["LB"]) / comparisons.sharpness_of(f1["SB"])
-    assert 11000 < np.nanmin(after) < np.nanmax(after) < 12500 and (~np.isnan(after)).sum() == 2
+    assert 11000 < np.nanmin(after) < np.nanmax(after) < 12500 and (~np.isnan(after)).sum() == 3
 
 
 def test_another_goal_gives_another_answer_to_whether_f1_pays():
