@@ -20,7 +20,9 @@ from lbgap.figures import (
     same_function,
     scores,
     statistics,
+    threshold,
     when_it_pays,
+    why_small_batches_escape,
 )
 from lbgap.results import arrays
 
@@ -215,6 +217,52 @@ def test_on_c1_as_printed_both_curves_peak_and_fall():
     for arm, fall in (("SB", 1.8), ("LB", 2.5)):
         ways = arrays.history(arrays.pairs("C1-text")[arm], "test_accuracy")
         assert np.mean([max(way) - way[-1] for way in ways if len(way)]) == pytest.approx(fall, abs=0.05)
+
+
+def test_what_warm_starts_gain():
+    for network, low, high, sure in (("mlp", 0.35, 1.05, 1), ("mlp-bn", 0.25, 0.5, 1)):
+        at, accuracy = why_small_batches_escape.warm_values(network, arrays.final)
+        found = [statistics.contrast(of, arrays.final(arrays.pairs(network)["LB"])) for of in accuracy.T]
+        assert len(at) == 6 and low < min(of.value for of in found) < max(of.value for of in found) < high
+        below = [p < 0.05 for p in claims.holm([of.p for of in found])]
+        assert sum(below) == sure and below[0] == (network == "mlp-bn")
+        if network == "mlp":
+            second = found[list(at).index(2)]
+            assert [round(value, 1) for value in (second.value, *second.interval)] == [0.7, 0.2, 1.1]
+
+
+def test_of_sharpness_itself_no_bend_is_off_zero():
+    found = threshold.bends("mlp", comparisons.sharpness_of).values()
+    assert len(found) == 6 and all(of.value > 0 > of.interval[0] for of in found)
+
+
+def test_the_steepest_directions():
+    tops = lambda runs: arrays.spectra(runs, lambda result: result["top"][0])
+    for network, low, high in (("mlp", 1.4, 1.6), ("mlp-bn", 0.8, 1.1), ("F1", 28, 32)):
+        small, large = (tops(runs) for runs in arrays.pairs(network).values())
+        there = ~np.isnan(small * large)
+        found = statistics.ratio(small[there], large[there])
+        assert low < found.value < high and (there.sum() == 1 or found.side(1) == (network == "mlp"))
+
+
+def test_in_random_subspaces_of_the_half_box_f1_misses_the_paper():
+    both = [arrays.sharpness(runs, 5e-4, subspace=100) for runs in arrays.pairs("F1").values()]
+    found = statistics.ratio(*(values[~np.isnan(values)] for values in both))
+    assert found.n == 3 and found.side(1) == 0 and found.value < 1
+    theirs = paper.cell("table4", "F1")
+    assert [theirs[key]["LB"][0] for key in ("1e-3", "5e-4")] == [9.22, 9.17]
+    assert round(theirs["5e-4"]["LB"][0] / theirs["5e-4"]["SB"][0]) == 183
+    for network in MEASURED:
+        whole = [arrays.sharpness(runs, 1e-3, subspace=100) for runs in arrays.pairs(network).values()]
+        assert (whole[1] > whole[0])[~np.isnan(sum(whole))].all()
+    assert np.isnan(comparisons.sharpness_of(arrays.pairs("C1-bf16")["LB"])).all()
+
+
+def test_with_moments_reset_conservative_training_ends_flatter_and_not_surely_better():
+    reset, plain = scores.treated("conservative_reset", "mlp")["LB"], arrays.pairs("mlp")["LB"]
+    gain = statistics.gap(reset, plain)
+    assert round(gain.value, 1) == 0.4 and gain.side(0) == 0
+    assert statistics.ratio(*map(comparisons.sharpness_of, (plain, reset))).side(1) == -1
 
 
 def test_neither_batch_is_near_the_edge():

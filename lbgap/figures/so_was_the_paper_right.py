@@ -148,7 +148,7 @@ def _half(network: str, ours: Contrast) -> str:
     """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
     grid = grid_values(network)
     lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
-    told = f"SAM, which trains for flat minima, makes LB flatter and closes {short(ours.value + lead / 2)}"
+    told = f"SAM, set so that LB ends as flat as SB, closes {short(ours.value + lead / 2)}"
     told += f" of the {short(lead)} points between SB and LB"
     if ours.interval and ours.interval[0] < 0 < ours.interval[1]:
         told += f"; whether that is more or less than half, {plural(ours.n)} cannot say"
