@@ -76,5 +76,9 @@ def test_the_prose_on_units_is_true():
         # "about one per cent higher" than `best`
         assert 1.005 < handed(small, 5e-4, scale=1e4) / find(small, 5e-4) < 1.015
     assert [round(times) for times in more] == [1, 2]
+    small, large = arrays.pairs("C1-text", (0, 1)).values()
+    for settings in ({}, {"scale": "metric"}, {"scale": 1e4}):
+        found = [arrays.sharpness(runs, 1e-3, solver="literal", **settings) for runs in (small, large)]
+        assert ((found[1] / found[0] > 31) & (found[1] / found[0] < 36)).all()
     said = str(ten_iterations.in_other_units())
     assert "- LB, epsilon 5e-4: 47.18 ± 0.13; the paper has 42.90 ± 17.14" in said
