@@ -91,12 +91,6 @@ def way_slider(networks: Networks = LABS) -> Slider:
     return slider(found, LOSS | SHARPNESS, label="Epoch", place="after epoch {}", series=ARMS, log=True)
 
 
-def _descents(network):
-    """(arm, f, sharpness) of each run that is measured along its way."""
-    found = [(arm, *arrays.descent(of, 1e-3)) for arm, runs in arrays.pairs(network).items() for of in runs]
-    return [(arm, f, s) for arm, f, s in found if len(f) > 1]
-
-
 def way_down_verdict(networks: Networks = LABS) -> Text:
     """How SB and LB compare near the start and the end, at one f each, and whether LB grows sharper all the way."""
 
