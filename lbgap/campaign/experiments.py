@@ -176,6 +176,9 @@ def settled(of: Run) -> Run:
     return dataclasses.replace(of, start=of, carry=True, epochs=min(5, scale().epochs), lr_end=0.0)
 
 
+_settled = _both(lambda of: train(settled(of)), lambda of: sharpness(settled(of)))
+
+
 def _matched_loss(network, trial):
     """Both arms until f is below what either reaches: with dropout C1 is near 0.02 (SB) and 0.04 (LB) after 100
     epochs."""
@@ -200,6 +203,10 @@ def _sisters(network, trial):
 
 def _more_seeds(network, trial):
     return _both(train, sharpness)(network, trial) if trial >= len(scale().trials) else []
+
+
+def _known_voices(network, trial):
+    return _both(train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial)
 
 
 def _norm_matched(network, trial):
@@ -240,6 +247,14 @@ def _treat(treatment):
         return [*found, path(*reversed(runs), "linear")] if treatment.plots else found
 
     return wanted
+
+
+def _tuning(network, trial):
+    return [train(of) for of in candidates(network, trial).values()]
+
+
+def _augmented_loss(network, trial):
+    return [sharpness(of, augmented=True) for of in _runs_of(TREATMENTS["augmentation"], network, trial)]
 
 
 def _causal_grid(network, trial):
@@ -298,11 +313,7 @@ EXPERIMENTS = {
     "text_variant": Experiment("as printed: stride 2, dropout once", _with_path(variant="text"), CONVOLUTIONAL),
     "sisters": Experiment("paths SB to SB', LB to LB'", _sisters, KINDS, 2),
     "more_seeds": Experiment("trials 6 to 10", _more_seeds, ("F1",), 10),
-    "settled": Experiment(
-        "five epochs with the rate falling to 0",
-        _both(lambda of: train(settled(of)), lambda of: sharpness(settled(of))),
-        SHOWN,
-    ),
+    "settled": Experiment("five epochs with the rate falling to 0", _settled, SHOWN),
     "temperature": Experiment("both at the higher loss, by temperature", _temperature),
     "test_sharpness": Experiment("sharpness of the test loss", _sharp({"split": "test"}), SHOWN),
     "matched_loss": Experiment("both ended by f, at one goal", _matched_loss, PRINTED),
@@ -326,31 +337,16 @@ EXPERIMENTS = {
     "learning_rates": Experiment("learning rates at fixed batch", _rates, ("F1", "C1"), 1),
     "noise_scale": Experiment("gradient noise scale along training", _iterates(noise), KINDS, 1),
     "fig5_controls": Experiment("Fig. 5: carried, continued, reverse", _warm_controls, THREE, 1),
-    "known_voices": Experiment(
-        "tested on voices of the training set",
-        lambda network, trial: _both(train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial),
-        ("F2",),
-        3,
-    ),
+    "known_voices": Experiment("tested on voices of the training set", _known_voices, ("F2",), 3),
     "throughput": Experiment("App. C: examples a second by batch size", _throughput, trials=1),
     "fig5_all": Experiment("Fig. 5, the other ninety epochs", _warm(10, 100), trials=1),
     "fig4_whole": Experiment("Fig. 4 to the whole set, over 24 GB", _sizes("whole"), ("F2", *CONVOLUTIONAL)),
     # -- remedies, and what they teach --------------------------------------------------------------------------------
     "benches": Experiment("SB and LB of the benches", _both(train, sharpness), ("F1-5k", "C1-text", *LABS)),
     "bench_paths": Experiment("Fig. 3 of the benches", _path("linear"), ("F1-5k", "mlp", "C1-text")),
-    "tuning": Experiment(
-        "remedies' numbers, on a validation split",
-        lambda network, trial: [train(of) for of in candidates(network, trial).values()],
-        treatments.CHEAP,
-    ),
+    "tuning": Experiment("remedies' numbers, on a validation split", _tuning, treatments.CHEAP),
     **{name: Experiment(t.title, _treat(t), t.networks) for name, t in TREATMENTS.items()},
-    "augmented_loss": Experiment(
-        "sharpness of the augmented loss",
-        lambda network, trial: [
-            sharpness(of, augmented=True) for of in _runs_of(TREATMENTS["augmentation"], network, trial)
-        ],
-        treatments.IMAGES,
-    ),
+    "augmented_loss": Experiment("sharpness of the augmented loss", _augmented_loss, treatments.IMAGES),
     "edge": Experiment("the edge of stability", _iterates(edge), ("mlp", "F1-5k", "F1"), 2),
     "causal_grid": Experiment("noise crossed with sharpness", _causal_grid, ("mlp", "F1-5k", "F1")),
     "noisy_labels": Experiment("SB and LB on wrong labels", _noisy, ("wide",)),
