@@ -62,7 +62,7 @@ TUNED = {
     "penalty": {"mlp": {"SB": 0.1, "LB": 0.01}, "F1-5k": {"SB": 0.01, "LB": 0.01}},
 }
 CANDIDATES = {"sam": (0.05, 0.1, 0.2, 0.4, 0.8), "penalty": (0.003, 0.01, 0.03, 0.1, 0.3)}
-TUNABLE = {"sam": lambda rho: remedies.SAM(rho), "penalty": lambda weight: remedies.GradientPenalty(weight)}
+TUNABLE = {"sam": remedies.SAM, "penalty": remedies.GradientPenalty}  # their number is the first argument
 
 
 def tuned(name: str, network: str, arm: str) -> remedies.Remedy:
@@ -72,17 +72,11 @@ def tuned(name: str, network: str, arm: str) -> remedies.Remedy:
         name: of TUNED.
         network, arm: for which; "SB" or "LB".
     """
-    if network in TUNED[name]:
-        return TUNABLE[name](TUNED[name][network][arm])
-    return {"sam": remedies.SAM, "penalty": remedies.GradientPenalty}[name]()
-
-
-def _tuned(name):
-    return lambda network, arm: tuned(name, network, arm)
+    return TUNABLE[name](TUNED[name][network][arm]) if network in TUNED[name] else TUNABLE[name]()
 
 
 def _tuned_by_small(name):
-    """The same, worked out over SB's batches one by one."""
+    """`tuned`, worked out over SB's batches one by one."""
     return lambda network, arm: dataclasses.replace(tuned(name, network, arm), examples=sizes(network)[0])
 
 
@@ -185,10 +179,10 @@ TREATMENTS = {
     "injected": _treated(
         "SB's gradient noise injected", "Wu et al. 2020", lambda network, arm: remedies.Injected(sizes(network)[0])
     ),
-    "sam": _treated("SAM", "Foret et al. 2021", _tuned("sam"), both=True),
+    "sam": _treated("SAM", "Foret et al. 2021", functools.partial(tuned, "sam"), both=True),
     "sam_m": _treated("SAM, perturbed SB by SB", "Foret et al. 2021", _tuned_by_small("sam")),
     "asam": _treated("ASAM", "Kwon et al. 2021", remedies.SAM(0.5, adaptive=True), both=True),
-    "penalty": _treated("gradient penalty", "Barrett and Dherin 2021", _tuned("penalty"), both=True),
+    "penalty": _treated("gradient penalty", "Barrett and Dherin 2021", functools.partial(tuned, "penalty"), both=True),
     "penalty_m": _treated("gradient penalty, SB by SB", "Geiping et al. 2022", _tuned_by_small("penalty")),
     "half_life": Treatment("Adam's beta2 by examples", "Marek et al. 2025", half_life, networks=KINDS),
     "half_life_both": Treatment(
