@@ -7,9 +7,7 @@ import math
 
 import numpy as np
 
-from .. import data
 from ..campaign import scales, units
-from ..objective import spans
 from ..results import arrays
 from ..run import Run
 from .comparisons import networks_of
@@ -32,7 +30,7 @@ def along(of: Run) -> dict[str, np.ndarray]:
     An epoch after the run's end is the end, once. Adam divides its mean gradient by 1 - beta1^t at step t, as if the
     preconditioner were so much smaller: so is the preconditioned eigenvalue corrected, as Cohen et al. do.
     """
-    batches, end = len(spans(data.examples(of.dataset)[0], of.batch_size)), arrays.epochs([of])[0]
+    batches, end = arrays.batches(of), arrays.epochs([of])[0]
     found = {}
     for k in scales.scale().iterates:
         r = arrays.result(units.edge(scales.iterate(of, k)))
@@ -50,10 +48,7 @@ def first_epoch(network: str) -> int:
     Adam's mean gradient is no mean before that, and the preconditioner of the very first steps is one gradient's size:
     a run passes through them whatever the curvature.
     """
-    return max(
-        math.ceil(1 / (1 - of.beta1) / len(spans(data.examples(of.dataset)[0], of.batch_size)) - 1e-9)
-        for of in scales.pair(network, 0)
-    )
+    return max(math.ceil(1 / (1 - of.beta1) / arrays.batches(of) - 1e-9) for of in scales.pair(network, 0))
 
 
 def edge(networks: Networks = None) -> Picture:

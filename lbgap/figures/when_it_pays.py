@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import data, performance_model
+from .. import performance_model
 from ..campaign.experiments import EXPERIMENTS
-from ..objective import spans
 from ..results import arrays
 from ..run import Run
 from .comparisons import networks_of
@@ -137,5 +136,5 @@ def iterations(runs: list[Run], level: float) -> np.ndarray:
     for of in runs:
         found = arrays.curves_of([of], "test_accuracy")
         epochs = min([*found[0][0][found[0][1] >= level], np.inf]) if found else np.nan
-        out.append(epochs * len(spans(data.examples(of.dataset)[0], of.batch_size)))
+        out.append(epochs * arrays.batches(of))
     return np.array(out, float)

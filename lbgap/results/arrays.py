@@ -126,13 +126,13 @@ def updates(runs: Runs) -> np.ndarray:
     """
 
     def steps(of, r):
-        before = _batches(of.start) * of.start.epochs if of.start else 0
-        return before + (sum(r["history"].get("updates", ())) or r["epochs"] * _batches(of))
+        before = batches(of.start) * of.start.epochs if of.start else 0
+        return before + (sum(r["history"].get("updates", ())) or r["epochs"] * batches(of))
 
     return np.array([np.nan if r is None else steps(of, r) for of, r in zip(runs, each(units.train, runs))], float)
 
 
-def _batches(of) -> int:
+def batches(of: Run) -> int:
     """The batches of a run's epoch."""
     return len(spans(data.examples(of.dataset)[0], of.batch_size))
 
