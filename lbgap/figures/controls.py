@@ -127,9 +127,8 @@ def _other_large(name, networks, makers, extra=None) -> Text:
         runs = arrays.pairs(network)
         rows.append(row(network, "as in Table 2", runs))
         small = arrays.pairs(network, arrays.trials(name))["SB"]
-        rows += [
-            row(network, words, {"SB": small, "LB": each_trial(name, network, make)}) for words, make in makers.items()
-        ]
+        for words, make in makers.items():
+            rows.append(row(network, words, {"SB": small, "LB": each_trial(name, network, make)}))
     return compare(rows, extra=extra)
 
 
@@ -205,11 +204,7 @@ def evaluation_batches(networks: Networks = None) -> Text:
 
 def modes3(networks: Networks = None) -> Text:
     """Table 3 under each way to normalise, at the point that `batch` found."""
-    modes = {
-        "batch norm: the evaluation batch's": "value",
-        "recalibrated": "recalibrated",
-        "running averages": "frozen",
-    }
+    ways = {"batch norm: the evaluation batch's": "value", "recalibrated": "recalibrated", "running averages": "frozen"}
     chosen = networks_of("evaluation_batches", networks)
-    rows = [row(n, words, arrays.pairs(n), what=what) for n in chosen for words, what in modes.items()]
+    rows = [row(n, words, arrays.pairs(n), what=what) for n in chosen for words, what in ways.items()]
     return compare(rows, accuracy=False)

@@ -35,11 +35,9 @@ def memorised(runs: list[Run]) -> np.ndarray:
 
 def noisy_table() -> Text:
     """SB and LB on wrong labels, by their share and by how training ends; the test labels are right."""
-    rows = [
-        row(NETWORK, f"{100 * share:g} % wrong, {end}", runs)
-        for share in LABEL_NOISE
-        for end, runs in ends(share).items()
-    ]
+    rows = []
+    for share in LABEL_NOISE:
+        rows += [row(NETWORK, f"{100 * share:g} % wrong, {end}", runs) for end, runs in ends(share).items()]
     return compare(rows, extra=LOSS | {"wrong labels memorised, %": memorised} | UPDATES)
 
 

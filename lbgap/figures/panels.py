@@ -79,9 +79,8 @@ def each(items: Iterable, draw: Callable, per: int = 1, told: bool = True, **lay
     if not items:
         return NOT_YET
     figure, axes = canvas(per * len(items), **layout)
-    groups, right = list(zip(*[iter(axes)] * per)), []
-    for group, item in zip(groups, items):
-        right.append(draw(*group, item))
+    groups = list(zip(*[iter(axes)] * per))
+    right = [draw(*group, item) for group, item in zip(groups, items)]
     shown = lambda group, second: any(ax.has_data() for ax in (*group, second) if ax)
     there = [item for item, group, second in zip(items, groups, right) if shown(group, second)]
     if len(there) < len(items):

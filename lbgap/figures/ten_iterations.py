@@ -48,10 +48,8 @@ def reached(networks: Networks = MEASURED) -> Text:
     """How much of what `best` finds the ten iterations reach, by network: the median over the trials."""
     every = found(networks)
     share = {key: short(np.median(100 * of["literal"] / of["best"])) for key, of in every.items()}
-    lines = [
-        f"- {network}: {' and '.join(f'{share[network, arm]} % for {arm}' for arm in ARMS if (network, arm) in share)}"
-        for network in dict.fromkeys(network for network, _ in every)
-    ]
+    both = lambda network: [f"{share[network, arm]} % for {arm}" for arm in ARMS if (network, arm) in share]
+    lines = [f"- {network}: {' and '.join(both(network))}" for network in dict.fromkeys(n for n, _ in every)]
     return Text("\n".join(lines)) if lines else NOT_YET
 
 

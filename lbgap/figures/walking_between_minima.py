@@ -88,10 +88,8 @@ def norm_matched_paths(networks: Networks = None, experiment: str = "norm_matche
     panels = []
     for network in networks_of(experiment, networks):
         runs = arrays.pairs(network, arrays.trials(experiment), **settings).values()
-        panels += [
-            (f"{named(network)}, as it is", *runs, "linear", {}, ARMS),
-            (f"{named(network)}, SB's norms", *runs, "linear", {"match": "norms"}, ("SB", "LB")),
-        ]
+        for words, match in (("as it is", {}), ("SB's norms", {"match": "norms"})):
+            panels.append((f"{named(network)}, {words}", *runs, "linear", match, ARMS))
     return paths(panels)
 
 
@@ -106,7 +104,6 @@ def sisters(networks: Networks = None) -> Picture:
     for network in networks_of("sisters", networks):
         found = each_trial("sisters", network, experiments.sisters)
         for name in found[0] if found else ():
-            pairs = [f[name] for f in found]
-            small, large = [a for a, _ in pairs], [b for _, b in pairs]
+            small, large = map(list, zip(*(f[name] for f in found)))
             panels.append((f"{named(network)}: {name}", small, large, "linear", {}, (name[:2], f"{name[:2]}'")))
     return paths(panels)
