@@ -67,11 +67,11 @@ def scoreboard(networks: Networks = None, which: str | Iterable[str] | None = No
         for arm, runs in arrays.pairs(network).items():
             s = score(network, f"*plain {arm}*", "", runs)
             over = (gain_cell(s.gain), "", ratio_cell(s.ratio)) if arm == "SB" else ("", gain_cell(s.left), "")
-            rows += [_line(s, (*over, ""))] if len(known(s.accuracy)) else []
+            rows += [_line(s, *over, "")] if len(known(s.accuracy)) else []
         for s in found:
             gains, flat, at_small = (words[network].get((s.title, what), "") for what in ("gain", "ratio", "small"))
             over = gain_cell(s.gain, gains), gain_cell(s.left), ratio_cell(s.ratio, flat)
-            rows.append(_line(s, (*over, gain_cell(s.small, at_small))))
+            rows.append(_line(s, *over, gain_cell(s.small, at_small)))
         fits += _fits(network, found)
     head = (
         "network | remedy at LB | test accuracy, % | points over plain LB | left to plain SB | sharpness |"
@@ -94,8 +94,7 @@ def _fits(network: str, found: list[Score]) -> list[str]:
     return [f"- {network}, plain: {ended(plain)}.{said}"]
 
 
-def _line(s: Score, compared) -> list[str]:
-    gain, left, sharper, small = compared
+def _line(s: Score, gain: str, left: str, sharper: str, small: str) -> list[str]:
     title, count = s.title + (f" ({s.source})" if s.source else ""), str(len(known(s.accuracy)))
     f, updates = (known(what(s.runs)).mean() for what in (training_loss, arrays.updates))
     line = [s.network, title, spread(s.accuracy), gain, left, spread(s.sharp), sharper]

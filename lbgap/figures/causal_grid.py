@@ -184,12 +184,8 @@ def answers(network: str) -> dict[str, tuple[str, str]]:
         _points("SB ahead by", lead),
     )
 
-    def ahead(first, second):
-        return gap(grid[first], grid[second])
-
-    def quotient(first, second):
-        return ratio(sharpness_of(grid[second]), sharpness_of(grid[first]))
-
+    ahead = lambda first, second: gap(grid[first], grid[second])
+    quotient = lambda first, second: ratio(sharpness_of(grid[second]), sharpness_of(grid[first]))
     flat, sharp = (NOISE[1], "flatter"), (NOISE[0], "sharper")
     word = _void(network, grid, (SB, LB, flat), (flat,))
     to_small = quotient(flat, SB)

@@ -133,10 +133,7 @@ def evaluator(networks: Networks = SHOWN) -> Text:
 
     def sentence(network):
         runs, told, most = arrays.pairs(network), [], 0.0
-        by = {
-            mode: arrays.final(runs["SB"], "test", mode) - arrays.final(runs["LB"], "test", mode)
-            for mode in ("recalibrated", "batch", "frozen")
-        }
+        by = {mode: arrays.final(runs["SB"], "test", mode) - arrays.final(runs["LB"], "test", mode) for mode in MODES}
         for mode, words in (("batch", "the test batch's own statistics"), ("frozen", "running averages")):
             more = known(by[mode] - by["recalibrated"])
             if len(more):
@@ -204,13 +201,12 @@ def bench_gaps(networks: Networks = BOARD) -> Text:
             return None
         small, large = scales.sizes(network)
         count = data.examples(runs["LB"][0].dataset)[0]
-        share = f"{number(100 * large / count, 0)} %" if large < count else "the whole"
-        share += " of the training set" if large < count else " training set"
+        share = f"{number(100 * large / count, 0)} % of the" if large < count else "the whole"
         word = by_side(lead, 0, "a gap", "no gap: LB is the better", "no gap that the trials can tell")
         return folded(
             f"**{network}: {word}.** {capital(ahead(lead, brief=True))}.",
-            f"Batch {small:,} against {large:,}, which is {share}; {trials(*map(arrays.final, runs.values()))}:"
-            f" {ahead(lead)}.",
+            f"Batch {small:,} against {large:,}, which is {share} training set;"
+            f" {trials(*map(arrays.final, runs.values()))}: {ahead(lead)}.",
         )
 
     return by_network(networks, sentence)

@@ -237,9 +237,8 @@ def solver_verdict(networks: Networks = SHOWN, epsilon: float = 1e-3) -> Text:
         if not (all(map(len, share.values())) and len(flips)):
             return None
         ours = ratio(literal["SB"], literal["LB"], diverged=int(sum(map(sum, gone.values()))))
-        word = {claims.HOLDS: "the ranking survives", claims.FAILS: "the literal metric turns the ranking round"}.get(
-            claims.verdict(ours, 1).direction, "the ranking is not settled"
-        )
+        words = {claims.HOLDS: "the ranking survives", claims.FAILS: "the literal metric turns the ranking round"}
+        word = words.get(claims.verdict(ours, 1).direction, "the ranking is not settled")
         said = [sharper(ours, brief=brief) if ours.value > 0 else "no ratio can be had" for brief in (True, False)]
         return folded(
             f"**Verdict: {word}.** {network}: by ten iterations {said[0]}.",

@@ -105,7 +105,6 @@ def norms_verdict(networks: Networks = None) -> Text:
             return None
         adjusted = holm([found.p for found in (plain, small, large)])[1:]
         sides = [found.side(1) if p < 0.05 else 0 for found, p in zip((small, large), adjusted)]
-        count = plural(both.sum())
         word = "open, with one trial"
         if plain.interval:
             words = {
@@ -119,8 +118,8 @@ def norms_verdict(networks: Networks = None) -> Text:
             f"**{network}: as found LB is {short(plain.value)} times as sharp as SB; with the filters of both as long"
             f" as SB's {short(small.value)} times, with both as long as LB's {short(large.value)} times. Verdict:"
             f" {word}.**",
-            f"{count}: as they were found, LB is {told(plain)}; with both at SB's filter norms, {told(small)}; with"
-            f" both at LB's, {told(large)}. So the scale of the weights alone makes a factor of"
+            f"{plural(both.sum())}: as they were found, LB is {told(plain)}; with both at SB's filter norms,"
+            f" {told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of"
             f" {short(plain.value / small.value)} or {short(plain.value / large.value)}, and Metric 2.1 gives"
             " the same two functions three contrasts.",
         )

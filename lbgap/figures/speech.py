@@ -62,16 +62,11 @@ def utterance(name: str = "LJ001-0002", seconds: float = 1.2, at: float = 0.6) -
         ax.plot(2 * [times[change] + half], [0, 1.5], color="#c1440e", lw=1)
     middle = int(np.abs(times - at).argmin())
     width = (2 * features.CONTEXT + 1) * 2 * half
-    ax.add_patch(_box(times[middle - features.CONTEXT] - half, 0, width, features.BANDS))
+    corner, box = (times[middle - features.CONTEXT] - half, 0), machine.needs("matplotlib.patches", "plots").Rectangle
+    ax.add_patch(box(corner, width, features.BANDS, fill=False, ec="#c1440e", lw=2))
     ax.set(xlabel="seconds", ylabel="mel band, low to high", xlim=(times[0] - half, times[-1] + half))
     ax.set_title("box: what F2 sees at once; ticks below: the class changes", fontsize=9, pad=16)
     return figure
-
-
-def _box(left, bottom, width, height):
-    return machine.needs("matplotlib.patches", "plots").Rectangle(
-        (left, bottom), width, height, fill=False, ec="#c1440e", lw=2
-    )
 
 
 SOUNDS = {  # in the package, as MP3

@@ -25,12 +25,8 @@ def gap(small_runs: list[Run], large_runs: list[Run]) -> Contrast:
     """How far SB's test accuracy is ahead of LB's, in points; by seed where both sides have the same seeds in order."""
     small, large = (arrays.final(runs) for runs in (small_runs, large_runs))
     same = [of.init_seed for of in small_runs] == [of.init_seed for of in large_runs]
-    return contrast(
-        small,
-        large,
-        seeds="paired" if same else "independent",
-        diverged=int(lost(small_runs, small).sum() + lost(large_runs, large).sum()),
-    )
+    gone = int(lost(small_runs, small).sum() + lost(large_runs, large).sum())
+    return contrast(small, large, seeds="paired" if same else "independent", diverged=gone)
 
 
 def ratio(small: ArrayLike, large: ArrayLike, diverged: int = 0) -> Contrast:
