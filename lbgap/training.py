@@ -25,6 +25,7 @@ from .objective import flat, recalibrate, spans, tally, unflat
 from .remedies import Step
 from .run import Run
 
+PACKAGED = pathlib.Path(__file__).parent / "minimizers"
 EVALUATION_BATCH = 5000  # as in the authors' code
 CHECKPOINT = {"run", "order", "network", "optimizer", "cpu_rng", "cuda_rng", "history", "epoch", "diverged", "seconds"}
 
@@ -129,18 +130,16 @@ def minimizer(name: str) -> Minimizer:
     Raises:
         ValueError: for another name.
     """
-    folder = pathlib.Path(__file__).parent / "minimizers"
-    known = sorted(path.stem for path in folder.glob("*.safetensors"))
+    known = sorted(path.stem for path in PACKAGED.glob("*.safetensors"))
     if name not in known:
         raise ValueError(f"minimizer {name!r} is unknown; expected one of {', '.join(known)}")
-    return Minimizer.open(folder / f"{name}.safetensors")
+    return Minimizer.open(PACKAGED / f"{name}.safetensors")
 
 
 @functools.cache
 def _packaged() -> dict[str, str]:
     """{id of its run: name} of the packaged minimisers."""
-    folder = pathlib.Path(__file__).parent / "minimizers"
-    return {minimizer(path.stem).run.id: path.stem for path in folder.glob("*.safetensors")}
+    return {minimizer(path.stem).run.id: path.stem for path in PACKAGED.glob("*.safetensors")}
 
 
 def packaged(run: Run) -> Minimizer | None:
@@ -365,7 +364,8 @@ def _go_on(training: _Training, sitting: _Sitting, dataset, inputs, x0, autocast
     leave}."""
     _, checkpoint, checkpoint_every, deadline, progress, on_epoch = sitting
     run, history, network = training.run, training.history, training.network
-    bar = _bar(run, training.epoch) if progress else None
+    told = f"{run.network} batch {run.batch_size} seed {run.init_seed}"
+    bar = machine.bar(total=run.epochs, initial=training.epoch, desc=told, unit="epoch") if progress else None
     saved = last = time.monotonic()
     # A large batch is not bound by launches, and a graph would hold its activations a second time.
     graphed = training.cuda and run.batch_size <= 2048 and not run.remedies
@@ -528,11 +528,6 @@ def _precision(precision: str, device):
     kind = torch.device(device).type
     with machine.plain(tf32=precision == "tf32"):
         yield lambda: torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
-
-
-def _bar(run: Run, epoch: int):
-    told = f"{run.network} batch {run.batch_size} seed {run.init_seed}"
-    return machine.bar(total=run.epochs, initial=epoch, desc=told, unit="epoch")
 
 
 def _save(path, state) -> None:
