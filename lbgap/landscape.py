@@ -58,11 +58,7 @@ def curvilinear(
     Args:
         f, x_small, x_large, alphas: as in `linear`.
     """
-    return along(f, x_small, x_large, alphas, _on_the_circle)
-
-
-def _on_the_circle(a):
-    return math.cos(a * math.pi / 2), math.sin(a * math.pi / 2)
+    return along(f, x_small, x_large, alphas, lambda a: (math.cos(a * math.pi / 2), math.sin(a * math.pi / 2)))
 
 
 KINDS = {"linear": linear, "curvilinear": curvilinear}
