@@ -74,5 +74,5 @@ def where_ended(networks: Networks = LABS) -> Text:
         said += [f"{LANDING[network]}, {ended(f)}"] if all(len(known(v)) for v in f.values()) else []
     if not said:
         return NOT_YET
-    told = ". ".join(words[0].upper() + words[1:] for words in said)
+    told = ". ".join(map(capital, said))
     return Text(f"How far was each batch size trained? f is the loss over the whole training set. {told}.")

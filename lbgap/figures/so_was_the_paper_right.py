@@ -108,26 +108,23 @@ def headline() -> Text:
 def _answer(of: Judged) -> str:
     if not (cells := of.cells):
         return "Not measured yet."
+    valued = [c for c in cells if not math.isnan(c.ours.value)]
     if of.claim.id == "cause":  # one trial can show a gap where five show none
         cells = [c for c in cells if c.ours.interval] or cells
         told = [f"on {c.network}, {_half(c.network, c.ours)}" for c in cells]
-    elif all(math.isnan(c.ours.value) for c in of.cells):
+    elif not valued:
         told = ["no value can be had"]
     elif of.claim.id == "gap":
         told = [
             f"on {c.network} {'SB' if c.ours.value > 0 else 'LB'} is ahead by {short(abs(c.ours.value))} points"
             f"{_unfinished(c.network)}"
-            for c in of.cells
-            if not math.isnan(c.ours.value)
+            for c in valued
         ]
     else:
-        told = [
-            f"on {c.network} {short(c.ours.value)} times as sharp" for c in of.cells if not math.isnan(c.ours.value)
-        ]
+        told = [f"on {c.network} {short(c.ours.value)} times as sharp" for c in valued]
     once = [c.network for c in cells if c.ours.n == 1]
     more = f" ({', '.join(once)}: one trial so far)" if once else ""
-    said = f"{'; '.join(told)}{more}. Over all: **{of.direction}**."
-    return said[0].upper() + said[1:]
+    return capital(f"{'; '.join(told)}{more}. Over all: **{of.direction}**.")
 
 
 def _unfinished(network: str) -> str:
