@@ -18,7 +18,7 @@ SHOWN = {  # by chapter, what needs no arguments
     "same_function": "twins_verdict norm_matched norms_verdict",
     "threshold": "fig4",
     "why_small_batches_escape": "warm_verdict way_down_verdict fig5 fig6 fig6_read distances noise_scale",
-    "batch_or_rate": "rates_verdict rates_by_sharpness rates_and_sharpness optimizers learning_rates",
+    "batch_or_rate": "rates_verdict by_rate rates_and_sharpness optimizers learning_rates",
     "edge_of_stability": "edge edge_verdict",
     "causal_grid": "causal_table causal_checks causal_verdict",
     "remedies": "verdict7 robust robust_verdict",

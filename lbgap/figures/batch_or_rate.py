@@ -77,23 +77,30 @@ def rates_figure(network: str = "mlp") -> Picture:
             ax.plot(found.sizes, np.nanmean(of, 1), **look(arm, ms=None), label=name)
         ax.set(title=f"{network}, {words}", xlabel="batch size", xscale="log", yscale=scale)
 
-    accuracy, sharp = ("test accuracy (%)", "linear"), ("sharpness, epsilon 1e-3", "log")
-    return each([(found.accuracy, *accuracy), (found.sharpness, *sharp)] if found else [], draw)
+    return each(_panels(found), draw)
 
 
-def rates_by_sharpness(network: str = "mlp") -> Picture:
-    """Sharpness against the rate at the smallest, a middle and the largest batch size, where f came to the loss."""
+def by_rate(network: str = "mlp") -> Picture:
+    """Test accuracy and sharpness against the rate at the smallest, a middle and the largest batch size, where f came
+    to the loss."""
     found = rates(network)
 
-    def draw(ax, sizes):
-        for i, arm, dash in zip((0, len(sizes) // 2, -1), ("SB", "SB", "LB"), ("-", ":", "-")):
+    def draw(ax, panel):
+        values, words, scale = panel
+        for i, arm, dash in zip((0, len(found.sizes) // 2, -1), ("SB", "SB", "LB"), ("-", ":", "-")):
             there = found.arrived[:, i]
-            at, values = np.array(found.rates)[there], found.sharpness[there, i]
-            ax.plot(at, values, ".", color=COLOR[arm], ms=4, alpha=0.5)
-            ax.plot(at, np.nanmean(values, 1), **look(arm, ls=dash, ms=None), label=f"batch {sizes[i]:,}")
-        ax.set(title=f"{network}, sharpness, epsilon 1e-3", xlabel="learning rate", xscale="log", yscale="log")
+            at, of = np.array(found.rates)[there], values[there, i]
+            ax.plot(at, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
+            ax.plot(at, np.nanmean(of, 1), **look(arm, ls=dash, ms=None), label=f"batch {found.sizes[i]:,}")
+        ax.set(title=f"{network}, {words}", xlabel="learning rate", xscale="log", yscale=scale)
 
-    return each([found.sizes] if found else [], draw)
+    return each(_panels(found), draw)
+
+
+def _panels(found: Rates | None) -> list[tuple[np.ndarray, str, str]]:
+    """(values, their name, the kind of their axis) of accuracy and of sharpness."""
+    accuracy, sharp = ("test accuracy (%)", "linear"), ("sharpness, epsilon 1e-3", "log")
+    return [(found.accuracy, *accuracy), (found.sharpness, *sharp)] if found else []
 
 
 def rates_and_sharpness(network: str = "mlp") -> Text:
