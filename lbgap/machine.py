@@ -100,8 +100,11 @@ def sparing(parameters: int) -> Iterator[None]:
     Args:
         parameters: of the network, n.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads(parameters))
+    before, wanted = torch.get_num_threads(), threads(parameters)
+    if wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
     try:
         yield
     finally:

@@ -97,7 +97,8 @@ class Objective:
         data = data if checked else datasets.own(data, test)
         for p in network.parameters():  # frozen ones too
             if p.is_complex() or p.is_floating_point() and (dtype or p.dtype) not in (torch.float32, torch.float64):
-                told = f"network is in {p.dtype}, where f needs float32 or float64"
+                kind = p.dtype if p.is_complex() else dtype or p.dtype
+                told = f"network is in {kind}, where f needs float32 or float64"
                 raise ValueError(f"{told}: dtype=torch.float32 measures a copy; of complex numbers, take the parts")
         self.network = network.to(dtype=dtype, **({} if device is None else {"device": device})).eval()
         if ours and any(isinstance(m, nn.Conv2d) for m in self.network.modules()):
@@ -126,7 +127,9 @@ class Objective:
         told = "{n:.1f} passes over the data in {elapsed}"
         self._bar = machine.bar(bar_format=told) if progress else None
         if not checked:
-            self._try([] if ours else [*minimizer.modules()])
+            originals = [] if ours else [*minimizer.modules()]
+            with _still(originals):
+                self._try(originals)
         machine.keep_memory()
 
     @_plain
@@ -293,10 +296,7 @@ class Objective:
         originals: the modules of which its own are copies, and which it may still hold on to.
         """
         chosen = self._shuffled(0)[:FEW]
-        inputs, told = typed(self.inputs[chosen], self.dtype), "draws random numbers"
-        modes = [m.training for m in originals]
-        for m in originals:
-            m.training = False  # `eval` of the reader's own might do more
+        inputs = typed(self.inputs[chosen], self.dtype)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             before = machine.chance()
             try:
@@ -304,19 +304,16 @@ class Objective:
             except Exception as error:
                 told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
                 raise ValueError(f"the network does not take {told}: {type(error).__name__}: {error}") from error
-            finally:
-                for m, mode in zip(originals, modes):
-                    m.training = mode
-            fixed = machine.chance() == before
+            fault = "draws random numbers" if machine.chance() != before else ""
         tensor = isinstance(output, torch.Tensor)
         if tensor and output.dtype in (torch.bfloat16, torch.float16):
             told = f"the network computes in {output.dtype}, too coarse for a small box"
             raise ValueError(f"{told}; expected no autocast in its forward")
         if tensor and not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
-            fixed, told = False, "gives another answer the second time"
-        if not fixed:
+            fault = "gives another answer the second time"
+        if fault:
             raise ValueError(
-                f"the network {told}, so f is not a function of x: does it draw random"
+                f"the network {fault}, so f is not a function of x: does it draw random"
                 " numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
             )
         if self.loss is None:
@@ -371,6 +368,19 @@ class Objective:
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         for p, part in zip(self.parameters, unflat(x, self.parameters)):
             p.copy_(part)
+
+
+@contextlib.contextmanager
+def _still(modules: list[nn.Module]) -> Iterator[None]:
+    """A context in which modules compute as in eval mode; `eval` itself might do more in a reader's own."""
+    modes = [m.training for m in modules]
+    try:
+        for m in modules:
+            m.training = False
+        yield
+    finally:
+        for m, training in zip(modules, modes):
+            m.training = training
 
 
 class _Detached(TorchFunctionMode):

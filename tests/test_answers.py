@@ -37,6 +37,11 @@ ANSWERED = (
 NO_QUESTION = "remedies after_the_paper controls speech so_was_the_paper_right".split()
 
 
+def fallen(runs):
+    """{arm: its runs after the epochs in which the rate falls to 0}."""
+    return {arm: list(map(experiments.settled, of)) for arm, of in runs.items()}
+
+
 def cells(page):
     return [
         "".join(cell["source"])
@@ -77,7 +82,7 @@ def test_the_small_batch_tests_better_once_it_is_trained_to_the_end():
     assert leads["F1"].side(0) == leads["C1-text"].side(0) == 1 and leads["F2-lj"].side(0) == -1
     runs = {arm: of[:3] for arm, of in arrays.pairs("F2-lj").items()}
     assert 25 < loss(runs["SB"]).mean() / loss(runs["LB"]).mean() < 35
-    after = {arm: list(map(experiments.settled, of)) for arm, of in runs.items()}
+    after = fallen(runs)
     assert statistics.gap(*after.values()).side(0) == 1 and figures.matched(*map(loss, after.values()))
 
 
@@ -175,12 +180,11 @@ def test_in_the_half_box_the_two_ways_to_exchange_f1_s_norms_change_places():
 def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
     for network, before, after in (("F2-lj", 17, 48), ("C1-text", 42.6, 132), ("F1", 1022, 21700)):
         plain = arrays.pairs(network)
-        fallen = {arm: list(map(experiments.settled, runs)) for arm, runs in plain.items()}
-        sharp = [{arm: arrays.sharpness(runs[arm], 5e-4) for arm in runs} for runs in (plain, fallen)]
+        sharp = [{arm: arrays.sharpness(runs[arm], 5e-4) for arm in runs} for runs in (plain, fallen(plain))]
         there = ~np.isnan(sharp[1]["SB"] * sharp[1]["LB"])
         for of, told in zip(sharp, (before, after)):
             assert statistics.ratio(of["SB"][there], of["LB"][there]).value == pytest.approx(told, rel=0.03)
-    f1 = {arm: list(map(experiments.settled, runs)) for arm, runs in arrays.pairs("F1").items()}
+    f1 = fallen(arrays.pairs("F1"))
     plain = comparisons.sharpness_of(arrays.pairs("F1")["LB"]) / comparisons.sharpness_of(arrays.pairs("F1")["SB"])
     assert 520 < np.nanmin(plain) < 540 and 1390 < np.nanmax(plain) < 1410
     after = comparisons.sharpness_of(f1["LB"]) / comparisons.sharpness_of(f1["SB"])
@@ -404,7 +408,7 @@ def test_the_curve_of_speech_leaps_up_just_beyond_the_large_batch():
 
 def test_at_one_loss_the_large_batch_of_speech_stays_as_sharp():
     runs = arrays.pairs("F2-lj", (0,))
-    after = {arm: list(map(experiments.settled, of)) for arm, of in runs.items()}
+    after = fallen(runs)
     assert figures.matched(*map(loss, after.values()))
     plain, settled = (statistics.ratio(*map(comparisons.sharpness_of, of.values())).value for of in (runs, after))
     assert 1 < settled / plain < 1.2
@@ -466,7 +470,7 @@ def test_on_its_way_f1_s_large_batch_only_sharpens_and_its_small_one_only_flatte
 
 def test_once_the_rate_has_fallen_to_0_the_small_batch_has_the_lower_loss_and_leads_and_f1_is_12_000_times_apart():
     for network in MEASURED:
-        after = {arm: list(map(experiments.settled, runs)) for arm, runs in arrays.pairs(network).items()}
+        after = fallen(arrays.pairs(network))
         small, large = (loss(runs) for runs in after.values())
         there = ~np.isnan(small * large)
         assert there.any() and (small < large)[there].all()

@@ -171,6 +171,8 @@ def test_the_precision_is_the_networks_own_and_a_coarse_one_is_told():
         network = linear().to(coarse)
         with pytest.raises(ValueError, match=f"network is in {coarse}.*dtype=torch.float32"):
             Objective(network, data=(X, Y))
+        with pytest.raises(ValueError, match=f"network is in {coarse}"):
+            Objective(linear(), data=(X, Y), dtype=coarse)
         assert Objective(network, data=(X, Y), dtype=torch.float32).x.dtype == torch.float32
         assert network.weight.dtype == coarse
 
@@ -247,6 +249,11 @@ def test_a_copy_that_still_computes_with_the_original_is_refused_and_the_origina
         Objective(network, data=(X, Y))
     assert all(torch.equal(state[k], t) for k, t in network.state_dict().items())
     assert all(m.training for m in network.modules())
+    network = held(nn.Sequential(linear(), nn.BatchNorm1d(3)), lambda z: {"logits": z})  # what is no tensor, too
+    state = copy.deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match="copy computes with parameters of the network itself"):
+        Objective(network, data=(X, Y), loss=lambda z, y: F.cross_entropy(z["logits"], y))
+    assert all(torch.equal(state[k], t) for k, t in network.state_dict().items())
 
 
 def test_what_f_does_not_change_with_is_told():

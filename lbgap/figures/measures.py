@@ -279,14 +279,13 @@ def _descent_ratio(network, runs, where):
     return contrast(out, scale="ratio")
 
 
-def _descent_growth(network, runs, arm):
+def _descent(network, runs, arm, first, last):
     found = [arrays.descent(of, 1e-3)[1] for of in runs[arm]]
-    return contrast([s[-1] / s[0] if len(s) > 1 else np.nan for s in found], scale="ratio")
+    return contrast([s[first] / s[last] if len(s) > 1 else np.nan for s in found], scale="ratio")
 
 
-def _descent_fall(network, runs, arm):
-    found = [arrays.descent(of, 1e-3)[1] for of in runs[arm]]
-    return contrast([s[0] / s[-1] if len(s) > 1 else np.nan for s in found], scale="ratio")
+_descent_growth = functools.partial(_descent, first=-1, last=0)
+_descent_fall = functools.partial(_descent, first=0, last=-1)
 
 
 def _escape(network, runs):

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import field_checks
-from ..networks import batch_norms
 from .adversarial import Adversarial
 from .augmentation import Augmentation
 from .conservative import Conservative
@@ -81,8 +80,7 @@ def use(network: nn.Module, optimizer: torch.optim.Optimizer, remedies: Some, lo
         if asked := {"size", "rate"} & set(layers(remedy)):
             told = f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) by epoch"
             raise ValueError(f"{told}, as your own loop does; expected such as act in a step, SAM or Ghost")
-        if isinstance(remedy, Ghost) and not batch_norms(network):
-            raise ValueError("network has no batch norm for ghosts; expected one that has")
+        remedy.suits(network)
     step = Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)
     if not {*step.parameters} & {*network.parameters()}:
         raise ValueError("optimizer moves no parameter of the network; expected one that was made of them")

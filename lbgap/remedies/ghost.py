@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..networks import batch_norms, build
 from ..objective import spans
@@ -36,8 +37,12 @@ class Ghost(Remedy):
     def fits(self, run: Any) -> None:
         """Raise ValueError for a network without batch norm."""
         with torch.device("meta"):
-            if not batch_norms(build(run.network, run.variant, shrink=run.shrink)):
-                raise ValueError(f"network {run.network!r} has no batch norm for ghosts; expected such as F1 or C1")
+            self.suits(build(run.network, run.variant, shrink=run.shrink), f"network {run.network!r}")
+
+    def suits(self, network: nn.Module, name: str = "network") -> None:
+        """Raise ValueError for a network without batch norm."""
+        if not batch_norms(network):
+            raise ValueError(f"{name} has no batch norm for ghosts; expected such as F1 or C1")
 
     def forward(self, step: Step, inputs: torch.Tensor) -> torch.Tensor:
         """The logits (B, classes), ghost by ghost."""

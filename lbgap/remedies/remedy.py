@@ -153,6 +153,9 @@ class Remedy:
     def fits(self, run: Any) -> None:
         """Raise ValueError where it cannot be used."""
 
+    def suits(self, network: nn.Module, name: str = "network") -> None:
+        """Raise ValueError where it cannot be used on a network, by its name."""
+
     def _number(self, name: str, low: float, high: float = math.inf, *, above=False):
         """Raise ValueError unless a field lies in [low, high], or above low; a whole number is held as an int."""
         value = field_checks.number(name, getattr(self, name), low, high, above=above)
