@@ -6,7 +6,6 @@ import contextlib
 import copy
 import functools
 import operator
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -15,10 +14,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import data as datasets
-from . import machine, networks
+from . import machine, networks, own_network
 
 MODES = ("batch", "recalibrated", "frozen")
-FEW = 8  # examples on which a reader's network is tried
 
 
 def _plain(method):
@@ -88,7 +86,7 @@ class Objective:
         if isinstance(minimizer, nn.Module):
             if data is None:
                 raise ValueError("data is missing; with a network pass data=(inputs, labels) or data=lbgap.load(name)")
-            network = copied(minimizer)
+            network = own_network.copied(minimizer)
         else:
             network, dtype = minimizer.network(), dtype or torch.float32
             data = datasets.load(minimizer.run.dataset, "cpu", *minimizer.run.noise) if data is None else data
@@ -128,7 +126,7 @@ class Objective:
         self._bar = machine.bar(bar_format=told) if progress else None
         if not checked:
             originals = [] if ours else [*minimizer.modules()]
-            with _still(originals):
+            with own_network.still(originals):
                 self._try(originals)
         machine.keep_memory()
 
@@ -291,71 +289,28 @@ class Objective:
 
     @_plain
     def _try(self, originals):
-        """Try a reader's network on a few examples, and bring the labels into the form that f knows; see `check_*`.
+        """Try a reader's network on a few examples, and bring the labels into the form that f knows.
 
         originals: the modules of which its own are copies, and which it may still hold on to.
         """
-        chosen = self._shuffled(0)[:FEW]
+        chosen = self._shuffled(0)[: own_network.FEW]
         inputs = typed(self.inputs[chosen], self.dtype)
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            before = machine.chance()
-            try:
-                output, again = (self.network(inputs) for _ in range(2))
-            except Exception as error:
-                told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
-                raise ValueError(f"the network does not take {told}: {type(error).__name__}: {error}") from error
-            fault = "draws random numbers" if machine.chance() != before else ""
-        tensor = isinstance(output, torch.Tensor)
-        if tensor and output.dtype in (torch.bfloat16, torch.float16):
-            told = f"the network computes in {output.dtype}, too coarse for a small box"
-            raise ValueError(f"{told}; expected no autocast in its forward")
-        if tensor and not torch.allclose(output, again, rtol=1e-3, equal_nan=True):
-            fault = "gives another answer the second time"
-        if fault:
-            raise ValueError(
-                f"the network {fault}, so f is not a function of x: does it draw random"
-                " numbers in eval mode (F.dropout without training=self.training)? Expected one that does not"
-            )
+        output = own_network.tried(self.network, inputs)
         if self.loss is None:
-            check_logits(output, len(inputs))
-            self.labels = class_labels(self.labels, output.shape[1])
+            own_network.check_logits(output, len(inputs))
+            self.labels = own_network.class_labels(self.labels, output.shape[1])
         else:
-            labels = typed(self.labels[chosen], self.dtype)
+            tensor, labels = isinstance(output, torch.Tensor), typed(self.labels[chosen], self.dtype)
             each = [[k] for k in range(len(labels))]
             if not tensor and self._norms and self.batch_norm == "batch":
                 each = [2 * sum(each, [])]  # batch norm knows no single example, but the same ones twice
             of = (lambda some: output.detach()[some]) if tensor else (lambda some: self.network(inputs[some]))
-            check_mean(self.loss, (output, labels), ((of(some), labels[some]) for some in each))
+            own_network.check_mean(self.loss, (output, labels), ((of(some), labels[some]) for some in each))
             whole = self.labels.ndim == 1 and not (self.labels.is_floating_point() or self.labels.is_complex())
             classes = output.shape[-1] if tensor and output.ndim == 2 and whole else 0
             self._counts = classes > 1 and bool(0 <= self.labels.min() <= self.labels.max() < classes)
         self.labels = typed(self.labels, self.dtype)
-        self._uses(self._summed(output, self.labels[chosen]), originals)
-
-    def _uses(self, loss, originals):
-        """See that a loss depends on this network's parameters, and on none of the originals'."""
-        held = [p for m in originals for p in m.parameters(recurse=False) if p.requires_grad and not p.is_inference()]
-        found = [None]
-        if loss.requires_grad:
-            found = torch.autograd.grad(loss, [*self.parameters, *held], allow_unused=True)
-        if any(g is not None for g in found[len(self.parameters) :]):
-            raise ValueError(
-                "the network's copy computes with parameters of the network itself, so f is not a function of x;"
-                " expected no function, hook or bound method that holds on to it, but a method of its class"
-            )
-        used = [g is not None for g in found[: len(self.parameters)]]
-        if not any(used):
-            raise ValueError(
-                "the network's output does not depend on any parameter that trains; expected no torch.no_grad() and"
-                " no .detach() in its forward"
-            )
-        if not all(used):
-            names = [name for name, p in self.network.named_parameters() if p.requires_grad]
-            warnings.warn(
-                f"f does not change with {names[used.index(False)]} ({used.count(False)} of {len(used)} such tensors in"
-                " x): the network does not use it here, or its eval() has merged it into another",
-                stacklevel=6,
-            )
+        own_network.check_uses(self._summed(output, self.labels[chosen]), self.network, originals)
 
     @torch.no_grad()
     def _set(self, x):
@@ -368,29 +323,6 @@ class Objective:
             raise ValueError("x has NaN or infinite entries; expected finite parameters (did the training diverge?)")
         for p, part in zip(self.parameters, unflat(x, self.parameters)):
             p.copy_(part)
-
-
-@contextlib.contextmanager
-def _still(modules: list[nn.Module]) -> Iterator[None]:
-    """A context in which modules compute as in eval mode; `eval` itself might do more in a reader's own."""
-    modes = [m.training for m in modules]
-    try:
-        for m in modules:
-            m.training = False
-        yield
-    finally:
-        for m, training in zip(modules, modes):
-            m.training = training
-
-
-class _Detached(TorchFunctionMode):
-    """While it is on, a deep copy of a tensor that was computed is that tensor off its graph, in place of an error."""
-
-    def __torch_function__(self, function, types, arguments=(), settings=None):
-        if function is torch.Tensor.__deepcopy__ and not arguments[0].is_leaf:
-            tensor, memo = arguments
-            return memo.setdefault(id(tensor), tensor.detach().clone())
-        return function(*arguments, **(settings or {}))
 
 
 class _Unfused(TorchFunctionMode):
@@ -414,112 +346,9 @@ def twice(network: nn.Module) -> contextlib.ExitStack:
     return context
 
 
-def copied(network: nn.Module) -> nn.Module:
-    """A copy of a reader's network as it is, weight_norm's and spectral_norm's layers included.
-
-    Raises:
-        ValueError: for a network that cannot be copied, that PyTorch cannot look into, or that has no shapes yet.
-    """
-    if any(isinstance(m, torch.jit.ScriptModule) for m in network.modules()):
-        raise ValueError("network has a TorchScript module, whose batch norm is unseen; expected the nn.Module itself")
-    if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in [*network.parameters(), *network.buffers()]):
-        raise ValueError("network has lazy layers without a shape yet; expected one that has seen a batch")
-    network = getattr(network, "_orig_mod", network)  # of torch.compile, whose graphs are differentiated but once
-    try:
-        with _Detached():
-            return copy.deepcopy(network)
-    except Exception as error:
-        raise ValueError(
-            f"network cannot be copied ({type(error).__name__}: {error}); expected one that copy.deepcopy takes; of a "
-            "DistributedDataParallel pass network.module"
-        ) from error
-
-
 def typed(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The tensor in a dtype, but whole numbers (token ids, pixels, classes) as they are."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def check_logits(output: torch.Tensor, count: int) -> None:
-    """Raise ValueError unless a network's output is logits (count, classes).
-
-    Args:
-        output: what it returned.
-        count: the examples it was given.
-    """
-    expected = (
-        f"expected logits ({count}, classes), one row an example: wrap the network so that it returns them, or pass "
-        "loss=, a function of its output and the labels"
-    )
-    if not isinstance(output, torch.Tensor):
-        raise ValueError(f"the network returned a {type(output).__name__}; {expected}")
-    if output.ndim != 2 or len(output) != count or output.shape[1] < 2 or not output.is_floating_point():
-        told = f"{output.dtype} of shape {tuple(output.shape)} for {count} examples and their labels"
-        raise ValueError(f"the network returned {told}; {expected}")
-    if (output >= 0).all() and (output.sum(1) - 1).abs().max() < 1e-4:
-        raise ValueError(
-            "the network returned probabilities (each row sums to 1), of which a cross-entropy is another number;"
-            " expected logits: leave the softmax out, or pass loss=lambda p, labels: F.nll_loss(p.log(), labels)"
-        )
-
-
-def class_labels(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Labels as `F.cross_entropy` takes them: (N,) int64 in [0, classes), or (N, classes) shares that sum to 1.
-
-    Args:
-        labels: these, or a column or one-hot rows of them.
-        classes: the network's outputs.
-
-    Raises:
-        ValueError: for other labels.
-
-    >>> class_labels(torch.tensor([[0, 1, 0], [1, 0, 0]]), 3)
-    tensor([1, 0])
-    """
-    told = f"labels are {labels.dtype} of shape {tuple(labels.shape)}"
-    labels = labels.int() if labels.dtype == torch.bool else labels
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim == 2 and labels.shape[1] == classes:
-        if not ((labels >= 0).all() and (labels.double().sum(1) - 1).abs().max() < 1e-3):
-            raise ValueError(f"{told}, and not every row sums to 1; for several labels an example pass loss=")
-        return labels.argmax(1) if (labels.max(1).values == 1).all() else labels
-    if labels.ndim != 1:
-        expected = f"(N,), one class an example, or (N, {classes})"
-        raise ValueError(f"{told}; expected {expected}; for one label a pixel or token pass loss=")
-    if labels.is_floating_point() or labels.is_complex():
-        raise ValueError(f"{told}; expected whole numbers, the classes; to fit other numbers pass loss=")
-    low, high = labels.min().item(), labels.max().item()
-    if not 0 <= low <= high < classes:
-        hint = ": leave out the ignored examples" if low < 0 else ": subtract 1" if high == classes else ""
-        told = f"labels go from {low} to {high}; expected 0 to {classes - 1}"
-        raise ValueError(f"{told}, as the network has {classes} outputs{hint}")
-    return labels.long()
-
-
-@torch.no_grad()
-def check_mean(loss: Callable, whole: tuple, parts: Iterable[tuple]) -> None:
-    """Raise ValueError unless a loss of a few examples is the mean of its values on parts of one size.
-
-    Args:
-        loss: loss(output, labels) -> a tensor without dimensions.
-        whole: (output, labels) of the network, and of the data, for the same few examples.
-        parts: the same for each example alone, or another division in which each comes as often.
-    """
-    shapes = [f"{getattr(t, 'dtype', type(t).__name__)} of shape {tuple(getattr(t, 'shape', ()))}" for t in whole]
-    told = f"the network's output ({shapes[0]}) and labels ({shapes[1]})"
-    try:
-        value, values = loss(*whole), [loss(*part) for part in parts]
-    except Exception as error:
-        raise ValueError(f"loss does not take {told}: {type(error).__name__}: {error}") from error
-    if not (isinstance(value, torch.Tensor) and value.ndim == 0):
-        raise ValueError(f"loss returned {value!r:.60}; expected one number, a tensor without dimensions, the mean")
-    mean = torch.stack(values).double().mean().item()
-    if not abs(value.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
-        raise ValueError(
-            f"loss of {told} is {value.item():.6g}, but the mean over parts of the same examples {mean:.6g}; expected a"
-            " mean over examples: no sum, no class weights, no ignored labels, and no shape that is spread to another's"
-        )
 
 
 def _classes(labels):

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from . import networks
-from .objective import FEW, Objective, typed, unflat
+from .objective import Objective, typed, unflat
+from .own_network import FEW
 from .training import Minimizer
 
 FACTORS = (1e-2, 1e2)  # between which `match_loss` looks
