@@ -218,9 +218,22 @@ def test_a_rate_by_luck_decides_which_end_of_the_laboratory_is_the_sharper():
 
 
 def test_on_c1_as_printed_both_curves_peak_and_fall():
+    peaks = {}
+    runs = arrays.pairs("C1-text")
     for arm, fall in (("SB", 1.8), ("LB", 2.5)):
-        ways = arrays.history(arrays.pairs("C1-text")[arm], "test_accuracy")
-        assert np.mean([max(way) - way[-1] for way in ways if len(way)]) == pytest.approx(fall, abs=0.05)
+        ways = [way for way in arrays.history(runs[arm], "test_accuracy") if len(way)]
+        peaks[arm] = np.mean([max(way) for way in ways])
+        assert peaks[arm] - np.mean([way[-1] for way in ways]) == pytest.approx(fall, abs=0.05)
+        assert all(at[way.argmax()] < 50 for at, way in arrays.curves_of(runs[arm], "test_accuracy"))
+    last = statistics.contrast(*(arrays.final(runs[arm]) for arm in ("SB", "LB"))).value
+    assert (round(peaks["SB"] - peaks["LB"], 1), round(last, 1)) == (2.5, 3.2)
+    assert last - (peaks["SB"] - peaks["LB"]) < last / 4
+    curves = [dict(zip(*c)) for arm in ("SB", "LB") for c in arrays.curves_of(runs[arm], "test_accuracy")]
+    small, large = (
+        [np.mean([c[at] for c in some]) for at in sorted(set.intersection(*map(set, curves)))]
+        for some in (curves[:3], curves[3:])
+    )
+    assert len(small) > 10 and np.all(np.subtract(small, large) > 0)
 
 
 def test_what_warm_starts_gain():
