@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from test_figures import Made, made  # noqa: F401
 
-from lbgap import claims
+from lbgap import claims, figures
 from lbgap.campaign import experiments, scales, units
 from lbgap.figures import (
     batch_or_rate,
@@ -113,12 +113,28 @@ def test_the_prose_on_rates_is_true():
     ends = lambda values: [values[of.chosen[i], i] for i in (0, -1)]
     lead, steep = claims.contrast(*ends(of.accuracy)), claims.contrast(*ends(of.sharpness)[::-1], scale="ratio")
     assert lead.side(0) == 1 and steep.side(1) == 0  # with a rate of its own for each
+    tuned = [accuracy[k, i] for i, k in enumerate(of.chosen)]
+    assert int(np.argmax(tuned)) == 1  # accuracy falls from batch 16 on
     best = np.where(there, accuracy, 0).max(0)  # by the test images
     assert 0.8 < best[0] - best[-1] < 1.3 and of.accuracy.shape[2] == 5
 
 
+def test_at_one_rate_the_sharper_end_tests_worse_up_to_a_rate_of_0_003():
+    of = batch_or_rate.rates("mlp")
+    for rate, there, sharp, accuracy in zip(of.rates, of.arrived, of.sharpness, of.accuracy):
+        if rate <= 3e-3:
+            assert rank_correlation(sharp[there].mean(1), accuracy[there].mean(1)) < -0.9
+    (k,) = [k for k, rate in enumerate(of.rates) if rate == 1e-2]
+    steep = statistics.ratio(of.sharpness[k, 0], of.sharpness[k, -1])
+    assert of.arrived[k].all() and 24 < steep.value < 26 and steep.side(1) == 1
+    assert [round(end, 1) for end in steep.interval] == [7.5, 84.2]
+    assert abs(claims.contrast(of.accuracy[k, 0], of.accuracy[k, -1]).value) < 0.1
+    said = str(figures.rates_and_sharpness())
+    assert "-0.93 at 0.003, 0.10 at 0.01." in said  # at 0.03 only four sizes come to the loss
+
+
 def test_the_prose_on_rates_with_batch_norm_is_true():
-    """The rate decides who leads, at one rate both are about as sharp, and over the rates the flatter tests better."""
+    """The rate says who leads, at one rate both are about as sharp, and over the rates the flatter tests better."""
     of = batch_or_rate.rates("mlp-bn")
     rate = {lr: k for k, lr in enumerate(of.rates)}
     lead = lambda first, last: claims.contrast(of.accuracy[first, 0], of.accuracy[last, -1])
@@ -127,6 +143,9 @@ def test_the_prose_on_rates_with_batch_norm_is_true():
     assert [at[lr].side(0) for lr in (3e-4, 1e-3, 3e-2)] == [1, 0, -1]
     own = [of.chosen[0], of.chosen[-1]]
     assert lead(*own).side(0) == -1 and own[0] == rate[3e-4]
+    for values, sign in ((of.accuracy, 1), (of.sharpness, -1)):  # the two smallest end worst, and sharpest
+        order = np.argsort([sign * values[k, i].mean() for i, k in enumerate(of.chosen)])
+        assert set(order[:2]) == {0, 1}
     there, sharp, accuracy = of.arrived, of.sharpness.mean(2), of.accuracy.mean(2)
     assert sharp[own[0], 0] == sharp[:, 0].max()  # where batch 8 ends sharpest
     peeked = np.where(there, accuracy, 0).argmax(0)

@@ -84,12 +84,12 @@ class LiveLaboratory(Explorer):
             "first": FIRST,
             "seed": SEED,
         }
-        gap = arrays["small"] - arrays["large"]
+        ratio = np.log(arrays["large_sharpness"] / arrays["small_sharpness"])[:, FIRST]
         said = (
-            f"A laboratory that trains two networks in the page. In {len(gap)} stored pairs "
+            f"A laboratory that trains two networks in the page. In {len(ratio)} stored pairs "
             f"batch {SETTING['small']} reads {human(arrays['small'].mean())} % of 4,000 new digits right on average, "
             f"batch {SETTING['large']:,} {human(arrays['large'].mean())} %, and the larger one's end is "
-            f"{human((arrays['large_sharpness'] / arrays['small_sharpness'])[:, FIRST].mean())} times as sharp at "
+            f"{np.exp(ratio.mean()):.0f} times as sharp at "
             f"epsilon {EPSILONS[FIRST]:g}."
         )
         super().__init__(arrays, meta, said, position=FIRST + 1)

@@ -11,7 +11,7 @@ from ..claims import contrast
 from ..results import arrays
 from ..run import Run
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
-from .panels import COLOR, Picture, each, look
+from .panels import ACCURACY_COLOR, COLOR, Picture, each, look
 from .statistics import ahead, correlation, ratio, sharper
 from .words import ARMS, NOT_YET, Networks, Text, folded, interval, number, short
 
@@ -87,11 +87,12 @@ def by_rate(network: str = "mlp") -> Picture:
 
     def draw(ax, panel):
         values, words, scale = panel
-        for i, arm, dash in zip((0, len(found.sizes) // 2, -1), ("SB", "SB", "LB"), ("-", ":", "-")):
+        middle = {"color": ACCURACY_COLOR, "marker": "^", "ls": ":"}
+        for i, style in ((0, look("SB", ls="-")), (len(found.sizes) // 2, middle), (-1, look("LB", ls="-"))):
             there = found.arrived[:, i]
             at, of = np.array(found.rates)[there], values[there, i]
-            ax.plot(at, of, ".", color=COLOR[arm], ms=4, alpha=0.5)
-            ax.plot(at, np.nanmean(of, 1), **look(arm, ls=dash, ms=None), label=f"batch {found.sizes[i]:,}")
+            ax.plot(at, of, ".", color=style["color"], ms=4, alpha=0.5)
+            ax.plot(at, np.nanmean(of, 1), **{**style, "ms": None}, label=f"batch {found.sizes[i]:,}")
         ax.set(title=f"{network}, {words}", xlabel="learning rate", xscale="log", yscale=scale)
 
     return each(_panels(found), draw)
@@ -116,15 +117,15 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
     # the largest over the smallest: along the rates at each batch size, and along the sizes at each rate
     of = np.where(there, sharp, np.nan)
     by_rate, by_size = (np.nanmedian(np.nanmax(of, axis) / np.nanmin(of, axis)) for axis in (0, 1))
-    usual = found.rates.index(1e-3)
-    own = correlation(sharp[usual][there[usual]], accuracy[usual][there[usual]])
+    own = [correlation(s[t], a[t]).value for s, a, t in zip(sharp, accuracy, there)]
+    own = ", ".join(f"{number(rho)} at {rate:g}" for rho, rate in zip(own, found.rates) if not np.isnan(rho))
     late = [f"batch {found.sizes[i]:,} at {found.rates[k]:g}" for k, i in zip(*np.nonzero(~there))]
     return Text(
         folded(
             f"**Over the six rates the sharpest end is {short(by_rate)} times as sharp as the flattest, over the eight"
             f" batch sizes {short(by_size)} times** (medians). Its rank correlation with test accuracy is"
-            f" {number(rho.value)} ({interval(rho.interval)}) over all rates and sizes, and {number(own.value)} over"
-            f" the {own.n} sizes at the rate 1e-3.",
+            f" {number(rho.value)} ({interval(rho.interval)}) over all rates and sizes. At one rate, over the sizes"
+            f" that came to the loss, it is {own}.",
             f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these,"
             f" sharpness goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
             f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %. These did not come to the"

@@ -56,6 +56,7 @@ def legend(figure: Figure, *axes: Axes) -> None:
         found |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels()) if label not in found}
     if found:
         columns = max(1, min(4, 75 // (max(map(len, found)) + 8)))
+        columns = math.ceil(len(found) / math.ceil(len(found) / columns))  # as few as the rows need
         figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
@@ -105,10 +106,11 @@ def along_path(ax: Axes, found: dict, what: str, color: str) -> None:
 
 
 def mark_ends(ax: Axes, ends: tuple[str, str]) -> None:
-    """Where a path's two minimisers lie, by name."""
-    for alpha, name in enumerate(ends):
+    """Where a path's two minimisers lie, by name, on the side where the curves leave room."""
+    for alpha, (name, side) in enumerate(zip(ends, ("left", "right"))):
         ax.axvline(alpha, color=COLOR[name[:2]], lw=1, ls=":" if name[:2] == "LB" else "-")
-        ax.text(alpha, 1.0, f" {name}", color=COLOR[name[:2]], transform=ax.get_xaxis_transform(), va="top", fontsize=8)
+        style = {"color": COLOR[name[:2]], "ha": side, "va": "top", "fontsize": 8}
+        ax.text(alpha, 0.9, f" {name} ", transform=ax.get_xaxis_transform(), **style)
 
 
 def paths(panels: list[tuple], columns: int = 2) -> Picture:

@@ -203,8 +203,8 @@ def distances(networks: Networks = SHOWN) -> Text:
             f" as LB; the paper has 3 to 10, a random walk of as many steps {steps}.",
             f"{number(found.value)} times ({interval(found.interval)}; {counted(found.n, missing)}). SB ends"
             f" {dots(small, 1)} from the start, LB {dots(large, 1)}. That LB stays nearer than its fewer steps explain"
-            f" (conjecture iii) {clause(nearer.direction)}: {number(beyond.value)} times as near"
-            f" ({interval(beyond.interval)}).",
+            f" (conjecture iii) {clause(nearer.direction)}: SB's distance is {number(beyond.value)} times what its"
+            f" extra steps alone would make of LB's ({interval(beyond.interval)}).",
         )
 
     return by_network(networks, sentence)
