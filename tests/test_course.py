@@ -18,6 +18,7 @@ from conftest import ROOT
 from scipy import stats
 from torch.nn.utils import vector_to_parameters
 
+import lbgap
 from lbgap import course, paper, results
 from lbgap.campaign import scales
 from lbgap.course import assignments
@@ -497,20 +498,24 @@ def test_a_students_pair_is_theirs_and_the_key_knows_it():
     assert torch.equal(pair.A, assignments.blind_pair("ada").A)
     assert {assignments.large_of(name) for name in "abcdefghijklmnop"} == {"A", "B"}
     assert len({assignments.seed_of(name) for name in map(str, range(200))}) > 190
-    measured = {name: every_start(pair.f, getattr(pair, name)) for name in "AB"}
+    measured = {name: ascended(pair.f, getattr(pair, name), 1e-3) for name in "AB"}  # not by the package's ascent
     large = max(measured, key=measured.get)
-    assignments.verify_pair("ada", measured, large)
+    judge = lambda measured, large: assignments.verify_pair("ada", measured, large, ascended)
+    judge(measured, large)
     with pytest.raises(Wrong, match="is the small batch"):
-        assignments.verify_pair("ada", measured, "AB".replace(large, ""))
-    with pytest.raises(Wrong, match="measures"):
-        assignments.verify_pair("ada", measured | {"A": 0.01}, large)
+        judge(measured, "AB".replace(large, ""))
+    with pytest.raises(Wrong, match="A measures 0.01"):
+        judge(measured | {"A": 0.01}, large)
+    with pytest.raises(Wrong, match="A is said to measure .* measured again, by question 2"):
+        judge(measured | {"A": 0.8 * measured["A"]}, large)
     with pytest.raises(Unanswered):
-        assignments.verify_pair("ada", measured, ...)
+        judge(measured, ...)
+    assert assignments.seed_of(4711) == assignments.seed_of("4711")
 
 
-def every_start(f, x):
-    """Metric 2.1 by another ascent than the package's."""
-    return ascended(f, x, 1e-3)
+def test_the_ascent_is_to_be_the_students_own():
+    with pytest.raises(Wrong, match="calls this book's package"):
+        assignments.verify_sharpness(lambda f, x, epsilon: lbgap.sharpness(f, x, epsilon).value, 0)
 
 
 def test_valleys_know_their_sharpness():
@@ -560,6 +565,22 @@ def test_the_referee_finds_what_is_wrong_with_a_record(tmp_path):
 
     with pytest.raises(Wrong, match="has seeds"):
         assignments.judged(copied(lambda number: number))
+    two = copied()
+    for document in map(results.read, results.Store(RECORDS[0], packaged=None).paths()):
+        run = document["spec"]["run"] | {"lr": 2e-3}
+        spec = document["spec"] | {"run": run}
+        results.Store(two, packaged=None).put(spec, document["result"], document["provenance"])
+    with pytest.raises(Wrong, match="10 documents, of more than one remedy; expected 5"):
+        assignments.judged(two)
+    theirs = arrays.final([assignments.plain(seed) for seed in assignments.SEEDS])
+    nothing = results.Store(tmp_path / "nothing", packaged=None)
+    for path in results.Store(RECORDS[0], packaged=None).paths():
+        document = results.read(path)
+        result = json.loads(json.dumps(document["result"]))
+        result["final"]["recalibrated"]["test"]["accuracy"] = theirs[document["spec"]["run"]["init_seed"]]
+        nothing.put(document["spec"], result, document["provenance"])
+    with pytest.raises(Wrong, match="it changes nothing"):
+        assignments.judged(nothing.folder)
     touched = copied()
     path = results.Store(touched, packaged=None).paths()[0]
     path.write_text(path.read_text().replace('"accuracy":9', '"accuracy":8', 1))

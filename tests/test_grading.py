@@ -56,6 +56,10 @@ def test_grading_says_what_is_missing(tmp_path, monkeypatch, capsys):
     assert "lbgap course assign MASTER" in capsys.readouterr().err
     assert main(["course", "assign", str(tmp_path / "no.ipynb")]) == 2
     assert "is missing" in capsys.readouterr().err
+    master = tmp_path / "mine.ipynb"
+    master.write_text(MASTERS[0].read_text())
+    assert main(["course", "assign", str(master), "--out", str(tmp_path)]) == 2
+    assert "the master's own folder" in capsys.readouterr().err and master.read_text() == MASTERS[0].read_text()
     monkeypatch.setattr(grading.importlib.util, "find_spec", lambda name: None)
     assert main(["course", "assign", str(MASTERS[0]), "--out", str(tmp_path)]) == 2
     assert 'pip install "lbgap[teach]"' in capsys.readouterr().err
@@ -137,25 +141,37 @@ SUBMISSIONS = {  # name: (answers, deleted cells, {question: points}, words that
               {"metric": 0, "pair": 0}, "reports no rise"),
     "swapped": (RIGHT | {"pair": PAIR.replace('"A" if', '"B" if').replace('else "B"', 'else "A"')}, (), {"metric": 6, "pair": 1}, "is the small batch"),
     "crashing": (RIGHT | {"pair": "raise SystemError('the kernel is tired')"}, (), {"metric": 6, "pair": 0}, "Keep measured"),
-    "endless": (RIGHT | {"pair": "while True:\n    pass"}, (), {}, "did not end"),
+    "endless": (RIGHT | {"pair": "while True:\n    pass"}, (), {}, "did not end in 120 s"),
+    "printing": (RIGHT | {"pair": "while True:\n    print('x' * 10_000)"}, (), {}, "within 1 GB: does it print"),
     "empty": ({}, (), {"prediction": 0, "metric": 0, "pair": 0}, "There is no prediction"),
     "deleted": (RIGHT, ("prediction",), {"prediction": 0, "metric": 6, "pair": 6}, "There is no prediction"),
     "cheating": (RIGHT | {"metric": CHEAT}, (), {"metric": 2, "pair": 1}, "the metric"),
+    "guessed": (RIGHT | {"pair": "measured, large = {'A': 8.5, 'B': 8.5}, 'B'"}, (), {"pair": 1}, "measure"),
 }  # fmt: skip
 
 
 @pytest.mark.slow
-def test_ten_submissions_of_every_kind_are_graded(assigned, tmp_path):
+def test_submissions_of_every_kind_are_graded(assigned, tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "MEMORY", 1 << 30)
     student, zip = assigned("measure_sharpness")
     folder = tmp_path / "submissions"
     folder.mkdir()
     for name, (answers, drop, _, _) in SUBMISSIONS.items():
         submission(student, answers, folder / f"{name}.ipynb", drop)
+    moved = json.loads((folder / "right.ipynb").read_text())
+    (folder / "right.ipynb").unlink()
+    del moved["metadata"]["otter"]
+    (folder / "Ada_1_file").mkdir()  # a folder for each student, as Moodle makes them
+    text = json.dumps(moved).replace('STUDENT = \\"example\\"', "STUDENT = 4711")
+    (folder / "Ada_1_file" / "right.ipynb").write_text(text)
     rows = graded(folder, zip, tmp_path, limit="120s")
+    rows["right"] = rows.pop("Ada_1_file/right")
+    assert rows["right"]["student"] == "4711" and rows["empty"]["student"] == "example"
     assert rows.keys() == SUBMISSIONS.keys()
+    stopped = {"endless": "time limit", "printing": "memory limit"}
     for name, (_, _, points, words) in SUBMISSIONS.items():
         row = rows[name]
-        assert row["status"] == ("time limit" if name == "endless" else "graded"), row
+        assert row["status"] == stopped.get(name, "graded"), row
         assert {question: float(row[question]) for question in points} == points, row
         assert (words in row["hints"]) if words else not row["hints"], row
     assert float(rows["right"]["score"]) == float(rows["right"]["possible"]) == 14

@@ -178,6 +178,8 @@ def compare(
     case, a, b = next(found for found in zip(cases, given, expected) if not same(*found[1:], tolerance))
     if _several(b) and isinstance(a, tuple | list) and len(a) == len(b):
         a, b = next(pair for pair in zip(a, b) if not same(*pair, tolerance))
+    if isinstance(b, dict) and isinstance(a, dict) and a.keys() == b.keys():
+        a, b = next(({k: a[k]}, {k: b[k]}) for k in b if not same(a[k], b[k], tolerance))
     said = ", ".join(shown(value) for value in case if not callable(value))
     digits = 4 if shown(a) != shown(b) else 8
     told = f"It gives {shown(a, digits)} where {shown(b, digits)} is right"
@@ -192,7 +194,9 @@ def number(answer: object, solution: float, mistakes: dict[str, float], toleranc
         mistakes: {hint: the number that this mistake gives}.
         tolerance: relative.
     """
-    if not isinstance(answer, numbers.Real | torch.Tensor):
+    if isinstance(answer, np.ndarray | torch.Tensor) and answer.ndim == 0:
+        answer = answer.item()
+    if not isinstance(answer, numbers.Real):
         raise Wrong(f"The answer is {answer!r}; a number is expected.")
     constant = lambda value: lambda: value
     compare(constant(answer), [()], constant(solution), {k: constant(v) for k, v in mistakes.items()}, tolerance)

@@ -7,6 +7,7 @@ trust the submissions grades in a container.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import importlib.util
 import json
@@ -17,10 +18,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 
 LIMIT = 600.0  # seconds a submission may take
+MEMORY = 6 << 30  # bytes that it may hold; a loop that prints without end takes them in a minute
 
 
 def assign(master: str | os.PathLike, out: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
@@ -36,11 +39,15 @@ def assign(master: str | os.PathLike, out: str | os.PathLike) -> tuple[pathlib.P
     Raises:
         ImportError: without Otter-Grader.
         FileNotFoundError: without the master.
-        ValueError: where a test fails on the master's own answers.
+        ValueError: where a test fails on the master's own answers, and where the copy would replace the master.
     """
     master, out = pathlib.Path(master).resolve(), pathlib.Path(out)
     if not master.is_file():
         raise FileNotFoundError(f"{master} is missing; expected a master, such as assignments/measure_sharpness.ipynb")
+    if (out / master.name).resolve() == master:
+        raise ValueError(
+            f"{out} is the master's own folder, where the students' copy would replace it; expected another"
+        )
     try:
         json.loads(master.read_bytes())["cells"]
     except (ValueError, TypeError, KeyError) as error:
@@ -68,11 +75,11 @@ def grade(
     """Grade every notebook of a folder, and write a table with a row for each.
 
     Args:
-        folder: of .ipynb files.
+        folder: of .ipynb files, in it or in folders of it.
         autograder: the zip of `assign`.
         limit: seconds that one submission may take, with its tests.
-        out: the CSV file: submission, status, score, possible, a column for each question, and the hints of what
-            failed.
+        out: the CSV file: submission, the id that the notebook gives its student, status, score, possible (both
+            without what is marked by hand), a column for each question, and the hints of what failed.
         progress: told each row as a line of words.
 
     Returns:
@@ -83,7 +90,8 @@ def grade(
         FileNotFoundError: where there is no autograder or no notebook.
     """
     autograder = pathlib.Path(autograder).resolve()
-    notebooks = sorted(pathlib.Path(folder).glob("*.ipynb"))
+    folder = pathlib.Path(folder)
+    notebooks = sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     if not autograder.is_file():
         raise FileNotFoundError(f"{autograder} is missing; `lbgap course assign MASTER` makes it")
     if not zipfile.is_zipfile(autograder):
@@ -92,10 +100,12 @@ def grade(
         raise FileNotFoundError(f"{folder} has no notebooks; expected submissions, NAME.ipynb")
     rows = []
     for path in notebooks:
-        rows.append({"submission": path.stem, **_graded(path.resolve(), autograder, limit)})
-        progress(f"{path.stem}: {rows[-1]['status']}, {rows[-1].get('score', '-')} of {rows[-1].get('possible', '-')}")
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        rows.append({"submission": name, **_graded(path.resolve(), autograder, limit)})
+        progress(f"{name}: {rows[-1]['status']}, {rows[-1].get('score', '-')} of {rows[-1].get('possible', '-')}")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    names.sort(key=lambda name: {"submission": 0, "status": 1, "score": 2, "possible": 3, "hints": 5}.get(name, 4))
+    first = ("submission", "student", "status", "score", "possible")
+    names.sort(key=lambda name: first.index(name) if name in first else len(first) + (name == "hints"))
     with open(out, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, restval="")
         writer.writeheader()
@@ -115,14 +125,18 @@ def command(options: argparse.Namespace) -> int:
 
 def _graded(path, autograder, limit) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        said, code = _otter(["run", "-a", str(autograder), "-o", folder, "--no-logo", str(path)], limit)
+        student, copy = _submitted(path, autograder, pathlib.Path(folder))
+        said, code = _otter(["run", "-a", str(autograder), "-o", folder, "--no-logo", str(copy)], limit)
         results = pathlib.Path(folder) / "results.json"
-        if code is None:
-            return {"status": "time limit", "hints": f"It did not end in {limit:g} s."}
+        if isinstance(code, str):
+            told = (
+                f"in {limit:g} s" if code == "time limit" else f"within {MEMORY >> 30} GB: does it print without end?"
+            )
+            return {"student": student, "status": code, "hints": f"It did not end {told}"}
         if not results.is_file():
-            return {"status": "cannot be run", "hints": " ".join(said.split())[-300:]}
+            return {"student": student, "status": "cannot be run", "hints": " ".join(said.split())[-300:]}
         tests = json.loads(results.read_text(encoding="utf-8"))["tests"]
-    row = {"status": "graded", "score": 0.0, "possible": 0.0}
+    row = {"student": student, "status": "graded", "score": 0.0, "possible": 0.0}
     hints = []
     for test in tests:
         if test.get("max_score") is None:  # the summary of the public tests
@@ -135,18 +149,39 @@ def _graded(path, autograder, limit) -> dict:
     return row | {"hints": " | ".join(hints)}
 
 
-def _otter(arguments, limit) -> tuple[str, int | None]:
-    """What Otter said, and its exit code, or None where it was stopped at the limit, together with its kernels."""
+def _submitted(path, autograder, folder) -> tuple[str, pathlib.Path]:
+    """The id that a submission gives its student, and a copy that names its assignment, as not every editor does."""
+    copy = folder / path.name
+    try:
+        notebook = json.loads(path.read_bytes())
+        code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+        with zipfile.ZipFile(autograder) as made:
+            name = json.loads(made.read("otter_config.json"))["assignment_name"]
+        notebook["metadata"].setdefault("otter", {}).setdefault("assignment_name", name)
+        copy.write_text(json.dumps(notebook), encoding="utf-8")
+    except (ValueError, TypeError, KeyError, AttributeError):  # no notebook, as Otter will say
+        return "", path
+    found = re.search(r"""^STUDENT *= *["']?([^"'#\n]*)""", code, re.M)
+    return found[1].strip() if found else "", copy
+
+
+def _otter(arguments, limit) -> tuple[str, int | str]:
+    """What Otter said, and its exit code, or the limit at which it was stopped, together with its kernels."""
     if importlib.util.find_spec("otter") is None:
         raise ImportError('grading needs Otter-Grader, which is not installed; pip install "lbgap[teach]"')
     import psutil
 
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen([sys.executable, "-m", "otter", *arguments], stdout=log, stderr=subprocess.STDOUT)
+        code, end = None, time.monotonic() + (limit or float("inf"))
         try:
-            code = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            code = None
+            while code is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(0.5)
+                    break
+                code = (
+                    "time limit" if time.monotonic() > end else "memory limit" if _held(process.pid) > MEMORY else None
+                )
         finally:  # a kernel is in a session of its own, and goes on without its parent
             if process.poll() is None:
                 for left in (*psutil.Process(process.pid).children(recursive=True), process):
@@ -154,6 +189,16 @@ def _otter(arguments, limit) -> tuple[str, int | None]:
             process.wait()
         log.seek(0)
         return log.read(), code
+
+
+def _held(pid) -> int:
+    """The bytes that a process and its children hold."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
+    return 0
 
 
 def _clean(path) -> str:

@@ -33,6 +33,9 @@ def twin(answer: Answer) -> None:
         return function
 
     mistakes = {
+        "No bias was changed. Two of the three must be: what enters each ReLU is to grow c times.": _twin(
+            first=False, later=lambda c: 1.0
+        ),
         "The first bias stayed as it was. Each ReLU then bends elsewhere: it must grow c times.": _twin(first=False),
         "The middle layer's bias stayed as it was. What comes in is c times as large, so must its bias be.": middle,
         "The last bias was divided as well. The last layer's output is to stay, and so is its bias.": bias,
