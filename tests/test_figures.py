@@ -227,6 +227,10 @@ def test_verdict_3_compares_on_a_log_scale(made):
     assert "holds in part.** LB sharper than SB: holds in 2 of 2 measured cells, all of one network. Size" in both
     made.pairs("C1", sharp=((1.0, 1.1, 1.2), (160.0, 190.0, 200.0)))
     assert "**Verdict: holds.** LB sharper than SB: holds in 4 of 4 measured cells. Size" in str(figures.verdict3())
+    made.pairs("C1-bf16", sharp=((1.0, 2.0), (100.0, 1.0)))
+    text = str(figures.verdict3())
+    assert "**Verdict: holds.** LB sharper than SB: holds in 4 of 4 measured cells. Size" in text
+    assert text.count("C1-bf16 at epsilon") == text.count("Not counted above: the claim's test does not name") == 2
 
 
 @pytest.mark.parametrize(

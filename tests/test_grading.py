@@ -142,7 +142,7 @@ SUBMISSIONS = {  # name: (answers, deleted cells, {question: points}, words that
     "swapped": (RIGHT | {"pair": PAIR.replace('"A" if', '"B" if').replace('else "B"', 'else "A"')}, (), {"metric": 6, "pair": 1}, "is the small batch"),
     "crashing": (RIGHT | {"pair": "raise SystemError('the kernel is tired')"}, (), {"metric": 6, "pair": 0}, "Keep measured"),
     "endless": (RIGHT | {"pair": "while True:\n    pass"}, (), {}, "did not end in 120 s"),
-    "printing": (RIGHT | {"pair": "while True:\n    print('x' * 10_000)"}, (), {}, "within 1 GB: does it print"),
+    "printing": (RIGHT | {"pair": "while True:\n    print('x' * 10_000)"}, (), {}, "within 1 GB: an endless print?"),
     "empty": ({}, (), {"prediction": 0, "metric": 0, "pair": 0}, "There is no prediction"),
     "deleted": (RIGHT, ("prediction",), {"prediction": 0, "metric": 6, "pair": 6}, "There is no prediction"),
     "cheating": (RIGHT | {"metric": CHEAT}, (), {"metric": 2, "pair": 1}, "the metric"),

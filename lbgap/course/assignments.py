@@ -152,6 +152,7 @@ def verify_pair(student: str, measured: dict, large: str, measure: Callable) -> 
     """
     if large not in ("A", "B") or any(value in (None, ...) for value in measured.values()):
         raise Unanswered
+    function(measure)
     pair = blind_pair(student)
     for name in "AB":
         known = sharpness(pair.f, getattr(pair, name), 1e-3).value

@@ -129,10 +129,8 @@ def _graded(path, autograder, limit) -> dict:
         said, code = _otter(["run", "-a", str(autograder), "-o", folder, "--no-logo", str(copy)], limit)
         results = pathlib.Path(folder) / "results.json"
         if isinstance(code, str):
-            told = (
-                f"in {limit:g} s" if code == "time limit" else f"within {MEMORY >> 30} GB: does it print without end?"
-            )
-            return {"student": student, "status": code, "hints": f"It did not end {told}"}
+            told = {"time limit": f"in {limit:g} s.", "memory limit": f"within {MEMORY >> 30} GB: an endless print?"}
+            return {"student": student, "status": code, "hints": f"It did not end {told[code]}"}
         if not results.is_file():
             return {"student": student, "status": "cannot be run", "hints": " ".join(said.split())[-300:]}
         tests = json.loads(results.read_text(encoding="utf-8"))["tests"]
@@ -176,12 +174,13 @@ def _otter(arguments, limit) -> tuple[str, int | str]:
         code, end = None, time.monotonic() + (limit or float("inf"))
         try:
             while code is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    code = process.wait(0.5)
-                    break
-                code = (
-                    "time limit" if time.monotonic() > end else "memory limit" if _held(process.pid) > MEMORY else None
-                )
+                if time.monotonic() > end:
+                    code = "time limit"
+                elif _held(process.pid) > MEMORY:
+                    code = "memory limit"
+                else:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        code = process.wait(0.5)
         finally:  # a kernel is in a session of its own, and goes on without its parent
             if process.poll() is None:
                 for left in (*psutil.Process(process.pid).children(recursive=True), process):
