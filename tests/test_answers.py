@@ -126,7 +126,7 @@ def test_the_wall_on_f1_s_line_is_beyond_the_large_batch_where_the_network_is_tu
     for network in ("F2-lj", "C1-text"):
         line = arrays.paths(*arrays.pairs(network).values())["linear"]
         on = lambda low, high, line=line: line["train_loss"][:, (line["alpha"] > low) & (line["alpha"] < high)].max(1)
-        assert np.allclose(on(0.5, 1) / on(1, 1.6), 1 / 5, atol=0.03) and (on(0.5, 1) > on(0, 0.6)).all()
+        assert np.allclose(on(0.5, 1) / on(1, 1.6), 1 / 5, atol=0.04) and (on(0.5, 1) > on(0, 0.6)).all()
     rise = {
         n: statistics.rises(arrays.paths(*arrays.pairs(n).values(), match="norms")["linear"]) for n in MEASURED[::2]
     }
@@ -276,7 +276,9 @@ def test_in_random_subspaces_of_the_half_box_f1_misses_the_paper():
     for network in MEASURED:
         whole = [arrays.sharpness(runs, 1e-3, subspace=100) for runs in arrays.pairs(network).values()]
         assert (whole[1] > whole[0])[~np.isnan(sum(whole))].all()
-    assert np.isnan(comparisons.sharpness_of(arrays.pairs("C1-bf16")["LB"])).all()
+    small, large = (comparisons.sharpness_of(runs) for runs in arrays.pairs("C1-bf16", (0,)).values())
+    theirs = paper.cell("table3", "C1")["1e-3"]
+    assert 165 < large[0] / small[0] < 180 and round(theirs["LB"][0] / theirs["SB"][0]) == 25
 
 
 def test_with_moments_reset_conservative_training_ends_flatter_and_not_surely_better():
@@ -357,12 +359,15 @@ def test_the_code_s_c1_has_the_papers_accuracy_and_the_texts_has_not():
     for network in ("C1-bf16", "C1-text"):
         found = {arm: arrays.final(runs) for arm, runs in arrays.pairs(network).items()}
         off[network] = {arm: abs(np.nanmean(values) - theirs[arm][0]) for arm, values in found.items()}
-        assert 2.5 < np.nanmean(found["SB"]) - np.nanmean(found["LB"]) < 3.5  # the paper's 2.78
+        assert 2.5 < np.nanmean(found["SB"]) - np.nanmean(found["LB"]) < 3.6  # the paper's 2.78
     assert max(off["C1-bf16"].values()) < 1 and 8.5 < min(off["C1-text"].values()) < 9.5
-    sharp = {n: np.nanmean(arrays.sharpness(arrays.pairs(n)["SB"], 1e-3)) for n in off}
-    told = paper.cell("table3", "C1")["1e-3"]["SB"][0]
-    assert sharp["C1-bf16"] / told == pytest.approx(1 / 5, abs=0.03)
-    assert sharp["C1-text"] / told == pytest.approx(0.7, abs=0.03)
+    told = paper.cell("table3", "C1")["1e-3"]
+    for network, times in {"C1-bf16": {"SB": 1 / 5, "LB": 1.4}, "C1-text": {"SB": 0.7, "LB": 1.1}}.items():
+        for arm, runs in arrays.pairs(network).items():
+            sharp = np.nanmean(arrays.sharpness(runs, 1e-3))
+            assert sharp / told[arm][0] == pytest.approx(times[arm], abs=0.04)
+    for arm, runs in arrays.pairs("C1-bf16", (0,)).items():
+        assert arrays.final(runs, "train")[0] > paper.cell("table2", "C1")["train"][arm][0]
 
 
 def test_one_training_loss_and_one_scale_of_norms_each_take_off_about_as_much_on_f1():
