@@ -44,14 +44,14 @@ def assign(master: str | os.PathLike, out: str | os.PathLike) -> tuple[pathlib.P
     master, out = pathlib.Path(master).resolve(), pathlib.Path(out)
     if not master.is_file():
         raise FileNotFoundError(f"{master} is missing; expected a master, such as assignments/measure_sharpness.ipynb")
-    if (out / master.name).resolve() == master:
-        raise ValueError(
-            f"{out} is the master's own folder, where the students' copy would replace it; expected another"
-        )
     try:
         json.loads(master.read_bytes())["cells"]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{master} is damaged ({type(error).__name__}: {error}); expected a notebook") from error
+    if (out / master.name).resolve() == master:
+        raise ValueError(
+            f"{master} would be replaced by the students' copy; expected another --out than its own folder"
+        )
     with tempfile.TemporaryDirectory() as folder:
         made = pathlib.Path(folder)
         copy = shutil.copy(master, made)
