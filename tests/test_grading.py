@@ -194,7 +194,7 @@ def test_a_master_that_fails_its_own_tests_is_refused(assigned, tmp_path, capsys
     assigned("measure_sharpness")
     text = (ROOT / "assignments/measure_sharpness.ipynb").read_text()
     (tmp_path / "broken.ipynb").write_text(text.replace("predicted_ratio = 4.0", "predicted_ratio = -4.0"))
-    assert main(["course", "assign", str(tmp_path / "broken.ipynb"), "--out", str(tmp_path)]) == 2
+    assert main(["course", "assign", str(tmp_path / "broken.ipynb"), "--out", str(tmp_path / "made")]) == 2
     assert "above 0" in capsys.readouterr().err
 
 
