@@ -108,8 +108,10 @@ def contrast(
     return _welch(*map(_summary, sides), scale, "Welch over seeds", diverged)
 
 
-def summarised(a: Sequence[float], b: Sequence[float], *, scale: str = "difference", n: int = 5) -> Contrast:
-    """a - b or a / b of what the paper prints, by Welch's t.
+def summarised(
+    a: Sequence[float], b: Sequence[float], *, scale: str = "difference", n: int = 5, unit: float = 0.01
+) -> Contrast:
+    """a - b or a / b of what the paper prints, by Welch's t; what rounding leaves open counts as one more deviation.
 
     A ratio is one of means; its interval takes a deviation over its mean for one of the logarithm.
 
@@ -117,8 +119,10 @@ def summarised(a: Sequence[float], b: Sequence[float], *, scale: str = "differen
         a, b: [mean, standard deviation].
         scale: "difference" or "ratio".
         n: trials of each.
+        unit: of the last digit that is printed: a mean of 0.05 may be 0.045 or 0.055.
     """
-    sides = [(math.log(mean), sd / mean, n) if scale == "ratio" else (mean, sd, n) for mean, sd in (a, b)]
+    both = [(mean, math.hypot(sd, unit * math.sqrt(n / 12))) for mean, sd in (a, b)]  # over n: a rounding's variance
+    sides = [(math.log(mean), sd / mean, n) if scale == "ratio" else (mean, sd, n) for mean, sd in both]
     return _welch(*sides, scale, "Welch from means and deviations", 0)
 
 

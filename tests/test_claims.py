@@ -113,9 +113,12 @@ def test_an_unpaired_interval_is_welchs():
     )
     assert found.interval == pytest.approx(tuple(theirs.confidence_interval(0.95)))
     assert found.p == pytest.approx(theirs.pvalue) and found.df == pytest.approx(theirs.df) and found.n == 4
-    ours = claims.summarised([98.03, 0.07], [97.81, 0.07])  # equal deviations of five: eight degrees of freedom
+    ours = claims.summarised([98.03, 0.07], [97.81, 0.07], unit=0)  # equal deviations of five: eight degrees of freedom
     half = 2.306004 * 0.07 * math.sqrt(2 / 5)
     assert ours.interval == pytest.approx((0.22 - half, 0.22 + half))
+    rounded = claims.summarised([9.0, 0.0], [0.05, 0.0], scale="ratio")  # 0.05 is anything from 0.045 to 0.055
+    half = stats.t.ppf(0.975, 4) * 0.01 / math.sqrt(12) / 0.05  # a uniform error of one unit's width
+    assert rounded.interval == pytest.approx((180 * math.exp(-half), 180 * math.exp(half)), rel=1e-3)
 
 
 def test_a_ratio_is_one_of_geometric_means():

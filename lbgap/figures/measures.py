@@ -334,34 +334,27 @@ def _break_even(network, runs):
 
 
 def _across(claim) -> list[Cell]:
-    x, y = {"correlated": _gaps_and_ratios, "metric-spectrum": _metrics_and_eigenvalues}[claim.id](claim)
-    ours = correlation(x, y)
-    return [Cell("", f"{len(x)} {claim.test.seeds}", ours, claim.verdict(ours))]
-
-
-def _gaps_and_ratios(claim):
+    """The one claim that goes over networks: a gap against a ratio of sharpness."""
     both = []
     for network in claim.test.networks:
         if not arrays.waiting(network):
             runs = arrays.pairs(network)
             both.append((gap(*runs.values()).value, math.log(_sharpness_ratio(network, runs, "1e-3").value)))
-    return _columns(pair for pair in both if not any(map(math.isnan, pair)))
+    ours = correlation(*_columns(both))
+    return [Cell("", f"{ours.n} {claim.test.seeds}", ours, claim.verdict(ours))]
+
+
+def _metric_and_eigenvalue(network, runs):
+    both = []
+    for of in runs["SB"] + runs["LB"]:
+        end = scales.iterate(of, max(scales.scale().iterates))
+        ended = arrays.epochs([of])[0] <= end.epochs  # a run that ended before is at its minimiser there
+        whole, edge = arrays.result(units.spectrum(of)), arrays.result(units.edge(end)) if ended else None
+        top = whole["top"][0] if whole else edge["plain"] if edge else math.nan
+        both.append((arrays.sharpness([of], 5e-4)[0], top))
+    return correlation(*_columns(both))
 
 
 def _columns(pairs):
-    """Two lists of the firsts and the seconds."""
-    pairs = list(pairs)
-    return [x for x, _ in pairs], [y for _, y in pairs]
-
-
-def _metrics_and_eigenvalues(claim):
-    out = []
-    for network in claim.test.networks:
-        for runs in () if arrays.waiting(network) else arrays.pairs(network).values():
-            for of, sharp in zip(runs, arrays.sharpness(runs, 5e-4)):
-                end = scales.iterate(of, max(scales.scale().iterates))
-                ended = arrays.epochs([of])[0] <= end.epochs  # a run that ended before is at its minimiser there
-                whole, edge = arrays.result(units.spectrum(of)), arrays.result(units.edge(end)) if ended else None
-                top = whole["top"][0] if whole else edge["plain"] if edge else math.nan
-                out += [] if math.isnan(sharp * top) else [(sharp, top)]
-    return _columns(out)
+    """Two lists, of the firsts and of the seconds of those pairs that have both."""
+    return list(zip(*(pair for pair in pairs if not any(map(math.isnan, pair))))) or ([], [])
