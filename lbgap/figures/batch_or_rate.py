@@ -13,7 +13,7 @@ from ..run import Run
 from .comparisons import best, compare, labelled, networks_of, row, sharpness_of, trained, training_loss
 from .panels import ACCURACY_COLOR, COLOR, Picture, each, look
 from .statistics import ahead, correlation, ratio, sharper
-from .words import ARMS, NOT_YET, Networks, Text, folded, interval, number, short
+from .words import ARMS, NOT_YET, Networks, Text, folded, number, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +124,8 @@ def rates_and_sharpness(network: str = "mlp") -> Text:
         folded(
             f"**Over the six rates the sharpest end is {short(by_rate)} times as sharp as the flattest, over the eight"
             f" batch sizes {short(by_size)} times** (medians). Its rank correlation with test accuracy is"
-            f" {number(rho.value)} ({interval(rho.interval)}) over all rates and sizes. At one rate, over the sizes"
-            f" that came to the loss, it is {own}.",
+            f" {number(rho.value)} over all rates and sizes (no interval: they share their starts and their data). At"
+            f" one rate, over the sizes that came to the loss, it is {own}.",
             f"Of {there.size} pairs of rate and batch size {there.sum()} came to f < {found.goal:g}. Over these,"
             f" sharpness goes from {number(sharp[there].min())} to {number(sharp[there].max(), 1)}, test accuracy from"
             f" {number(accuracy[there].min(), 1)} to {number(accuracy[there].max(), 1)} %. These did not come to the"

@@ -159,7 +159,11 @@ def top_space(networks: Networks = None) -> Text:
                     f"{network} {arm}: from {number(low, 4)} (± {number(off, 4)}, {word}) to {short(r['top'][0])} "
                     f"(± {number(r['top_residuals'][0], 4)})"
                 )
-    reach = f"The Hessian's eigenvalues reach, by network and arm, {'; '.join(ends)}."
+    reach = (
+        "The box in the eigenvectors has few directions, so its values do not compare with those of the full box."
+        " Where half the box has half the value, that is the slope, and no curvature is seen. The Hessian's eigenvalues"
+        f" reach, by network and arm, {'; '.join(ends)}."
+    )
     head = "network | arm, epsilon | in the top eigenvectors, predicted | measured | in the full space"
     return table(head, rows, (2, 3), reach)
 

@@ -12,10 +12,11 @@ from ..campaign import experiments, scales
 from ..claims import Contrast
 from ..results import arrays
 from . import causal_grid as causal
-from .comparisons import training_loss
+from .comparisons import times, training_loss
 from .measures import Cell, Judged, grid_values, judged_claims
-from .statistics import ahead, gap
-from .words import Text, capital, folded, known, plural, short, told
+from .scores import scores
+from .statistics import ahead, gap, ratio
+from .words import Text, capital, folded, known, number, plural, short, told, with_interval
 
 LEARNED = 99  # % of the training examples: with fewer an arm is not trained to its end
 
@@ -88,7 +89,10 @@ def _far_apart(of: Judged) -> str:
     """How far apart losses can be that count as similar beside that of guessing."""
     means = [[known(training_loss(runs)).mean() for runs in arrays.pairs(c.network).values()] for c in of.cells]
     most = max(max(both) / min(both) for both in means)
-    return f" Both are small beside guessing's; yet one can be {short(most)} times the other."
+    return (
+        f" Both are small beside guessing's; yet one can be {short(most)} times the other. Any two networks that have"
+        " learned nearly all of their examples pass this test."
+    )
 
 
 QUESTIONS = {  # the paper's argument in three steps, each with the claim that answers it
@@ -142,13 +146,18 @@ def _unfinished(network: str) -> str:
 
 
 def _half(network: str, ours: Contrast) -> str:
-    """How much of the gap a gain is, in words. ours: the gain less half of the gap."""
+    """How much of the gap SAM's gain is, in words. ours: the gain less half of the gap."""
     grid = grid_values(network)
-    lead = np.nanmean(grid[causal.SB][0]) - np.nanmean(grid[causal.LB][0])
-    told = f"SAM, set so that LB ends as flat as SB, closes {short(ours.value + lead / 2)}"
-    told += f" of the {short(lead)} points between SB and LB"
+    small, large, flat = (grid[cell] for cell in (causal.SB, causal.LB, ("LB", "flatter")))
+    closed, lead = (number(claims.contrast(of[0], large[0]).value) for of in (flat, small))
+    like = times(ratio(small[1], flat[1]))
+    told = f"SAM, with which LB ends {like} as sharp as SB, closes {closed} of the {lead} points between SB and LB"
     if ours.interval and ours.interval[0] < 0 < ours.interval[1]:
         told += f"; whether that is more or less than half, {plural(ours.n)} cannot say"
+    more = scores(network, ["sam"])  # at its tuned radius
+    if more and more[0].left.side(0) > 0:
+        flatter, left = times(ratio(small[1], more[0].sharp)), with_interval(more[0].left)
+        told += f". A stronger SAM leaves LB {flatter} as sharp as SB, and SB still ahead by {left} points"
     return told
 
 
