@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -217,13 +218,17 @@ def _distance_ratio(network, runs, form=""):
 THRESHOLD = {"C1": 500, "F2": 15_000}
 
 
-def _slopes(network, values):
-    """Growth per doubling of the batch (T,), below and above the threshold, by least squares."""
-    sizes, found = arrays.sweep(values, network, tuple(scales.scale().trials))
-    threshold = THRESHOLD.get(paper.column(network))
+def threshold_of(network: str) -> float:
+    """The paper's threshold of the batch size, 1 % of the training set where it names none."""
     runs = arrays.pairs(network, (0,))["SB"]
-    threshold = threshold or data.examples(runs[0].dataset)[0] / 100
-    out = []
+    return THRESHOLD.get(paper.column(network)) or data.examples(runs[0].dataset)[0] / 100
+
+
+def slopes(network: str, values: Callable) -> np.ndarray:
+    """How much values(runs) grow with each doubling of the batch, below and above the threshold, by least squares:
+    (2, T)."""
+    sizes, found = arrays.sweep(values, network, tuple(scales.scale().trials))
+    threshold, out = threshold_of(network), []
     for trial in found.T:
         there = ~np.isnan(trial)
         x, y = np.log2(np.array(sizes, float))[there], trial[there]
@@ -234,13 +239,13 @@ def _slopes(network, values):
 
 
 def _threshold_accuracy(network, runs):
-    below, above = _slopes(network, arrays.final)
+    below, above = slopes(network, arrays.final)
     return contrast(below - above)  # a loss is a fall: -above less -below
 
 
 def _threshold_sharpness(network, runs):
     with np.errstate(divide="ignore", invalid="ignore"):
-        below, above = _slopes(network, lambda of: np.log(arrays.sharpness(of, 1e-3)))
+        below, above = slopes(network, lambda of: np.log(arrays.sharpness(of, 1e-3)))
     return contrast(below - above)
 
 

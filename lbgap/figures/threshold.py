@@ -11,9 +11,9 @@ from ..campaign.scales import LABS, SHOWN
 from ..claims import Contrast, contrast, holm
 from ..results import arrays
 from .comparisons import sharpness_of
-from .measures import judged_claims
+from .measures import judged_claims, slopes, threshold_of
 from .panels import Picture, against_batch, canvas, each, look
-from .words import NOT_YET, Networks, Text, names, number, plural
+from .words import NOT_YET, Networks, Text, by_network, names, number, plural
 
 WHAT = {  # what is read at each batch size, and how it is called
     "test accuracy (%)": arrays.final,
@@ -117,6 +117,28 @@ def of_the_paper(networks: Networks = scales.PRINTED) -> Picture:
     more = lambda network: len(arrays.sweep(arrays.final, network, scales.scale().trials)[0]) > 2
     shown = tuple(filter(more, networks))
     return fig4(shown) if shown else Text("None of the paper's networks is measured at a third batch size yet.")
+
+
+def read_of_the_paper(networks: Networks = scales.PRINTED) -> Text:
+    """Fig. 4 of the paper's networks in words: how steep the curves are below and above the threshold, and which
+    networks had not learned their examples."""
+
+    def sentence(network):
+        accuracy, sharpness = (slopes(network, what) for what in WHAT.values())
+        sizes, learned = arrays.sweep(lambda of: arrays.final(of, "train"), network, scales.scale().trials)
+        n = int((~np.isnan(accuracy).any(0)).sum())
+        if not n:
+            return None
+        lost, grown = ([np.nanmean(side) for side in of] for of in (-accuracy, sharpness))
+        few = [f"{size:,} ({np.nanmean(of):.1f} %)" for size, of in zip(sizes, learned) if np.nanmean(of) < 99]
+        return (
+            f"{network}, {plural(n)}: with each doubling of the batch up to {threshold_of(network):,.0f} test accuracy"
+            f" falls by {number(lost[0])} points, and beyond by {number(lost[1])}; sharpness is multiplied by"
+            f" {number(2 ** grown[0])} up to there, and by {number(2 ** grown[1])} beyond. Under 99 % of the training"
+            f" examples are learned at {', '.join(few) or 'no size'}."
+        )
+
+    return by_network(networks, sentence)
 
 
 def verdicts() -> Text:
