@@ -222,9 +222,11 @@ def _read(dataset, collate, name):
     if isinstance(dataset, torch.utils.data.IterableDataset) or not hasattr(dataset, "__len__"):
         raise ValueError(f"{name} is a {type(dataset).__name__} without a length; expected (inputs, labels)")
     before = machine.chance()
+    if not len(dataset):
+        raise ValueError(f"{name} has no examples; expected at least one")
     try:
         batch = collate([dataset[k] for k in range(len(dataset))])
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:
         raise ValueError(f"{name}'s examples make no batch ({error}); expected (inputs, label), as tensors") from error
     if machine.chance() != before:
         raise ValueError(

@@ -87,6 +87,11 @@ class Objective:
             if data is None:
                 raise ValueError("data is missing; with a network pass data=(inputs, labels) or data=lbgap.load(name)")
             network = own_network.copied(minimizer)
+        elif not hasattr(minimizer, "run"):
+            given = type(minimizer).__name__
+            raise ValueError(
+                f"minimizer is a {given}; expected a Minimizer, or an nn.Module with data=(inputs, labels)"
+            )
         else:
             network, dtype = minimizer.network(), dtype or torch.float32
             data = datasets.load(minimizer.run.dataset, "cpu", *minimizer.run.noise) if data is None else data

@@ -466,6 +466,8 @@ def test_data_come_as_torch_has_them():
         "draws random numbers as": lambda: Pairs(lambda k: (X[k] + torch.rand(8), 0)),
         "draws random numbers": lambda: Pairs(lambda k: (X[k] + np.random.rand(), 0)),
         "examples make no batch": lambda: Pairs(lambda k: (object(), 0)),
+        "make no batch.*equal size": lambda: Pairs(lambda k: (torch.zeros(k + 1), 0)),
+        "data has no examples": lambda: DataLoader(TensorDataset(X[:0], Y[:0]), collate_fn=list),
         "3 parts": lambda: Pairs(lambda k: (X[k], 0, k)),
         "draws its examples with BatchSampler of WeightedRandomSampler": lambda: DataLoader(
             TensorDataset(X, Y), 5, sampler=WeightedRandomSampler([1.0] * N, N)
@@ -914,6 +916,21 @@ def test_ghosts_without_a_batch_norm_and_an_optimiser_of_another_network_are_ref
         loop(linear(), lbgap.remedies.Ghost(4))
     with pytest.raises(ValueError, match="optimizer moves no parameter of the network"):
         lbgap.remedies.use(linear(), torch.optim.SGD(linear().parameters(), 0.1), lbgap.remedies.SAM())
+
+
+def test_what_is_no_network_no_optimiser_and_no_batch_is_told():
+    network = linear()
+    with pytest.raises(
+        ValueError, match="minimizer is a OrderedDict; expected a Minimizer, or an nn.Module with data="
+    ):
+        Objective(network.state_dict(), data=(X, Y))
+    with pytest.raises(ValueError, match="optimizer is a generator; expected a torch.optim.Optimizer"):
+        lbgap.remedies.use(network, network.parameters(), lbgap.remedies.SAM())
+    step = lbgap.remedies.use(network, torch.optim.SGD(network.parameters(), 0.1), lbgap.remedies.SAM())
+    with pytest.raises(ValueError, match="inputs are a dict; expected a tensor, a row an example"):
+        step({"ids": X}, Y)
+    with pytest.raises(ValueError, match="labels are a NoneType; expected a tensor"):
+        step(X, None)
 
 
 @pytest.mark.parametrize("remedy", [lbgap.remedies.SAM(0.0), lbgap.remedies.Sharpen(0.5, 0.0)], ids=["SAM", "Sharpen"])

@@ -75,6 +75,8 @@ def use(network: nn.Module, optimizer: torch.optim.Optimizer, remedies: Some, lo
         ValueError: for a remedy that changes batch sizes or rates, that `make` refuses, or that needs a batch norm
             where there is none; and for an optimiser of another network.
     """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(f"optimizer is a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
     remedies = make(remedies)
     for remedy in remedies:
         if asked := {"size", "rate"} & set(layers(remedy)):

@@ -74,6 +74,10 @@ class Step:
                 setattr(self, layer, functools.partial(getattr(remedy, layer), self))
 
     def __call__(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        for name, given in (("inputs", inputs), ("labels", labels)):
+            if not isinstance(given, torch.Tensor):
+                told = "expected a tensor, a row an example: of several inputs make one tensor"
+                raise ValueError(f"{name} are a {type(given).__name__}; {told}, which the network takes apart")
         return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
 
     @property
