@@ -918,6 +918,19 @@ def test_ghosts_without_a_batch_norm_and_an_optimiser_of_another_network_are_ref
         lbgap.remedies.use(linear(), torch.optim.SGD(linear().parameters(), 0.1), lbgap.remedies.SAM())
 
 
+def test_a_part_that_thaws_takes_part_from_then_on():
+    def one_step(early):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 3))
+        network[0].requires_grad_(early)
+        step = lbgap.remedies.use(network, torch.optim.SGD(network.parameters(), 0.1), lbgap.remedies.SAM(1.0))
+        network.requires_grad_(True)
+        step(X, Y)
+        return network[0].weight
+
+    assert torch.equal(one_step(True), one_step(False))
+
+
 def test_what_is_no_network_no_optimiser_and_no_batch_is_told():
     network = linear()
     with pytest.raises(

@@ -67,7 +67,6 @@ class Step:
     ):
         self.run, self.network, self.optimizer, self.dataset, self.autocast = run, network, optimizer, dataset, autocast
         self.graph, self.graph_size, self.criterion = graph, graph_size, loss
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         self.updates = 0
         for remedy in run.remedies:
             for layer in layers(remedy):
@@ -79,6 +78,11 @@ class Step:
                 told = "expected a tensor, a row an example: of several inputs make one tensor"
                 raise ValueError(f"{name} are a {type(given).__name__}; {told}, which the network takes apart")
         return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """What the optimiser moves now: a loop may freeze a part, or thaw it."""
+        return [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     @property
     def used(self) -> list[torch.Tensor]:
