@@ -7,6 +7,7 @@ from test_figures import Made, curves, made  # noqa: F401
 from lbgap.campaign import scales
 from lbgap.claims import holm
 from lbgap.figures import threshold
+from lbgap.results import arrays
 
 SIZES = scales.scale().laboratory
 
@@ -92,3 +93,29 @@ def test_the_prose_on_the_threshold_is_true():
                 assert min(of.value for of in found) > 0
     assert alone > 1
     assert np.log2(15000 / 250) == pytest.approx(5.9, abs=0.05)
+
+
+def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewhere():
+    """The page's prose on F1, one trial a size."""
+    at = lambda what: dict(zip(*(np.ravel(side).tolist() for side in arrays.sweep(what, "F1"))))
+    accuracy, sharp = at(arrays.final), at(lambda runs: arrays.sharpness(runs, 1e-3))
+    learned, far = at(lambda runs: arrays.final(runs, "train")), at(arrays.distance)
+    assert len(accuracy) == len(sharp) == 12 and min(learned.values()) > 99.9
+    assert all((value < 1) == (b <= 512) for b, value in sharp.items()) and 200 < sharp[1024] / sharp[512] < 210
+    assert [round(sharp[b]) for b in (1024, 4096, 60_000)] == [198, 605, 459] and max(sharp, key=sharp.get) == 4096
+    flatter = [sharp[b] for b in (4096, 6000, 15_000, 30_000, 60_000)]
+    assert flatter == sorted(flatter, reverse=True)
+    level = [value for b, value in accuracy.items() if b <= 2048]
+    assert 98.35 < min(level) and max(level) < 98.7 and accuracy[1024] > accuracy[512] - 0.05
+    falling = [accuracy[b] for b in (2048, 4096, 6000, 15_000, 30_000, 60_000)]
+    assert falling == sorted(falling, reverse=True) and falling[1::4] == [98.25, 97.97]
+    assert [round(far[b]) for b in (512, 1024)] == [88, 23]
+    own = arrays.pairs("F1")["SB"]
+    assert np.nanmax(arrays.final(own)) - np.nanmin(arrays.final(own)) < 0.25
+    assert np.nanmax(arrays.sharpness(own, 1e-3)) < 3 * np.nanmin(arrays.sharpness(own, 1e-3))
+    (below,), (above,) = (arrays.curves_of([scales.run("F1", b, 0)], "train_loss") for b in (512, 1024))
+    assert 5e-6 < below[1].min() < 7e-6 and below[0][below[1].argmin()] == 70 and below[1][-5:].max() > 4e-3
+    assert (above[1][above[0] >= 25] < 1e-4).all() and (above[1][above[0] < 25] > 1e-3).all()
+    said = str(threshold.read_of_the_paper(["F1"]))
+    assert "up to 600 test accuracy falls by 0.03 points, and beyond by 0.12; sharpness is multiplied by 1.85" in said
+    assert [ax.get_title() for ax in threshold.on_either_side().axes] == ["F1, batch 512", "F1, batch 1,024"]
