@@ -944,6 +944,8 @@ def test_what_is_no_network_no_optimiser_and_no_batch_is_told():
         step({"ids": X}, Y)
     with pytest.raises(ValueError, match="labels are a NoneType; expected a tensor"):
         step(X, None)
+    with pytest.raises(ValueError, match="inputs go from -2.* to .*; expected pixels from 0 to 1, or clip=False"):
+        loop(network, lbgap.remedies.Adversarial(0.1))
 
 
 @pytest.mark.parametrize("remedy", [lbgap.remedies.SAM(0.0), lbgap.remedies.Sharpen(0.5, 0.0)], ids=["SAM", "Sharpen"])

@@ -23,7 +23,7 @@ class Adversarial(Remedy):
         clip: keep pixels in [0, 1]; False for inputs that are no pixels.
 
     Raises:
-        ValueError: for numbers out of range.
+        ValueError: for numbers out of range, and for inputs beyond 0 to 1 where they are to be clipped.
 
     Source: E.3; Goodfellow et al. 2014, section 6.
     """
@@ -43,6 +43,9 @@ class Adversarial(Remedy):
         """The loss of clean and moved examples together."""
         against = fgsm(lambda inputs: Step.loss(step, batch._replace(inputs=inputs)), batch.inputs, self.epsilon)
         if self.clip:
+            low, high = batch.inputs.aminmax()
+            if max(-low, high - 1) > 1e-3:  # an augmented pixel may be beyond by a rounding
+                raise ValueError(f"inputs go from {low:g} to {high:g}; expected pixels from 0 to 1, or clip=False")
             against = against.clamp(0, 1)
         return self.share * Step.loss(step, batch) + (1 - self.share) * Step.loss(step, batch._replace(inputs=against))
 
