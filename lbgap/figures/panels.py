@@ -160,5 +160,5 @@ def against_batch(ax: Axes, network: str, measured: Callable) -> Axes:
     right.tick_params(axis="y", which="both", colors=COLOR["LB"])
     last = ax.get_subplotspec().colspan.start == 1
     ax.set(title=named(network), xlabel="batch size", ylabel=None if last else "test accuracy (%)")
-    right.set_ylabel("sharpness" if last else None)
+    right.set_ylabel("sharpness" if last or len(ax.figure.axes) == 2 else None)  # the second column, or a panel alone
     return right
