@@ -116,6 +116,10 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     (below,), (above,) = (arrays.curves_of([scales.run("F1", b, 0)], "train_loss") for b in (512, 1024))
     assert 5e-6 < below[1].min() < 7e-6 and below[0][below[1].argmin()] == 70 and below[1][-5:].max() > 4e-3
     assert (above[1][above[0] >= 25] < 1e-4).all() and (above[1][above[0] < 25] > 1e-3).all()
+    second = [scales.run("F1", 1024, 1)]
+    assert round(arrays.sharpness(second, 1e-3)[0]) == 141 and round(arrays.final(second)[0], 2) == 98.66
+    ((epochs, f),) = arrays.curves_of(second, "train_loss")
+    assert (f[epochs >= 40] < 1e-4).all() and (f[epochs < 40] > 1e-4).all()
     said = str(threshold.read_of_the_paper(["F1"]))
     assert "up to 600 test accuracy falls by 0.03 points, and beyond by 0.12; sharpness is multiplied by 1.85" in said
     assert [ax.get_title() for ax in threshold.on_either_side().axes] == ["F1, batch 512", "F1, batch 1,024"]
