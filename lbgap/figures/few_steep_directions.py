@@ -8,6 +8,7 @@ import numpy as np
 
 from ..campaign import scales, units
 from ..campaign.scales import LABS
+from ..claims import Contrast
 from ..results import arrays
 from .comparisons import networks_of
 from .panels import COLOR, LINE, MARK, Picture, each, look
@@ -66,18 +67,25 @@ def curvature_verdict(networks: Networks = LABS) -> Text:
     return by_network(networks, sentence)
 
 
+def metric_and_eigenvalue(runs: arrays.Runs) -> Contrast:
+    """The rank correlation over minimisers of Metric 2.1 at epsilon 5e-4 with the Hessian's largest eigenvalue."""
+    top = arrays.spectra(runs, lambda r: r["top"][0])
+    for k in np.flatnonzero(np.isnan(top)):
+        end = scales.iterate(runs[k], max(scales.scale().iterates))
+        if arrays.epochs([runs[k]])[0] <= end.epochs:  # a run that ended before is at its minimiser there
+            top[k] = (arrays.result(units.edge(end)) or {"plain": np.nan})["plain"]
+    sharp = arrays.sharpness(runs, 5e-4)
+    there = ~np.isnan(sharp * top)
+    return correlation(sharp[there], top[there])
+
+
 def metric_and_curvature(networks: Networks = LABS) -> Text:
     """Whether Metric 2.1 ranks the minimisers of one network as their largest eigenvalue does."""
 
     def sentence(network):
-        def of(runs):
-            sharp = arrays.sharpness(runs, 5e-4)
-            top = arrays.spectra(runs, lambda r: r["top"][0])
-            there = ~np.isnan(sharp * top)
-            return correlation(sharp[there], top[there])
-
         runs = arrays.pairs(network)
-        rho, alone = of(sum(runs.values(), [])), ", ".join(f"{arm} {number(of(runs[arm]).value)}" for arm in ARMS)
+        rho = metric_and_eigenvalue(runs["SB"] + runs["LB"])
+        alone = ", ".join(f"{arm} {number(metric_and_eigenvalue(runs[arm]).value)}" for arm in ARMS)
         said = f"{network}: rank correlation {number(rho.value)} ({interval(rho.interval)}; {rho.n} minimisers)"
         return None if np.isnan(rho.value) else f"{said}; among those of one batch size alone, {alone}"
 

@@ -16,6 +16,7 @@ from ..claims import Claim, Contrast, contrast
 from ..results import arrays
 from . import causal_grid as causal
 from .comparisons import KEY, arrived, complete, sharpness_of, training_loss
+from .few_steep_directions import metric_and_eigenvalue
 from .scores import treated
 from .statistics import (
     at_one_f,
@@ -345,21 +346,10 @@ def _across(claim) -> list[Cell]:
         if not arrays.waiting(network):
             runs = arrays.pairs(network)
             both.append((gap(*runs.values()).value, math.log(_sharpness_ratio(network, runs, "1e-3").value)))
-    ours = correlation(*_columns(both))
+    both = np.array(both, float).reshape(-1, 2)
+    ours = correlation(*both[~np.isnan(both).any(1)].T)
     return [Cell("", f"{ours.n} {claim.test.seeds}", ours, claim.verdict(ours))]
 
 
 def _metric_and_eigenvalue(network, runs):
-    both = []
-    for of in runs["SB"] + runs["LB"]:
-        end = scales.iterate(of, max(scales.scale().iterates))
-        ended = arrays.epochs([of])[0] <= end.epochs  # a run that ended before is at its minimiser there
-        whole, edge = arrays.result(units.spectrum(of)), arrays.result(units.edge(end)) if ended else None
-        top = whole["top"][0] if whole else edge["plain"] if edge else math.nan
-        both.append((arrays.sharpness([of], 5e-4)[0], top))
-    return correlation(*_columns(both))
-
-
-def _columns(pairs):
-    """Two lists, of the firsts and of the seconds of those pairs that have both."""
-    return list(zip(*(pair for pair in pairs if not any(map(math.isnan, pair))))) or ([], [])
+    return metric_and_eigenvalue(runs["SB"] + runs["LB"])
