@@ -1,7 +1,7 @@
 """Every claim of the paper, how it is tested, and the one rule that gives every verdict.
 
-The claims stand in claims.json, with the rules, and were committed before the measurements that they are judged by. No
-verdict is stored: `verdict` gives that of one network, `combined` that of several, `corrected` those of all claims.
+The claims stand in claims.json, with the rules; which measurements came before them, the book says. No verdict is
+stored: `verdict` gives that of one network, `combined` that of several, `corrected` those of all claims.
 """
 
 from __future__ import annotations

@@ -16,8 +16,11 @@ from types import ModuleType
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
 from . import field_checks, machine, speech
+
+FEW = 8  # examples that are read, or tried, twice
 
 # sha256 of the uint8 pixels (N, C, H, W) and int64 labels, train then test, or of a corpus's arrays: what every loader
 # must arrive at.
@@ -221,14 +224,19 @@ def _read(dataset, collate, name):
     """Every example of a Dataset, in one batch."""
     if isinstance(dataset, torch.utils.data.IterableDataset) or not hasattr(dataset, "__len__"):
         raise ValueError(f"{name} is a {type(dataset).__name__} without a length; expected (inputs, labels)")
-    before = machine.chance()
     if not len(dataset):
         raise ValueError(f"{name} has no examples; expected at least one")
-    try:
-        batch = collate([dataset[k] for k in range(len(dataset))])
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{name}'s examples make no batch ({error}); expected (inputs, label), as tensors") from error
-    if machine.chance() != before:
+    read = lambda count: collate([dataset[k] for k in range(count)])
+    with machine.chance_kept():
+        before = machine.chance()
+        try:
+            batch, few, again = map(read, (len(dataset), min(len(dataset), FEW), min(len(dataset), FEW)))
+        except (TypeError, RuntimeError) as error:
+            told = f"{name}'s examples make no batch ({error})"
+            raise ValueError(f"{told}; expected (inputs, label), as tensors of one shape") from error
+        drew = machine.chance() != before
+    same = lambda a, b: not hasattr(a, "shape") or a.shape == b.shape and bool(((a == b) | (a != a)).all())
+    if drew or not all(map(same, tree_leaves(few), tree_leaves(again))):  # another: a generator of its own
         raise ValueError(
             f"{name} draws random numbers as it is read, so each reading has other examples; expected no augmentation:"
             " f is the mean over fixed examples"

@@ -74,12 +74,13 @@ def along(
         f, x_small, x_large, alphas: as in `linear`.
         weights: alpha -> (w_small, w_large), of the point w_small x_small + w_large x_large. An end is taken as it is.
     """
-    small, large = tuple(x_small.shape), tuple(x_large.shape)
-    if small != large or len(small) != 1:
+    small, large = (tuple(getattr(x, "shape", (type(x).__name__,))) for x in (x_small, x_large))
+    if small != large or len(small) != 1 or not isinstance(small[0], int):
         raise ValueError(f"x_small has shape {small}, x_large {large}; expected one flat (n,)")
     x_small, x_large = (x.detach() if hasattr(x, "detach") else x for x in (x_small, x_large))
     loss, accuracy = [], []
-    for a in alphas:
+    alphas = np.atleast_1d(alphas)
+    for a in alphas.tolist():
         w_small, w_large = weights(a)
         if 1.0 in (w_small, w_large) and abs(w_small * w_large) < 1e-12:  # an end point, without rounding
             x = x_small if w_small == 1.0 else x_large
@@ -88,4 +89,4 @@ def along(
         value, percent = f.evaluate(x) if hasattr(f, "evaluate") else (f(x)[0], None)
         loss.append(value)
         accuracy.append(percent)
-    return Path(np.asarray(alphas, float), np.asarray(loss), None if None in accuracy else np.asarray(accuracy))
+    return Path(alphas.astype(float), np.asarray(loss), None if None in accuracy else np.asarray(accuracy))

@@ -146,6 +146,19 @@ def chance() -> str:
 
 
 @contextlib.contextmanager
+def chance_kept() -> Iterator[None]:
+    """A context that leaves the random states that `chance` shows as they were, whatever is drawn in it."""
+    numpy, python = np.random.get_state(), random.getstate()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        np.random.set_state(numpy)
+        random.setstate(python)
+
+
+@contextlib.contextmanager
 def float32() -> Iterator[None]:
     """A context in which tensors are float32 unless said otherwise, whatever the caller's default is."""
     before = torch.get_default_dtype()

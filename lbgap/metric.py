@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import math
 import numbers
-import operator
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -119,7 +118,9 @@ def sharpness(
     >>> round(sharpness(bowl, torch.zeros(2, dtype=torch.float64), epsilon=0.1).value, 9)  # 100 (2 epsilon^2 / 2)
     1.0
     """
-    seed = operator.index(seed)
+    if isinstance(f, torch.nn.Module) or not callable(f):
+        raise ValueError(f"f is a {type(f).__name__}; expected f(x) -> (value, gradient): Objective(network, data=...)")
+    seed = field_checks.count("seed", seed)
     iterations = field_checks.count("iterations", iterations)
     random_starts = field_checks.count("random_starts", random_starts)
     if not isinstance(x, torch.Tensor | np.ndarray):
@@ -229,7 +230,10 @@ class Box:
     def __call__(self, u: torch.Tensor) -> tuple[float, torch.Tensor]:
         """phi(u) and its gradient with respect to u."""
         self.calls.append(self.share)  # one list for all boxes
-        value, gradient = self.f(self.outside(u))
+        found = self.f(self.outside(u))
+        if not (isinstance(found, tuple | list) and len(found) == 2):
+            raise ValueError(f"f(x) is a {type(found).__name__}; expected (value, gradient (n,))")
+        value, gradient = found
         gradient = torch.as_tensor(gradient, device=self.x.device)
         if gradient.shape != self.x.shape:
             raise ValueError(f"f's gradient has shape {tuple(gradient.shape)}; expected {tuple(self.x.shape)}, as x")
@@ -340,6 +344,7 @@ def _literal(box: Box, scale, iterations):
 
 def _best(box: Box, iterations, random_starts, seed, warm):
     """(value by start, the highest ascent): by parts where f offers subsets and has enough examples."""
+    warm = {name: torch.as_tensor(position, device=box.half.device) for name, position in warm.items()}
     for name, position in warm.items():
         if position.shape != box.half.shape:
             raise ValueError(f"warm start {name!r} has shape {tuple(position.shape)}; expected {tuple(box.half.shape)}")

@@ -196,16 +196,17 @@ def input_shape(name: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def still(network: nn.Module) -> Iterator[None]:
-    """A context in which batch norm's running statistics do not move; in training it normalises by the batch as
-    ever."""
-    tracking = [m for m in batch_norms(network) if m.track_running_stats]
-    for m in tracking:
-        m.track_running_stats = False
+    """A context in which running statistics do not move; in training batch norm normalises by the batch as ever."""
+    held = {m: ("track_running_stats", False) for m in batch_norms(network)}
+    held |= {m: ("momentum", 0.0) for m in network.modules() if isinstance(m, nn.modules.instancenorm._InstanceNorm)}
+    before = {m: getattr(m, name) for m, (name, _) in held.items()}
+    for m, (name, value) in held.items():
+        setattr(m, name, value)
     try:
         yield
     finally:
-        for m in tracking:
-            m.track_running_stats = True
+        for m, (name, _) in held.items():
+            setattr(m, name, before[m])
 
 
 def batch_norms(network: nn.Module) -> list[nn.Module]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import operator
 from collections.abc import Callable
 
 import torch
 
-from . import machine
+from . import field_checks, machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +57,8 @@ def noise_scale(
     if not hasattr(f, "gradients"):
         told = f"f is a {type(f).__name__} without gradients"
         raise ValueError(f"{told}; expected f.gradients(x, batch_size, seed), as lbgap.Objective has")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-    if count is not None and count < 2:
-        raise ValueError(f"count is {count}; expected at least 2 mini-batches, or None for all")
+    batch_size = field_checks.count("batch_size", batch_size, 1)
+    count = None if count is None else field_checks.count("count", count, 2)  # of one there is no variance
     # N examples with gradients h_i, mean G, Sigma = sum (h_i - G)(h_i - G)^T / (N - 1). Let g_j be the mean over b_j of
     # them, drawn without replacement, M = sum b_j g_j / n the mean of k such mini-batches, n = sum b_j. If n = N, then
     # M = G, E |g_j - M|^2 = tr(Sigma) (1 / b_j - 1 / N), the finite-population correction in it, and
@@ -69,7 +66,7 @@ def noise_scale(
     # So it is for n < N: those n are a random sample, whose own Sigma is an unbiased estimate of the whole's.
     # Two independent shuffles have E M_1.M_2 = |E M|^2 = |G|^2. |M|^2 would not do: with batch norm M depends on who is
     # with whom, and near a minimiser |M|^2 is nothing but that, tr(Sigma) / N, which gives a noise scale of N.
-    x, seed = x.detach(), operator.index(seed)
+    x, seed = x.detach(), field_checks.count("seed", seed)
     (first, trace_1, k_1), (second, trace_2, k_2) = (_pass(f, x, batch_size, 2 * seed + i, count) for i in range(2))
     trace, squared_gradient = (trace_1 + trace_2) / 2, torch.dot(first, second).item()
     if not (math.isfinite(trace) and math.isfinite(squared_gradient)):

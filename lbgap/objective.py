@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import operator
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import data as datasets
-from . import machine, networks, own_network
+from . import field_checks, machine, networks, own_network
 
 MODES = ("batch", "recalibrated", "frozen")
 
@@ -78,8 +77,9 @@ class Objective:
     ):
         if batch_norm not in MODES:
             raise ValueError(f"batch_norm is {batch_norm!r}; expected one of {', '.join(MODES)}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        if dtype is not None and not isinstance(dtype, torch.dtype):
+            raise ValueError(f"dtype is {dtype!r}; expected torch.float32 or torch.float64")
+        batch_size = field_checks.count("batch_size", batch_size, 1)
         if data is not None and dataset is not None:
             raise ValueError("data and dataset are both given; expected one of them")
         data = dataset if data is None else data
@@ -126,7 +126,7 @@ class Objective:
                 m.train().dropout = 0.0
             if getattr(m, "sparse", False) is True:  # sparse gradients have no second derivative
                 m.sparse = False
-        self.evaluations, self._counts = 0, True
+        self.evaluations, self._counts, self._cuts = 0, True, []
         told = "{n:.1f} passes over the data in {elapsed}"
         self._bar = machine.bar(bar_format=told) if progress else None
         if not checked:
@@ -177,7 +177,7 @@ class Objective:
 
     def _shuffled(self, seed):
         """The examples' numbers in a random order, drawn on the CPU, so that a device does not change it."""
-        generator = torch.Generator().manual_seed(operator.index(seed))
+        generator = torch.Generator().manual_seed(field_checks.count("seed", seed))
         return torch.randperm(self.examples, generator=generator, device="cpu").to(self.device)
 
     def gradients(self, x: torch.Tensor, batch_size: int, seed: int = 0) -> Iterator[tuple[torch.Tensor, int]]:
@@ -253,6 +253,39 @@ class Objective:
         """The Hessian of f at x times v (n,), by differentiating twice; not in "recalibrated" mode."""
         if self.batch_norm == "recalibrated":
             raise ValueError("batch_norm='recalibrated' has no Hessian; use batch_norm='batch'")
+        if self._cuts:
+            self._check_twice()
+        try:
+            return self._product(x, v)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ValueError(
+                f"the network cannot be differentiated twice ({error}); expected layers that can;"
+                " sharpness needs one derivative only"
+            ) from error
+
+    def _check_twice(self):
+        """ValueError where a Hessian product is not a difference of gradients: a Function of the reader's own may cut
+        its graph, and torch.autograd.grad then takes its gradient for a constant."""
+        cuts, self._cuts = self._cuts, []
+        few, x = self.subset(min(own_network.FEW, self.examples)), self.x
+        gradient = few(x)[1]
+        v = gradient * (x.norm() / gradient.norm())
+        found, rounding = few.hvp(x, v), 10 * torch.finfo(x.dtype).eps * gradient.norm()
+        for step in (0.1, 1e-2, 1e-3, 1e-4):  # a large one is coarse, a small one is lost in rounding
+            wanted = (few(x + step * v)[1] - few(x - step * v)[1]) / (2 * step)
+            if not (found - wanted).norm() > 0.1 * wanted.norm() + rounding / step:
+                return
+        self._cuts = cuts
+        raise ValueError(
+            f"the second derivative of {', '.join(cuts)} is not that of what it computes; expected an autograd Function"
+            " whose backward can be differentiated (no once_differentiable, no .detach()); sharpness needs one"
+            " derivative only"
+        )
+
+    def _product(self, x, v):
+        """`hvp`, unchecked."""
         self._set(x)
         v = v.detach().to(self.parameters[0])
         parts = unflat(v.clone() if v.is_inference() else v, self.parameters)
@@ -298,9 +331,9 @@ class Objective:
 
         originals: the modules of which its own are copies, and which it may still hold on to.
         """
-        chosen = self._shuffled(0)[: own_network.FEW]
+        chosen = own_network.few(self.labels, self._shuffled(0))
         inputs = typed(self.inputs[chosen], self.dtype)
-        output = own_network.tried(self.network, inputs)
+        output = own_network.tried(self.network, inputs, joins=bool(self._norms) and self.batch_norm == "batch")
         if self.loss is None:
             own_network.check_logits(output, len(inputs))
             self.labels = own_network.class_labels(self.labels, output.shape[1])
@@ -315,12 +348,15 @@ class Objective:
             classes = output.shape[-1] if tensor and output.ndim == 2 and whole else 0
             self._counts = classes > 1 and bool(0 <= self.labels.min() <= self.labels.max() < classes)
         self.labels = typed(self.labels, self.dtype)
-        own_network.check_uses(self._summed(output, self.labels[chosen]), self.network, originals)
+        loss = self._summed(output, self.labels[chosen])
+        own_network.check_uses(loss, self.network, originals)
+        self._cuts = own_network.cuts(loss)
 
     @torch.no_grad()
     def _set(self, x):
         if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
-            raise ValueError(f"x is a {getattr(x, 'dtype', type(x).__name__)}; expected a float tensor, as f.x")
+            told = f"{x.dtype} tensor" if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ValueError(f"x is a {told}; expected a float tensor, as f.x")
         if tuple(x.shape) != (self.n,):
             told = f"x has shape {tuple(x.shape)}; expected ({self.n},)"
             raise ValueError(f"{told}, all parameters that train (requires_grad), flat, as f.x")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from . import machine
-
-FEW = 8  # examples on which it is tried
+from .data import FEW
 
 
 def copied(network: nn.Module) -> nn.Module:
@@ -26,15 +27,17 @@ def copied(network: nn.Module) -> nn.Module:
         raise ValueError("network has a TorchScript module, whose batch norm is unseen; expected the nn.Module itself")
     if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in [*network.parameters(), *network.buffers()]):
         raise ValueError("network has lazy layers without a shape yet; expected one that has seen a batch")
-    network = getattr(network, "_orig_mod", network)  # of torch.compile, whose graphs are differentiated but once
     try:
         with _Detached():
-            return copy.deepcopy(network)
+            network = copy.deepcopy(getattr(network, "_orig_mod", network))
     except Exception as error:
         raise ValueError(
             f"network cannot be copied ({type(error).__name__}: {error}); expected one that copy.deepcopy takes; of a "
             "DistributedDataParallel pass network.module"
         ) from error
+    for m in network.modules():  # parts of torch.compile too, whose graphs are differentiated but once
+        m._modules.update({k: c._orig_mod for k, c in m._modules.items() if hasattr(c, "_orig_mod")})
+    return network
 
 
 class _Detached(TorchFunctionMode):
@@ -45,6 +48,26 @@ class _Detached(TorchFunctionMode):
             tensor, memo = arguments
             return memo.setdefault(id(tensor), tensor.detach().clone())
         return function(*arguments, **(settings or {}))
+
+
+def few(labels: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """FEW of the examples, on which a network is tried: of whole-number labels as many different ones as there are.
+
+    A loss with class weights, or with labels that it ignores (-100, the lowest), is no mean only where labels differ.
+
+    Args:
+        labels: (N, ...).
+        order: (N,) the examples' numbers, shuffled.
+
+    >>> few(torch.tensor([1, 1, 1, 0, 1, 1, 1, 1, 1, 1]), torch.arange(10))
+    tensor([3, 0, 1, 2, 4, 5, 6, 7])
+    """
+    first = [0]
+    if not (labels.is_floating_point() or labels.is_complex()):
+        lowest = labels[order].flatten(1).amin(1) if labels.ndim > 1 else labels[order]
+        first = np.unique(lowest.numpy(force=True), return_index=True)[1].tolist()
+    places = dict.fromkeys([first[0], *sorted(first[1:]), *range(min(FEW, len(order)))])
+    return order[[*places][:FEW]]
 
 
 @contextlib.contextmanager
@@ -64,26 +87,31 @@ def still(modules: list[nn.Module]) -> Iterator[None]:
             m.training = training
 
 
-def tried(network: nn.Module, inputs: torch.Tensor) -> object:
+def tried(network: nn.Module, inputs: torch.Tensor, joins: bool) -> object:
     """What a network returns for a few examples, tried twice; the caller's random state stays as it is.
 
     Args:
         network: in eval mode.
         inputs: the examples (B, ...).
+        joins: its batch norm may join the examples of a batch; otherwise the last, which a recurrent network may have
+            taken for the end of a sequence, is also tried alone.
 
     Raises:
-        ValueError: for a network that does not take them, answers otherwise the second time, draws random numbers or
-            computes in 16 bits.
+        ValueError: for a network that does not take them, answers otherwise the second time, draws random numbers,
+            computes in 16 bits, or whose answer to an example depends on the others.
     """
-    with torch.random.fork_rng([inputs.device] if inputs.device.type == "cuda" else []):
+    with machine.chance_kept():
         before = machine.chance()
         try:
             output, again = (network(inputs) for _ in range(2))
+            tensor = isinstance(output, torch.Tensor)
+            rows = tensor and output.ndim and len(output) == len(inputs) > 1
+            if rows and not joins:
+                among, alone = output[-1].reshape(-1), network(inputs[-1:]).reshape(-1)
         except Exception as error:
             told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
             raise ValueError(f"the network does not take {told}: {type(error).__name__}: {error}") from error
         fault = "draws random numbers" if machine.chance() != before else ""
-    tensor = isinstance(output, torch.Tensor)
     if tensor and output.dtype in (torch.bfloat16, torch.float16):
         told = f"the network computes in {output.dtype}, too coarse for a small box"
         raise ValueError(f"{told}; expected no autocast in its forward")
@@ -93,6 +121,12 @@ def tried(network: nn.Module, inputs: torch.Tensor) -> object:
         raise ValueError(
             f"the network {fault}, so f is not a function of x: does it draw random numbers in eval mode (F.dropout"
             " without training=self.training)? Expected one that does not"
+        )
+    if rows and not joins and (among.shape != alone.shape or (among - alone).abs().max() > 1e-3 * output.abs().max()):
+        raise ValueError(
+            "the network's answer to an example depends on the others of its batch, so f depends on batch_size;"
+            " expected one that takes each example by itself, inputs (B, ...): is it an LSTM without batch_first=True?"
+            " A graph goes in whole, as one example"
         )
     return output
 
@@ -171,12 +205,34 @@ def check_mean(loss: Callable, whole: tuple, parts: Iterable[tuple]) -> None:
         raise ValueError(f"loss does not take {told}: {type(error).__name__}: {error}") from error
     if not (isinstance(value, torch.Tensor) and value.ndim == 0):
         raise ValueError(f"loss returned {value!r:.60}; expected one number, a tensor without dimensions, the mean")
+    if not math.isfinite(value.item()):
+        raise ValueError(f"loss of {told} is {value.item()}; expected a finite number: did the training diverge?")
     mean = torch.stack(values).double().mean().item()
     if not abs(value.item() - mean) <= 1e-3 * abs(mean) + 1e-6:
         raise ValueError(
             f"loss of {told} is {value.item():.6g}, but the mean over parts of the same examples {mean:.6g}; expected a"
             " mean over examples: no sum, no class weights, no ignored labels, and no shape that is spread to another's"
         )
+
+
+def cuts(loss: torch.Tensor) -> list[str]:
+    """The names of the autograd Functions of a reader's own in a loss's graph: only they know their second derivative.
+
+    Args:
+        loss: with its graph.
+
+    >>> cuts(torch.ones(2, requires_grad=True).exp().sum())
+    []
+    """
+    seen, found, ahead = set(), [], [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [following for following, _ in node.next_functions]
+            if isinstance(node, torch.autograd.function.BackwardCFunction) or "CppFunction" in node.name():
+                found.append(node.name().removesuffix("Backward"))
+    return sorted(set(found))
 
 
 def check_uses(loss: torch.Tensor, network: nn.Module, originals: list[nn.Module]) -> None:
@@ -191,11 +247,16 @@ def check_uses(loss: torch.Tensor, network: nn.Module, originals: list[nn.Module
     held = [p for m in originals for p in m.parameters(recurse=False) if p.requires_grad and not p.is_inference()]
     found = [None]
     if loss.requires_grad:
-        found = torch.autograd.grad(loss, [*parameters, *held], allow_unused=True)
+        try:
+            found = torch.autograd.grad(loss, [*parameters, *held], allow_unused=True)
+        except RuntimeError as error:
+            raise ValueError(f"the network has no gradient for torch.autograd.grad: {error}") from error
     if any(g is not None for g in found[len(parameters) :]):
         raise ValueError(
             "the network's copy computes with parameters of the network itself, so f is not a function of x;"
-            " expected no function, hook or bound method that holds on to it, but a method of its class"
+            " expected no function, hook or bound method that holds on to it, but a method of its class, and no loss"
+            " that does: a penalty on its weights goes beside f, as c |x|^2 does in"
+            " lambda x: (f(x)[0] + c * (x @ x).item(), f(x)[1] + 2 * c * x)"
         )
     used = [g is not None for g in found[: len(parameters)]]
     if not any(used):

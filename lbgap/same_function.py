@@ -45,8 +45,8 @@ def match_norms(minimizer: Minimizer, reference: Minimizer) -> Minimizer:
     Source: not in the paper; Li et al., *Visualizing the Loss Landscape of Neural Nets*, 2018, section 3, on why it is
     needed.
     """
-    network = minimizer.network()
-    shapes, others = ({k: tuple(p.shape) for k, p in m.network().named_parameters()} for m in (minimizer, reference))
+    network = _network(minimizer)
+    shapes, others = ({k: tuple(p.shape) for k, p in _network(m).named_parameters()} for m in (minimizer, reference))
     for name in shapes | others:
         if shapes.get(name) != others.get(name):
             told = f"layer {name} has shape {shapes.get(name)}, and the reference's {others.get(name)}"
@@ -81,6 +81,9 @@ def match_filters(f: Objective, reference: Objective) -> torch.Tensor:
             whose statistics belong to the old filters; and where outputs change by more than 5 %, as when a layer's
             output goes past its batch norm too.
     """
+    for given in (f, reference):
+        if not isinstance(given, Objective):
+            raise ValueError(f"a {type(given).__name__} is given; expected two of Objective(network, data=...)")
     if f.batch_norm == "frozen":
         raise ValueError("batch_norm is 'frozen', and the running statistics belong to f.x; expected 'batch'")
     layers, others = _before_norms(f), _before_norms(reference)
@@ -156,7 +159,7 @@ def twin(minimizer: Minimizer, factor: float) -> Minimizer:
     """
     if not (factor > 0 and math.isfinite(factor)):
         raise ValueError(f"factor is {factor}; expected a finite number greater than 0, such as 0.25 or 4")
-    network = minimizer.network()
+    network = _network(minimizer)
     if layers := _normalised(network):
         c = torch.tensor(factor, dtype=torch.float64).to(minimizer.x.device)
         return _scaled(minimizer, network, dict.fromkeys(layers, c))
@@ -195,7 +198,7 @@ def match_loss(minimizer: Minimizer, value: float, f: Callable) -> tuple[Minimiz
 
     Source: not in the paper.
     """
-    tail = sum(p.numel() for p in minimizer.network()[-1].parameters())
+    tail = sum(p.numel() for p in _network(minimizer)[-1].parameters())
 
     def times(t):
         x = minimizer.x.clone()
@@ -217,6 +220,16 @@ def match_loss(minimizer: Minimizer, value: float, f: Callable) -> tuple[Minimiz
         )
     t = math.exp(scipy.optimize.brentq(lambda s: loss(s) - value, low, high, xtol=1e-9))
     return dataclasses.replace(minimizer, x=times(t)), t
+
+
+def _network(minimizer: Minimizer) -> nn.Module:
+    """The minimiser's network; ValueError for what is none."""
+    if not isinstance(minimizer, Minimizer):
+        raise ValueError(
+            f"a {type(minimizer).__name__} is given; expected a Minimizer, as lbgap.train gives it; for a network of"
+            " your own there is match_filters(f, reference)"
+        )
+    return minimizer.network()
 
 
 def _normalised(network: nn.Module) -> dict[str, str]:

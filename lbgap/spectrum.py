@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 
-from . import machine
+from . import field_checks, machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +79,12 @@ def spectrum(
     et al. 2019, Algorithm 1 (Golub and Welsch 1969), with full reorthogonalisation, so that no eigenvalue comes twice.
     """
     _check(f, x)
-    for name, value in (("probes", probes), ("steps", steps)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; expected at least 1")
-    steps = min(steps, len(x))
+    probes = field_checks.count("probes", probes, 1)
+    steps = min(field_checks.count("steps", steps, 1), len(x))
+    top = field_checks.count("top", top)
     if not 1 <= top <= steps:
         raise ValueError(f"top is {top}; expected 1 to {steps}, the steps (at most n): raise steps or lower top")
-    x, generator = x.detach(), torch.Generator(x.device).manual_seed(operator.index(seed))
+    x, generator = x.detach(), torch.Generator(x.device).manual_seed(field_checks.count("seed", seed))
     nodes, weights, best, lowest = [], [], None, (math.inf, 0.0)
     for _ in range(probes):
         Q, alpha, beta = _lanczos(f, x, steps, generator)
@@ -116,10 +114,11 @@ def edge(
 
     Args:
         f, x, steps, seed: as in `spectrum`, whose errors it raises; one run of Lanczos.
-        preconditioner: the diagonal of P (n,), `Minimizer.preconditioner`; None is the plain Hessian.
+        preconditioner: the diagonal of P (n,), `Minimizer.preconditioner`; None is the plain Hessian. Of an Adam of
+            your own it is sqrt(exp_avg_sq / (1 - beta2^t)) + eps, flat, in the network's order.
     """
     if preconditioner is not None:
-        f = _Preconditioned(f, preconditioner.to(x).rsqrt())
+        f = _Preconditioned(f, torch.as_tensor(preconditioner, device=x.device).to(x).rsqrt())
     found = spectrum(f, x, top=1, probes=1, steps=steps, seed=seed)
     return float(found.top[0]), float(found.top_residuals[0])
 
@@ -159,6 +158,7 @@ def rises(f: Callable, x: torch.Tensor, directions: Iterable[torch.Tensor], leng
     value = lambda y: (f.evaluate(y) if hasattr(f, "evaluate") else f(y))[0]
     f0, out = _above(value(x)), []
     for k, d in enumerate(directions):
+        d = torch.as_tensor(d, device=x.device)
         if d.shape != x.shape:
             raise ValueError(f"direction {k} has shape {tuple(d.shape)}; expected {tuple(x.shape)}, the shape of x")
         norm = torch.linalg.vector_norm(d, dtype=torch.float64).item()
@@ -174,7 +174,7 @@ def rises(f: Callable, x: torch.Tensor, directions: Iterable[torch.Tensor], leng
 
 def random_directions(x: torch.Tensor, count: int, seed: int = 0) -> Iterator[torch.Tensor]:
     """`count` standard normal vectors of x's shape, one at a time, drawn from `seed` on x's device in x's dtype."""
-    generator = torch.Generator(x.device).manual_seed(operator.index(seed))
+    generator = torch.Generator(x.device).manual_seed(field_checks.count("seed", seed))
     for _ in range(count):
         yield _normal(x, generator)
 

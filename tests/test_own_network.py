@@ -336,6 +336,65 @@ def test_the_modes_of_single_layers_stay():
     assert [m.training for m in network] == [True, False, True] and network.training
 
 
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * ctx.saved_tensors[0] ** 2 * g
+
+
+class Cut(Cube):
+    @staticmethod
+    def backward(ctx, g):
+        return (3 * ctx.saved_tensors[0] ** 2 * g).detach()
+
+
+class Once(Cube):
+    backward = staticmethod(torch.autograd.function.once_differentiable(Cube.backward))
+
+
+class Cubes(nn.Module):
+    def __init__(self, cube):
+        super().__init__()
+        self.cube, self.a, self.b = cube, nn.Linear(8, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.b(self.cube(self.a(x)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_product_through_a_function_of_ones_own_is_right_or_refused(dtype):
+    torch.manual_seed(0)
+    plain = Cubes(lambda x: x**3)
+
+    def objective(cube):
+        network = copy.deepcopy(plain)
+        network.cube = cube
+        return Objective(network, data=(X, Y), dtype=dtype)
+
+    f = objective(plain.cube)
+    v = drawn(f.n, dtype=dtype)
+    torch.testing.assert_close(objective(Cube.apply).hvp(f.x, v), f.hvp(f.x, v))
+    for cut in (Cut, Once):
+        g = objective(cut.apply)
+        assert g(g.x)[0] == pytest.approx(f(f.x)[0])
+        for _ in range(2):  # it says so each time
+            with pytest.raises(ValueError, match=f"second derivative of {cut.__name__} is not that of"):
+                g.hvp(g.x, v)
+
+
+def test_a_layer_without_a_second_derivative_says_what_still_works():
+    network = nn.Sequential(nn.EmbeddingBag(6, 4), nn.Linear(4, 3))
+    f = Objective(network, data=(torch.arange(2 * N).view(N, 2) % 6, Y))
+    assert lbgap.sharpness(f, f.x, 1e-2).value > 0
+    with pytest.raises(ValueError, match="cannot be differentiated twice.*sharpness needs one"):
+        f.hvp(f.x, f.x)
+
+
 # ---------------------------------------------------------------------------------------------- B. x is what trains
 
 
@@ -405,6 +464,9 @@ class Pairs(Dataset):
         return self.item(k)
 
 
+OWN = np.random.default_rng(0)  # a generator that a data set may hold
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(zip(X, Y))
@@ -465,6 +527,7 @@ def test_data_come_as_torch_has_them():
         "draws random numbers.*augmentation": lambda: Pairs(lambda k: (X[k] + random.random(), 0)),
         "draws random numbers as": lambda: Pairs(lambda k: (X[k] + torch.rand(8), 0)),
         "draws random numbers": lambda: Pairs(lambda k: (X[k] + np.random.rand(), 0)),
+        "each reading has other examples": lambda: Pairs(lambda k: (OWN.random(8), 0)),
         "examples make no batch": lambda: Pairs(lambda k: (object(), 0)),
         "make no batch.*equal size": lambda: Pairs(lambda k: (torch.zeros(k + 1), 0)),
         "data has no examples": lambda: DataLoader(TensorDataset(X[:0], Y[:0]), collate_fn=list),
@@ -605,6 +668,61 @@ def test_a_loss_that_is_no_mean_over_examples_is_refused(words, loss):
         Objective(linear(), data=(X, Y if "MSE" not in repr(loss) else F.one_hot(Y, 4)), loss=loss)
 
 
+def test_class_weights_and_ignored_labels_are_found_where_they_are_rare():
+    many = drawn(4000, 8, seed=5)
+    rare = (torch.arange(4000) % 400 == 399).long()
+    with pytest.raises(ValueError, match="no class weights"):
+        Objective(linear(classes=2), data=(many, rare), loss=nn.CrossEntropyLoss(torch.tensor([0.01, 1.0])))
+    few = torch.arange(4000)[:, None].repeat(1, 3) % 3
+    few[7, 1:] = -100
+
+    class Tokens(nn.Linear):
+        def forward(self, x):
+            return super().forward(x)[..., None].expand(-1, -1, 3)  # (B, classes, T)
+
+    with pytest.raises(ValueError, match="no ignored labels"):
+        Objective(Tokens(8, 3), data=(many, few), loss=F.cross_entropy)
+
+
+class Joins(nn.Module):
+    """What joins the examples of a batch in ways that happen."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.lstm, self.head = kind, nn.LSTM(8, 5, batch_first=kind == "batch_first"), nn.Linear(5, 3)
+        self.linear = nn.Linear(8, 3)
+
+    def forward(self, x):  # (B, T, 8)
+        if self.kind == "attention":
+            z = self.linear(x[:, 0])
+            return (z @ z.T).softmax(1) @ z
+        if self.kind == "squeeze":
+            return self.linear(x[:, 0]).squeeze()
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+@pytest.mark.filterwarnings("ignore:f does not change with")
+@pytest.mark.parametrize("kind", ["lstm", "attention"])
+def test_a_network_that_joins_the_examples_of_a_batch_is_refused(kind):
+    """By PyTorch alone f depends on the batch; of one that does not it is the same in any batch."""
+    torch.manual_seed(0)
+    S, network, kept = drawn(N, 4, 8), Joins(kind), Joins("batch_first")
+    halves = lambda n: sum(F.cross_entropy(n(S[k]), Y[k]).item() for k in (slice(15), slice(15, N))) / 2
+    whole = lambda n: F.cross_entropy(n(S), Y).item()
+    assert abs(halves(network) - whole(network)) > 1e-5 > abs(halves(kept) - whole(kept))
+    with pytest.raises(ValueError, match="depends on the others of its batch.*batch_first"):
+        Objective(network, data=(S, Y))
+    for n in (kept, Joins("squeeze")):
+        assert Objective(n, data=(S, Y)).examples == N
+
+
+def test_a_diverged_network_is_told_whatever_its_loss():
+    network = linear()
+    network.weight.data.fill_(math.inf)
+    with pytest.raises(ValueError, match="is nan; expected a finite number: did the training diverge"):
+        Objective(network, data=(X, Y), loss=F.cross_entropy)
+
+
 # ------------------------------------------------------------------- D. the caller's state neither leaks in nor out
 
 
@@ -698,6 +816,15 @@ def test_measures_are_the_same_whatever_the_caller_has_switched_on(state, monkey
     finally:
         end()
     assert inside == outside
+
+
+@pytest.mark.parametrize("draw", [torch.rand, np.random.rand, lambda n: [random.random() for _ in range(n)]])
+def test_the_generators_stay_where_they_are_when_data_are_refused(draw):
+    states = lambda: (torch.get_rng_state().tolist(), np.random.get_state()[1:3], random.getstate())
+    before = repr(states()[0]), states()[1][0].tolist(), states()[1][1], states()[2]
+    with pytest.raises(ValueError, match="draws random numbers"):
+        Objective(linear(), data=Pairs(lambda k: (torch.as_tensor(draw(8)).float(), 0)))
+    assert before == (repr(states()[0]), states()[1][0].tolist(), states()[1][1], states()[2])
 
 
 def test_the_generators_stay_where_they_are():
@@ -889,6 +1016,94 @@ def test_a_remedy_in_ones_own_loop_moves_what_trains_and_nothing_else(remedy):
         assert name.startswith("unused") or torch.equal(small.state_dict()[name], after)
 
 
+class Skips(nn.Module):
+    """Takes one of two layers, by turns."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers, self.head, self.calls = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)]), nn.Linear(8, 3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.head(self.layers[self.calls % 2](x).tanh())
+
+
+def test_pieces_that_use_different_layers_each_give_their_own_gradient():
+    """Each piece's two passes take one layer and then the other: one is moved, and the other has a gradient."""
+    network = Skips()
+    step = lbgap.remedies.use(network, torch.optim.SGD(network.parameters(), 0.0), lbgap.remedies.SAM(0.0, examples=15))
+    step(X, Y)
+    found = [p.grad.clone() for p in network.layers[0].parameters()]
+    network.calls = 1
+    wanted = torch.autograd.grad(F.cross_entropy(network(X), Y), list(network.layers[0].parameters()))
+    torch.testing.assert_close(found, list(wanted))
+    assert all(p.grad is None for p in network.layers[1].parameters())
+    sharpen = lbgap.remedies.use(network, torch.optim.SGD(network.parameters(), 0.0), lbgap.remedies.Sharpen())
+    sharpen(X, Y)
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_what_cannot_be_moved_turned_or_compared_is_refused():
+    ids, embed = torch.arange(N)[:, None] % 4, nn.Sequential(nn.Embedding(4, 8), nn.Flatten(), nn.Linear(8, 3))
+
+    def told(network, remedy, inputs, labels=Y, **settings):
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        with pytest.raises(ValueError) as error:
+            lbgap.remedies.use(network, optimizer, remedy, **settings)(inputs, labels)
+        return str(error.value)
+
+    for remedy in (lbgap.remedies.Stability(), lbgap.remedies.Adversarial(clip=False)):
+        assert "torch.int64; expected floating-point numbers" in told(embed, remedy, ids)
+    one, numbers = nn.Linear(8, 1), drawn(N, 1)
+    assert "shape (30, 1); Stability expects logits" in told(
+        one, lbgap.remedies.Stability(), X, numbers, loss=F.mse_loss
+    )
+    flat_, turn = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), lbgap.remedies.Augmentation()
+    for inputs in (drawn(N, 1, 8, 16), X, torch.ones(N, 1, 8, 8, dtype=torch.uint8)):
+        assert "expects square images" in told(flat_, turn, inputs)
+    lbfgs = torch.optim.LBFGS(one.parameters())
+    with pytest.raises(ValueError, match="LBFGS.*needs no closure"):
+        lbgap.remedies.use(one, lbfgs, lbgap.remedies.SAM())
+    with torch.no_grad():
+        assert "gradients are switched off" in told(linear(), lbgap.remedies.SAM(), X)
+
+
+def test_noise_is_that_of_each_example_whatever_the_shape_of_its_loss():
+    """The gradient's variance over draws is what the examples' own gradients say, for a column, rows and a sequence."""
+    B, examples, remedy = 6, 2, lbgap.remedies.Injected(2)
+    for network, labels, loss in (
+        (nn.Linear(8, 1), drawn(B, 1), F.mse_loss),
+        (nn.Linear(8, 2), drawn(B, 2), nn.MSELoss()),
+        (nn.Sequential(nn.Linear(8, 6), nn.Unflatten(1, (3, 2))), torch.arange(2 * B).view(B, 2) % 3, F.cross_entropy),
+        (nn.Linear(8, 3), Y[:B], nn.CrossEntropyLoss()),
+    ):
+        parameters = [*network.parameters()]
+        grad = lambda k: flat(torch.autograd.grad(loss(network(X[k]), labels[k]), parameters))
+        each = torch.stack([grad(slice(k, k + 1)) for k in range(B)])
+        step = lbgap.remedies.use(network, torch.optim.SGD(parameters, 0.0), remedy, loss=loss)
+        torch.manual_seed(0)
+        draws = []
+        for _ in range(2000):
+            step(X[:B], labels)
+            draws.append(flat(p.grad for p in parameters))
+        draws, centred = torch.stack(draws), each - each.mean(0)
+        wanted = (centred**2).sum() / B * (1 / examples - 1 / B)
+        assert draws.mean(0) == pytest.approx(each.mean(0), abs=0.1 * each.abs().max().item())
+        assert draws.var(0).sum().item() == pytest.approx(wanted.item(), rel=0.1)
+
+
+def test_a_loss_whose_examples_do_not_add_up_to_it_is_told():
+    remedy = lbgap.remedies.Injected(2)
+    weighed = nn.CrossEntropyLoss(torch.tensor([1.0, 5.0, 9.0]))
+    for loss, words in (
+        (weighed, "mean of each example's .*no class weights"),
+        (lambda z, y: F.cross_entropy(z, y), "loss gives no loss of each example.*reduction"),
+        (lambda z, y, reduction="mean": F.cross_entropy(z, y), r"shape \(\) for 30 examples"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            loop(linear(), remedy, loss=loss)
+
+
 def test_without_a_remedy_the_step_is_torchs_own():
     network, own = linear(), linear()
     loop(network, [])
@@ -904,8 +1119,8 @@ def test_without_a_remedy_the_step_is_torchs_own():
 
 def test_what_only_the_loop_can_change_is_refused():
     for remedy, words in (
-        (lbgap.remedies.Growth(), "Growth sets the size"),
-        (lbgap.remedies.Schedule(), "Schedule sets the rate"),
+        (lbgap.remedies.Growth(), "Growth sets the batch size"),
+        (lbgap.remedies.Schedule(), "Schedule sets the learning rate"),
     ):
         with pytest.raises(ValueError, match=words):
             loop(linear(), remedy)
@@ -958,6 +1173,12 @@ def test_a_second_pass_leaves_the_running_statistics(remedy):
     network = nn.Sequential(linear(), nn.BatchNorm1d(3), nn.Linear(3, 3))
     loop(network, lbgap.remedies.SAM(0.5), 2)
     assert network[1].num_batches_tracked == 2 and network[1].track_running_stats
+    norm = nn.InstanceNorm1d(2, affine=True, track_running_stats=True)
+    network, plain = (nn.Sequential(nn.Unflatten(1, (2, 4)), copy.deepcopy(norm), nn.Flatten(), linear()) for _ in "ab")
+    optimizer = torch.optim.SGD(network.parameters(), 0.0)
+    lbgap.remedies.use(network, optimizer, lbgap.remedies.SAM(0.5))(X, Y)
+    plain(X)
+    torch.testing.assert_close(network[1].running_mean, plain[1].running_mean)
 
 
 def test_adaptive_sam_scales_every_weight_as_it_says():
@@ -1119,6 +1340,26 @@ def test_filters_take_the_references_norms_and_f_stays():
     assert c == pytest.approx(a, rel=1e-3) and abs(b / a - 1) > 0.05
 
 
+def test_a_network_in_place_of_a_minimiser_is_told_what_there_is_for_it():
+    same, network = lbgap.same_function, Residual(0)
+    f = Objective(network, data=(IMAGES, Y))
+    for call in (
+        lambda: same.twin(network, 2.0),
+        lambda: same.match_norms(f, f),
+        lambda: same.match_loss(network, 1.0, f),
+    ):
+        with pytest.raises(ValueError, match=r"expected a Minimizer.*match_filters\(f, reference\)"):
+            call()
+    with pytest.raises(ValueError, match="a Residual is given; expected two of Objective"):
+        same.match_filters(network, network)
+    with pytest.raises(ValueError, match=r"f is a Residual; expected f\(x\)"):
+        lbgap.sharpness(network, f.x, 1e-3)
+    with pytest.raises(ValueError, match=r"f\(x\) is a float; expected \(value, gradient"):
+        lbgap.sharpness(lambda x: 1.0, f.x, 1e-3)
+    with pytest.raises(ValueError, match="x_small has shape \\('Residual',\\)"):
+        lbgap.landscape.linear(f, network, network)
+
+
 def test_what_has_no_norms_to_exchange_is_told():
     match, small = lbgap.same_function.match_filters, Objective(Residual(0), data=(IMAGES, Y))
     leaking = Objective(Residual(1, leak=True), data=(IMAGES, Y))
@@ -1132,6 +1373,35 @@ def test_what_has_no_norms_to_exchange_is_told():
     for f, reference in ((plain, plain), (small, plain)):
         with pytest.raises(ValueError, match="expected the same ones in both"):
             match(f, reference)
+
+
+def test_what_the_page_advises_for_tokens_graphs_points_and_clipping_is_so():
+    tokens, tags = torch.arange(N * 4).view(N, 4) % 5, torch.arange(N * 4).view(N, 4) % 3
+    tags[::3, 2:] = -100
+    tagger = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3))
+    length = (tags != -100).sum() / N
+    loss = lambda z, y: F.cross_entropy(z.transpose(1, 2), y, reduction="none").sum(1).mean() / length
+    wanted = by_torch(tagger, tokens, tags, lambda z, y: F.cross_entropy(z.transpose(1, 2), y))
+    for size in (N, 7):
+        f = Objective(tagger, data=(tokens, tags), loss=loss, batch_size=size)
+        value, gradient = f(f.x)
+        assert value == pytest.approx(wanted[0], rel=1e-6)
+        torch.testing.assert_close(gradient, wanted[1])
+    network, train = linear(), torch.arange(20)
+    g = Objective(network, data=(X[None], Y[None]), loss=lambda z, y: F.cross_entropy(z[0][train], y[0][train]))
+    assert g(g.x)[0] == pytest.approx(by_torch(network, X[train], Y[train])[0], rel=1e-6)
+    s = lbgap.sharpness(g, g.x, 0.1, keep_point=True)
+    nn.utils.vector_to_parameters(s.point, network.parameters())
+    assert by_torch(network, X[train], Y[train])[0] == pytest.approx(s.fmax, rel=1e-5)
+    optimizer = torch.optim.SGD(network.parameters(), 1.0)
+
+    def clip(*_):
+        nn.utils.clip_grad_norm_(network.parameters(), 1e-3)
+
+    optimizer.register_step_pre_hook(clip)
+    before = flat(network.parameters())
+    lbgap.remedies.use(network, optimizer, lbgap.remedies.SAM())(X, Y)
+    assert (flat(network.parameters()) - before).norm() == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_a_path_between_two_networks_ends_at_each_ones_own_f():

@@ -69,18 +69,21 @@ def use(network: nn.Module, optimizer: torch.optim.Optimizer, remedies: Some, lo
         network: in training mode, on the data's device.
         optimizer: of its parameters, any that needs no closure.
         remedies: one or several that act inside a step; the loop itself chooses batch sizes and rates.
-        loss: loss(logits, labels), a mean; for `Injected` also with reduction="none".
+        loss: loss(output, labels), a mean over examples; for `Injected` one of PyTorch's modules, or a function that
+            also takes reduction="none".
 
     Raises:
         ValueError: for a remedy that changes batch sizes or rates, that `make` refuses, or that needs a batch norm
             where there is none; and for an optimiser of another network.
     """
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise ValueError(f"optimizer is a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
+    if not isinstance(optimizer, torch.optim.Optimizer) or isinstance(optimizer, torch.optim.LBFGS):
+        told = f"optimizer is a {type(optimizer).__name__}"
+        raise ValueError(f"{told}; expected a torch.optim.Optimizer whose step() needs no closure")
     remedies = make(remedies)
     for remedy in remedies:
         if asked := {"size", "rate"} & set(layers(remedy)):
-            told = f"{type(remedy).__name__} sets the {asked.pop()} (of the batch, or the learning rate) by epoch"
+            what = " and ".join({"size": "batch size", "rate": "learning rate"}[layer] for layer in sorted(asked))
+            told = f"{type(remedy).__name__} sets the {what} by epoch"
             raise ValueError(f"{told}, as your own loop does; expected such as act in a step, SAM or Ghost")
         remedy.suits(network)
     step = Step(types.SimpleNamespace(remedies=remedies), network, optimizer, None, loss=loss)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from .remedy import Batch, Remedy, Step
+from .remedy import Batch, Remedy, Step, check_movable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Adversarial(Remedy):
         clip: keep pixels in [0, 1]; False for inputs that are no pixels.
 
     Raises:
-        ValueError: for numbers out of range, and for inputs beyond 0 to 1 where they are to be clipped.
+        ValueError: for numbers out of range, for inputs beyond 0 to 1 where they are to be clipped, and for whole
+            numbers, which cannot be moved.
 
     Source: E.3; Goodfellow et al. 2014, section 6.
     """
@@ -41,6 +42,7 @@ class Adversarial(Remedy):
 
     def loss(self, step: Step, batch: Batch) -> torch.Tensor:
         """The loss of clean and moved examples together."""
+        check_movable(batch.inputs)
         against = fgsm(lambda inputs: Step.loss(step, batch._replace(inputs=inputs)), batch.inputs, self.epsilon)
         if self.clip:
             low, high = batch.inputs.aminmax()

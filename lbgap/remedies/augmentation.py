@@ -26,7 +26,7 @@ class Augmentation(Remedy):
         shift: move by up to this share of the side, along both axes.
 
     Raises:
-        ValueError: for a negative number.
+        ValueError: for a negative number, and for inputs that are no square images of floating-point numbers.
 
     Source: E.1, Table 6.
     """
@@ -50,7 +50,10 @@ class Augmentation(Remedy):
         return self.augmented(inputs)
 
     def augmented(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, H, W), each with numbers of its own."""
+        """Images (B, C, H, H), each with numbers of its own."""
+        if inputs.ndim != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point():
+            told = f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}"
+            raise ValueError(f"{told}; Augmentation expects square images (B, C, H, H) of floating-point numbers")
         draw = lambda: 2 * torch.rand(len(inputs), device=inputs.device) - 1  # (B,) in [-1, 1)
         turn, across, down = math.radians(self.degrees) * draw(), self.shift * draw(), self.shift * draw()
         mirrored = draw() < 0 if self.flip else torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)

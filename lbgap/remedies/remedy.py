@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -77,6 +78,8 @@ class Step:
             if not isinstance(given, torch.Tensor):
                 told = "expected a tensor, a row an example: of several inputs make one tensor"
                 raise ValueError(f"{name} are a {type(given).__name__}; {told}, which the network takes apart")
+        if not torch.is_grad_enabled():
+            raise ValueError("gradients are switched off (torch.no_grad); expected a step of training outside of that")
         return self.update(Batch(self.inputs(inputs), labels, self.weights(labels)))
 
     @property
@@ -116,7 +119,30 @@ class Step:
             logits = self.forward(batch.inputs)  # (B, classes)
             if batch.weights is None:
                 return self.criterion(logits, batch.labels)
-            return (batch.weights * self.criterion(logits, batch.labels, reduction="none")).mean()
+            return (batch.weights * self._each(logits, batch.labels)).mean()
+
+    def _each(self, output, labels):
+        """The loss of each example (B,), whose mean is the loss."""
+        expected = "expected loss(output, labels, reduction='none') to be that of each example, whose mean is the loss"
+        try:
+            if isinstance(self.criterion, nn.Module):
+                criterion = copy.copy(self.criterion)
+                criterion.reduction = "none"
+                losses = criterion(output, labels)
+            else:
+                losses = self.criterion(output, labels, reduction="none")
+        except TypeError as error:
+            raise ValueError(f"loss gives no loss of each example ({error}); {expected}") from error
+        if losses.ndim == 0 or len(losses) != len(labels):
+            told = f"loss with reduction='none' has shape {tuple(losses.shape)} for {len(labels)} examples"
+            raise ValueError(f"{told}; {expected}")
+        losses = losses.flatten(1).mean(1) if losses.ndim > 1 else losses
+        if not self.updates:  # once is enough
+            mean, whole = losses.mean().item(), self.criterion(output, labels).item()
+            if abs(mean - whole) > 1e-3 * abs(whole) + 1e-6:
+                told = f"loss is {whole:.6g}, and the mean of each example's {mean:.6g}"
+                raise ValueError(f"{told}; {expected}: no class weights, no ignored labels")
+        return losses
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The logits (B, classes)."""
@@ -143,6 +169,17 @@ class Step:
         """One step of the optimiser along the gradients that are there."""
         self.optimizer.step()
         self.updates += 1
+
+
+def check_movable(inputs: torch.Tensor) -> None:
+    """Raise ValueError for inputs, such as token ids, to which no small number can be added.
+
+    Args:
+        inputs: (B, ...).
+    """
+    if not inputs.is_floating_point():
+        told = f"inputs are {inputs.dtype}"
+        raise ValueError(f"{told}; expected floating-point numbers, which can be moved a little: no token ids")
 
 
 LAYERS = ("inputs", "weights", "update", "gradient", "loss", "forward", "size", "rate")

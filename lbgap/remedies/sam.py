@@ -44,21 +44,19 @@ class SAM(Remedy):
 
     def gradient(self, step: Step, batch: Batch) -> torch.Tensor:
         """Leave the gradient of the worst point; the loss at x."""
-        parts, total, losses = batch.split(self.examples), None, 0.0
-        for part in parts:
+        total, losses = {}, 0.0
+        for part in batch.split(self.examples):
             share = len(part.labels) / len(batch.labels)
             losses = losses + share * Step.gradient(step, part)
-            used, (_, there) = step.used, at_worst(step, part, self.rho, self.adaptive)
-            if len(parts) > 1:
-                there = [share * g for g in there]
-            total = there if total is None else [a + b for a, b in zip(total, there)]
-        for p, g in zip(used, total):
+            for p, g in at_worst(step, part, self.rho, self.adaptive)[1].items():
+                total[p] = total[p] + share * g if p in total else share * g
+        for p, g in total.items():
             p.grad = g
         return losses
 
 
-def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Loss and gradient at x + rho g / |g|; parameters and running statistics stay.
+def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tuple[torch.Tensor, dict]:
+    """Loss and gradient {parameter: its part} at x + rho g / |g|; parameters and running statistics stay.
 
     Args:
         step: g is what is in the grad of `step.used`.
@@ -79,4 +77,4 @@ def at_worst(step: Step, batch: Batch, rho: float, adaptive: bool = False) -> tu
     with torch.no_grad():
         for p, b in zip(used, before):
             p.copy_(b)
-    return loss, [p.grad for p in used]
+    return loss, {p: p.grad for p in step.used}  # of a network that skips layers at random, of other parameters

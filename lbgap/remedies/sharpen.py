@@ -38,9 +38,8 @@ class Sharpen(Remedy):
     def gradient(self, step: Step, batch: Batch) -> torch.Tensor:
         """Leave the gradient of both terms; the loss at x."""
         loss = Step.gradient(step, batch)
-        used = step.used
-        here = [p.grad for p in used]
+        here = {p: p.grad for p in step.used}
         high, there = at_worst(step, batch, self.rho)
-        for p, g, h in zip(used, here, there):
-            p.grad = g - self.weight * h / high
+        for p in here | there:
+            p.grad = here.get(p, 0) - self.weight * there.get(p, 0) / high
         return loss
