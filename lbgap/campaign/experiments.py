@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from .. import data
 from ..run import Run
 from . import scales, treatments
-from .scales import LABS, PAPER, PRINTED, SETTLED, SHOWN, iterate, pair, run, scale
+from .scales import LABS, LEAP, PAPER, PRINTED, SETTLED, SHOWN, iterate, pair, run, scale
 from .treatments import ENDS, LABEL_NOISE, TREATMENTS, candidates, cells, noisy, noisy_updates
 from .units import Unit, directions, edge, grid, noise, path, sharpness, spectrum, throughput, train
 
@@ -209,10 +209,18 @@ def _known_voices(network, trial):
     return _both(train, sharpness, dataset=f"{scale().datasets[network]}-val")(network, trial)
 
 
+def _exchanged(small, large):
+    return [sharpness(of, match="norms", to=to) for of, to in ((large, small), (small, large))]
+
+
 def _norm_matched(network, trial):
-    small, large = pair(network, trial)
-    exchanged = [sharpness(of, match="norms", to=to) for of, to in ((large, small), (small, large))]
-    return [*exchanged, path(small, large, "linear", match="norms")]
+    both = pair(network, trial)
+    return [*_exchanged(*both), path(*both, "linear", match="norms")]
+
+
+def _leap(network, trial):
+    """The two sizes between which F1's sharpness leaps in Fig. 4."""
+    return _exchanged(*(run(network, b, trial) for b in LEAP))
 
 
 def _throughput(network, trial):
@@ -309,6 +317,7 @@ EXPERIMENTS = {
     "laboratory_rates": Experiment("six rates by eight batch sizes", _laboratory_rates, LABS),
     # -- controls ---------------------------------------------------------------------------------------------------
     "norm_matched": Experiment("filter norms exchanged", _norm_matched, SHOWN),
+    "leap": Experiment("filter norms exchanged across F1's leap", _leap, ("F1",), 2),
     "twins": Experiment("same function, other weights", _twins, (*LABS, "F1")),
     "text_variant": Experiment("as printed: stride 2, dropout once", _with_path(variant="text"), CONVOLUTIONAL),
     "sisters": Experiment("paths SB to SB', LB to LB'", _sisters, KINDS, 2),

@@ -21,6 +21,7 @@ PRINTED = (*PAPER, "C1-text")  # and C1 as printed, which two cores can do whole
 SHOWN = (*SPOKEN, "C1-bf16", "C1-text")  # and C1 with bfloat16 inside the products of its training, in half the time
 # in place of TIMIT
 STAND_INS = {"speech": "a synthetic stand-in for TIMIT (`speech`)", "speech-lj": "one human voice (`speech-lj`)"}
+LEAP = (512, 1024)  # the sizes of Fig. 4 between which F1's sharpness leaps
 SETTLED = {"stop_epochs": 3}  # with batch norm f jumps between epochs, so one epoch below the goal is no end
 USUAL = {  # how runs differ from the paper's where no experiment says so: mostly, by ending at one training loss, by f
     "mlp": {"stop_f": 5e-3, "epochs": 600},

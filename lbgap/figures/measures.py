@@ -227,14 +227,14 @@ def threshold_of(network: str) -> float:
 
 def slopes(network: str, values: Callable) -> np.ndarray:
     """How much values(runs) grow with each doubling of the batch, below and above the threshold, by least squares:
-    (2, T)."""
+    (2, T). A trial at less than half of the sizes, such as SB and LB and a few between, is no sweep: NaN."""
     sizes, found = arrays.sweep(values, network, tuple(scales.scale().trials))
     threshold, out = threshold_of(network), []
     for trial in found.T:
         there = ~np.isnan(trial)
         x, y = np.log2(np.array(sizes, float))[there], trial[there]
         sides = [x <= math.log2(threshold), x >= math.log2(threshold)]
-        enough = all(side.sum() > 1 for side in sides)
+        enough = there.mean() > 0.5 and all(side.sum() > 1 for side in sides)
         out.append([np.polyfit(x[side], y[side], 1)[0] if enough else np.nan for side in sides])
     return np.array(out, float).reshape(-1, 2).T
 

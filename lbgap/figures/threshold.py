@@ -119,15 +119,15 @@ def of_the_paper(networks: Networks = scales.PRINTED) -> Picture:
     return fig4(shown) if shown else Text("None of the paper's networks is measured at a third batch size yet.")
 
 
-def on_either_side(network: str = "F1", below: int = 512, above: int = 1024, trial: int = 0) -> Picture:
-    """f over the training set along training, at the batch sizes on either side of a leap."""
+def on_either_side() -> Picture:
+    """f over the training set along training, at the batch sizes on either side of F1's leap."""
 
     def draw(ax, size):
-        for epochs, f in arrays.curves_of([scales.run(network, size, trial)], "train_loss"):
-            ax.plot(epochs, f, **look("SB" if size == below else "LB", ms=3))
-            ax.set(title=f"{network}, batch {size:,}", yscale="log", ylim=(5e-7, 1), xlabel="epoch", ylabel="f")
+        for epochs, f in arrays.curves_of([scales.run("F1", size, 0)], "train_loss"):
+            ax.plot(epochs, f, **look("SB" if size == scales.LEAP[0] else "LB", ms=3))
+            ax.set(title=f"F1, batch {size:,}", yscale="log", ylim=(5e-7, 1), xlabel="epoch", ylabel="f")
 
-    return each((below, above), draw)
+    return each(scales.LEAP, draw)
 
 
 def read_of_the_paper(networks: Networks = scales.PRINTED) -> Text:
