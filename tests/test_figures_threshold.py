@@ -95,6 +95,24 @@ def test_the_prose_on_the_threshold_is_true():
     assert np.log2(15000 / 250) == pytest.approx(5.9, abs=0.05)
 
 
+def test_on_c1_sharpness_climbs_and_accuracy_sinks_without_a_leap():
+    """The page's prose on C1 as printed."""
+    sizes, accuracy = (np.ravel(side) for side in arrays.sweep(arrays.final, "C1-text"))
+    _, sharp = (np.ravel(side) for side in arrays.sweep(lambda runs: arrays.sharpness(runs, 1e-3), "C1-text"))
+    assert sizes.tolist() == [64, 128, 256, 512, 1000, 1500, 2000, 5000]
+    assert [round(sharp[sizes.tolist().index(b)]) for b in (128, 1000, 5000)] == [10, 178, 786]
+    growth = dict(zip(sizes[1:].tolist(), (sharp[1:] / sharp[:-1]) ** (1 / np.log2(sizes[1:] / sizes[:-1]))))
+    assert min(growth.values()) > 1 and all(2.5 < growth[b] < 3.4 for b in (512, 1000, 1500))
+    assert sorted(growth, key=growth.get)[-3:] == [1500, 1000, 512] and max(growth[2000], growth[5000]) < 1.8
+    assert accuracy[[0, 1, -1]].round().tolist() == [72, 72, 68]
+    runs = [scales.run("C1-text", b, 0) for b in sizes.tolist()]
+    assert arrays.final(runs, "train").min() > 99
+    said = str(threshold.read_of_the_paper(["C1-text"]))
+    assert "sharpness is multiplied by 2.04 up to there, and by 2.07 beyond" in said
+    f = arrays.final(runs, "train", "batch", "loss")
+    assert 0.005 < f.min() and f.max() < 0.05
+
+
 def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewhere():
     """The page's prose on F1, one trial a size."""
     at = lambda what: dict(zip(*(np.ravel(side).tolist() for side in arrays.sweep(what, "F1"))))
@@ -116,10 +134,18 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     (below,), (above,) = (arrays.curves_of([scales.run("F1", b, 0)], "train_loss") for b in (512, 1024))
     assert 5e-6 < below[1].min() < 7e-6 and below[0][below[1].argmin()] == 70 and below[1][-5:].max() > 4e-3
     assert (above[1][above[0] >= 25] < 1e-4).all() and (above[1][above[0] < 25] > 1e-3).all()
-    second = [scales.run("F1", 1024, 1)]
+    flat, second = ([scales.run("F1", b, 1)] for b in scales.LEAP)
     assert round(arrays.sharpness(second, 1e-3)[0]) == 141 and round(arrays.final(second)[0], 2) == 98.66
+    assert round(arrays.sharpness(flat, 1e-3)[0], 2) == 0.21 and round(arrays.final(flat)[0], 2) == 98.71
+    assert round(arrays.final(flat, "train", "batch", "loss")[0], 6) == 7e-6
     ((epochs, f),) = arrays.curves_of(second, "train_loss")
     assert (f[epochs >= 40] < 1e-4).all() and (f[epochs < 40] > 1e-4).all()
     said = str(threshold.read_of_the_paper(["F1"]))
+    assert "F1, 1 trial" in said  # the second, at four sizes, is no sweep
     assert "up to 600 test accuracy falls by 0.03 points, and beyond by 0.12; sharpness is multiplied by 1.85" in said
+    assert str(threshold.leap()).split("| F1 | ")[1:] == [
+        "each as it is | 0.97 and 0.21 | 200 and 140 | 200 and 660 |\n",
+        "both with the short filters of 1,024 | 30 and 21 | 200 and 140 | 6.6 and 6.8 |\n",
+        "both with the long filters of 512 | 0.97 and 0.21 | 42 and 31 | 43 and 150 |",
+    ]
     assert [ax.get_title() for ax in threshold.on_either_side().axes] == ["F1, batch 512", "F1, batch 1,024"]

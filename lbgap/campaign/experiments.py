@@ -220,7 +220,8 @@ def _norm_matched(network, trial):
 
 def _leap(network, trial):
     """The two sizes between which F1's sharpness leaps in Fig. 4."""
-    return _exchanged(*(run(network, b, trial) for b in LEAP))
+    swept = {*LEAP} <= {*scale().sweep[network]}
+    return _exchanged(*(run(network, b, trial) for b in LEAP)) if swept else []
 
 
 def _throughput(network, trial):

@@ -16,7 +16,7 @@ SHOWN = {  # by chapter, what needs no arguments
     "measuring_sharpness": "table3 verdict3 table4 epsilon_grid solver_starts solvers literal_ranking",
     "few_steep_directions": "curvature_verdict metric_and_curvature spectrum directions top_space steep_share",
     "same_function": "twins_verdict norm_matched norms_verdict",
-    "threshold": "fig4",
+    "threshold": "fig4 leap",
     "why_small_batches_escape": "warm_verdict way_down_verdict fig5 fig6 fig6_read distances noise_scale",
     "batch_or_rate": "rates_verdict by_rate rates_and_sharpness optimizers learning_rates",
     "edge_of_stability": "edge edge_verdict",

@@ -234,7 +234,7 @@ def slopes(network: str, values: Callable) -> np.ndarray:
         there = ~np.isnan(trial)
         x, y = np.log2(np.array(sizes, float))[there], trial[there]
         sides = [x <= math.log2(threshold), x >= math.log2(threshold)]
-        enough = there.mean() > 0.5 and all(side.sum() > 1 for side in sides)
+        enough = 2 * there.sum() > len(there) and all(side.sum() > 1 for side in sides)
         out.append([np.polyfit(x[side], y[side], 1)[0] if enough else np.nan for side in sides])
     return np.array(out, float).reshape(-1, 2).T
 

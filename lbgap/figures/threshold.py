@@ -13,7 +13,7 @@ from ..results import arrays
 from .comparisons import sharpness_of
 from .measures import judged_claims, slopes, threshold_of
 from .panels import Picture, against_batch, canvas, each, look
-from .words import NOT_YET, Networks, Text, by_network, names, number, plural
+from .words import NOT_YET, Networks, Text, by_network, known, names, number, plural, short, table
 
 WHAT = {  # what is read at each batch size, and how it is called
     "test accuracy (%)": arrays.final,
@@ -128,6 +128,24 @@ def on_either_side() -> Picture:
             ax.set(title=f"F1, batch {size:,}", yscale="log", ylim=(5e-7, 1), xlabel="epoch", ylabel="f")
 
     return each(scales.LEAP, draw)
+
+
+def leap() -> Text:
+    """Sharpness on either side of F1's leap, each end also with the other's filter norms: how much of it is scale?"""
+    one, other = ([scales.run("F1", b, trial) for trial in arrays.trials("leap")] for b in scales.LEAP)
+    own = [arrays.sharpness(runs, 1e-3) for runs in (one, other)]
+    short_one, long_other = (
+        arrays.sharpness(runs, 1e-3, to=to, match="norms") for runs, to in ((one, other), (other, one))
+    )
+    below, above = (f"{b:,}" for b in scales.LEAP)
+    sides = {
+        "each as it is": own,
+        f"both with the short filters of {above}": (short_one, own[1]),
+        f"both with the long filters of {below}": (own[0], long_other),
+    }
+    told = lambda values: " and ".join(map(short, known(values)))
+    rows = [["F1", words, told(a), told(b), told(b / a)] for words, (a, b) in sides.items()]
+    return table(f"network | filters | sharpness at {below} | at {above} | times as sharp", rows)
 
 
 def read_of_the_paper(networks: Networks = scales.PRINTED) -> Text:
