@@ -105,6 +105,8 @@ def test_on_c1_sharpness_climbs_and_accuracy_sinks_without_a_leap():
     assert min(growth.values()) > 1 and all(2.5 < growth[b] < 3.4 for b in (512, 1000, 1500))
     assert sorted(growth, key=growth.get)[-3:] == [1500, 1000, 512] and max(growth[2000], growth[5000]) < 1.8
     assert accuracy[[0, 1, -1]].round().tolist() == [72, 72, 68]
+    assert np.diff(accuracy).argmin() == 4 and -1.6 < np.diff(accuracy).min() < -1.4
+    assert 1.9 < growth[128] < 2.2 and 1.9 < growth[256] < 2.1
     runs = [scales.run("C1-text", b, 0) for b in sizes.tolist()]
     assert arrays.final(runs, "train").min() > 99
     said = str(threshold.read_of_the_paper(["C1-text"]))
@@ -143,6 +145,8 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     said = str(threshold.read_of_the_paper(["F1"]))
     assert "F1, 1 trial" in said  # the second, at four sizes, is no sweep
     assert "up to 600 test accuracy falls by 0.03 points, and beyond by 0.12; sharpness is multiplied by 1.85" in said
+    logs = [np.log(b) / np.log(a) for a, b in ((204, 6.6), (663, 6.8), (204, 43), (663, 147))]
+    assert all(0.2 < 1 - part < 0.72 for part in logs)  # "a quarter to two thirds"
     assert str(threshold.leap()).split("| F1 | ")[1:] == [
         "each as it is | 0.97 and 0.21 | 200 and 140 | 200 and 660 |\n",
         "both with the short filters of 1,024 | 30 and 21 | 200 and 140 | 6.6 and 6.8 |\n",
