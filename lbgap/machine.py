@@ -149,7 +149,7 @@ def chance() -> str:
 def chance_kept() -> Iterator[None]:
     """A context that leaves the random states that `chance` shows as they were, whatever is drawn in it."""
     numpy, python = np.random.get_state(), random.getstate()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    devices = [*range(torch.cuda.device_count())] if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices):
             yield

@@ -132,6 +132,7 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     assert [round(far[b]) for b in (512, 1024)] == [88, 23]
     own = arrays.pairs("F1")["SB"]
     assert np.nanmax(arrays.final(own)) - np.nanmin(arrays.final(own)) < 0.25
+    assert np.nanmax(arrays.sharpness(own, 1e-3)) < 1.2  # "about one or less"
     assert np.nanmax(arrays.sharpness(own, 1e-3)) < 3 * np.nanmin(arrays.sharpness(own, 1e-3))
     (below,), (above,) = (arrays.curves_of([scales.run("F1", b, 0)], "train_loss") for b in (512, 1024))
     assert 5e-6 < below[1].min() < 7e-6 and below[0][below[1].argmin()] == 70 and below[1][-5:].max() > 4e-3
