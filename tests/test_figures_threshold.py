@@ -99,18 +99,22 @@ def test_on_c1_sharpness_climbs_and_accuracy_sinks_without_a_leap():
     """The page's prose on C1 as printed."""
     sizes, accuracy = (np.ravel(side) for side in arrays.sweep(arrays.final, "C1-text"))
     _, sharp = (np.ravel(side) for side in arrays.sweep(lambda runs: arrays.sharpness(runs, 1e-3), "C1-text"))
-    assert sizes.tolist() == [64, 128, 256, 512, 1000, 1500, 2000, 5000]
+    assert sizes.tolist() == [64, 128, 256, 512, 1000, 1500, 2000, 3000, 5000]
     assert [round(sharp[sizes.tolist().index(b)]) for b in (128, 1000, 5000)] == [10, 178, 786]
     growth = dict(zip(sizes[1:].tolist(), (sharp[1:] / sharp[:-1]) ** (1 / np.log2(sizes[1:] / sizes[:-1]))))
     assert min(growth.values()) > 1 and all(2.5 < growth[b] < 3.4 for b in (512, 1000, 1500))
-    assert sorted(growth, key=growth.get)[-3:] == [1500, 1000, 512] and max(growth[2000], growth[5000]) < 1.8
+    assert (
+        sorted(growth, key=growth.get)[-3:] == [1500, 1000, 512] and max(growth[2000], growth[3000], growth[5000]) < 1.9
+    )
     assert accuracy[[0, 1, -1]].round().tolist() == [72, 72, 68]
-    assert np.diff(accuracy).argmin() == 4 and -1.6 < np.diff(accuracy).min() < -1.4
+    steps = np.diff(accuracy)
+    assert -1.6 < steps[4] < -1.4
+    assert 0.4 < (accuracy[7] - accuracy[5]) / -steps[4] < 0.55  # "at 3,000 half of that step is made good"
     assert 1.9 < growth[128] < 2.2 and 1.9 < growth[256] < 2.1
     runs = [scales.run("C1-text", b, 0) for b in sizes.tolist()]
     assert arrays.final(runs, "train").min() > 99
     said = str(threshold.read_of_the_paper(["C1-text"]))
-    assert "sharpness is multiplied by 2.04 up to there, and by 2.07 beyond" in said
+    assert "sharpness is multiplied by 2.04 up to there, and by 2.06 beyond" in said
     f = arrays.final(runs, "train", "batch", "loss")
     assert 0.005 < f.min() and f.max() < 0.05
 
