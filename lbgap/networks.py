@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import operator
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -144,7 +143,8 @@ def build(
         An nn.Sequential in training mode that maps (B, *input_shape(name)) to logits (B, classes).
 
     Raises:
-        ValueError: for an unknown name, variant, init or activation, and for a shrink other than 1, 2, 4, 8.
+        ValueError: for an unknown name, variant, init or activation, a shrink other than 1, 2, 4, 8, and a seed that is
+            no whole number of at least 0.
 
     Source: Table 1, Appendix B.
 
@@ -160,7 +160,7 @@ def build(
     ):
         field_checks.choice(what, value, known)
     with machine.float32(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(operator.index(seed))  # torch.manual_seed would reseed a GPU too
+        torch.default_generator.manual_seed(field_checks.count("seed", seed))  # torch.manual_seed would reseed a GPU too
         layers = NETWORKS[name](variant, shrink)
         if classes not in (None, layers[-1].out_features):
             layers[-1] = nn.Linear(layers[-1].in_features, classes)

@@ -105,8 +105,8 @@ def tried(network: nn.Module, inputs: torch.Tensor, joins: bool) -> object:
         try:
             output, again = (network(inputs) for _ in range(2))
             tensor = isinstance(output, torch.Tensor)
-            rows = tensor and output.ndim and len(output) == len(inputs) > 1
-            if rows and not joins:
+            apart = tensor and output.ndim and len(output) == len(inputs) > 1 and not joins
+            if apart:
                 among, alone = output[-1].reshape(-1), network(inputs[-1:]).reshape(-1)
         except Exception as error:
             told = f"inputs of shape {tuple(inputs.shape)} and {inputs.dtype}"
@@ -122,7 +122,7 @@ def tried(network: nn.Module, inputs: torch.Tensor, joins: bool) -> object:
             f"the network {fault}, so f is not a function of x: does it draw random numbers in eval mode (F.dropout"
             " without training=self.training)? Expected one that does not"
         )
-    if rows and not joins and (among.shape != alone.shape or (among - alone).abs().max() > 1e-3 * output.abs().max()):
+    if apart and (among.shape != alone.shape or (among - alone).abs().max() > 1e-3 * output.abs().max()):
         raise ValueError(
             "the network's answer to an example depends on the others of its batch, so f depends on batch_size;"
             " expected one that takes each example by itself, inputs (B, ...): is it an LSTM without batch_first=True?"

@@ -119,6 +119,8 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone
         (("F9",), "network 'F9'.*F1"),
         (("F1", "book"), "variant 'book'.*text"),
         (("F1", "code", 0, "zeros"), "init 'zeros'.*glorot"),
+        (("F1", "code", -1), "seed is -1; expected a whole number of at least 0"),
+        (("F1", "code", "3"), "seed is '3'; expected a whole number"),
     ],
 )
 def test_an_unknown_name_is_refused_by_name(arguments, words):
