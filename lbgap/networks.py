@@ -143,8 +143,8 @@ def build(
         An nn.Sequential in training mode that maps (B, *input_shape(name)) to logits (B, classes).
 
     Raises:
-        ValueError: for an unknown name, variant, init or activation, a shrink other than 1, 2, 4, 8, and a seed that is
-            no whole number of at least 0.
+        ValueError: for an unknown name, variant, init or activation, a shrink other than 1, 2, 4, 8, and a seed
+            that is no whole number of at least 0.
 
     Source: Table 1, Appendix B.
 
@@ -160,7 +160,8 @@ def build(
     ):
         field_checks.choice(what, value, known)
     with machine.float32(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(field_checks.count("seed", seed))  # torch.manual_seed would reseed a GPU too
+        # torch.manual_seed would reseed a GPU too
+        torch.default_generator.manual_seed(field_checks.count("seed", seed))
         layers = NETWORKS[name](variant, shrink)
         if classes not in (None, layers[-1].out_features):
             layers[-1] = nn.Linear(layers[-1].in_features, classes)
