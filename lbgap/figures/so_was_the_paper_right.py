@@ -87,11 +87,13 @@ def line(of: Judged) -> str:
 
 def _far_apart(of: Judged) -> str:
     """How far apart losses can be that count as similar beside that of guessing."""
-    means = [[known(training_loss(runs)).mean() for runs in arrays.pairs(c.network).values()] for c in of.cells]
-    most = max(max(both) / min(both) for both in means)
+    means = {
+        c.network: [known(training_loss(runs)).mean() for runs in arrays.pairs(c.network).values()] for c in of.cells
+    }
+    most, network = max((max(both) / min(both), name) for name, both in means.items())
     return (
-        f" Both are small beside guessing's; yet one can be {short(most)} times the other. Any two networks that have"
-        " learned nearly all of their examples pass this test."
+        f" Both are small beside guessing's; yet on {network} one is {short(most)} times the other. Any two networks that"
+        " have learned nearly all of their examples pass this test."
     )
 
 
