@@ -92,8 +92,8 @@ def _far_apart(of: Judged) -> str:
     }
     most, network = max((max(both) / min(both), name) for name, both in means.items())
     return (
-        f" Both are small beside guessing's; yet on {network} one is {short(most)} times the other. Any two networks that"
-        " have learned nearly all of their examples pass this test."
+        f" Both are small beside guessing's; yet on {network} one is {short(most)} times the other. Any two networks"
+        " that have learned nearly all of their examples pass this test."
     )
 
 
