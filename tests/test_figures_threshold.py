@@ -6,7 +6,7 @@ from test_figures import Made, curves, made  # noqa: F401
 
 from lbgap.campaign import scales
 from lbgap.claims import holm
-from lbgap.figures import threshold
+from lbgap.figures import statistics, threshold
 from lbgap.results import arrays
 
 SIZES = scales.scale().laboratory
@@ -99,24 +99,27 @@ def test_on_c1_sharpness_climbs_and_accuracy_sinks_without_a_leap():
     """The page's prose on C1 as printed."""
     sizes, accuracy = (np.ravel(side) for side in arrays.sweep(arrays.final, "C1-text"))
     _, sharp = (np.ravel(side) for side in arrays.sweep(lambda runs: arrays.sharpness(runs, 1e-3), "C1-text"))
-    assert sizes.tolist() == [64, 128, 256, 512, 1000, 1500, 2000, 3000, 5000]
-    assert [round(sharp[sizes.tolist().index(b)]) for b in (128, 1000, 5000)] == [10, 178, 786]
-    growth = dict(zip(sizes[1:].tolist(), (sharp[1:] / sharp[:-1]) ** (1 / np.log2(sizes[1:] / sizes[:-1]))))
-    assert min(growth.values()) > 1 and all(2.5 < growth[b] < 3.4 for b in (512, 1000, 1500))
-    assert (
-        sorted(growth, key=growth.get)[-3:] == [1500, 1000, 512] and max(growth[2000], growth[3000], growth[5000]) < 1.9
-    )
-    assert accuracy[[0, 1, -1]].round().tolist() == [72, 72, 68]
-    steps = np.diff(accuracy)
-    assert -1.6 < steps[4] < -1.4
-    assert 0.4 < (accuracy[7] - accuracy[5]) / -steps[4] < 0.55  # "at 3,000 half of that step is made good"
-    assert 1.9 < growth[128] < 2.2 and 1.9 < growth[256] < 2.1
+    assert len(sizes) == 13
+    at = lambda values: dict(zip(sizes.tolist(), values))
+    assert [round(at(sharp)[b]) for b in (128, 1000, 5000)] == [10, 178, 786]
+    per_doubling = lambda one, other: (at(sharp)[other] / at(sharp)[one]) ** (1 / np.log2(other / one))
+    growth = {b: per_doubling(a, b) for a, b in zip(sizes.tolist(), sizes[1:].tolist())}
+    assert all(1.9 < growth[b] < 2.2 for b in (128, 256)) and all(2.5 < growth[b] < 3.4 for b in (512, 1000, 1500))
+    assert round(per_doubling(1500, 5000), 1) == 1.7
+    assert [round(at(accuracy)[b]) for b in (64, 128, 5000)] == [72, 72, 68]
+    fall = at(accuracy)[1000] - at(accuracy)[1500]
+    assert 1.4 < fall < 1.6 and 0.4 < (at(accuracy)[3000] - at(accuracy)[1500]) / fall < 0.55
     runs = [scales.run("C1-text", b, 0) for b in sizes.tolist()]
-    assert arrays.final(runs, "train").min() > 99
+    learned, f = at(arrays.final(runs, "train")), at(arrays.final(runs, "train", "batch", "loss"))
+    assert min(at(sharp), key=lambda b: at(sharp)[b] if b > 2000 else np.inf) == 4500 and round(at(sharp)[4500]) == 459
+    assert (
+        at(accuracy)[4500] == max(at(accuracy)[b] for b in sizes if b > 1000) and round(at(accuracy)[4500], 1) == 69.7
+    )
+    assert round(learned.pop(4500), 1) == 98.2 and min(learned.values()) > 99
+    assert 1.6 < f[4500] / f[5000] < f[4500] / f[4000] < 2.5 and min(f.values()) > 0.01 and round(f[4500], 2) == 0.06
+    assert 50_000 % 4500 == 500 and 50_000 // 4500 == 11
     said = str(threshold.read_of_the_paper(["C1-text"]))
-    assert "sharpness is multiplied by 2.04 up to there, and by 2.06 beyond" in said
-    f = arrays.final(runs, "train", "batch", "loss")
-    assert 0.005 < f.min() and f.max() < 0.05
+    assert "sharpness is multiplied by 2.04 up to there, and by 1.92 beyond" in said
 
 
 def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewhere():
@@ -135,6 +138,8 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     assert falling == sorted(falling, reverse=True) and falling[1::4] == [98.25, 97.97]
     assert [round(far[b]) for b in (512, 1024)] == [88, 23]
     own = arrays.pairs("F1")["SB"]
+    fall = statistics.gap(*arrays.pairs("F1").values())
+    assert [round(v, 2) for v in (fall.value, *fall.interval)] == [0.35, 0.2, 0.5] and fall.n == 4
     assert np.nanmax(arrays.final(own)) - np.nanmin(arrays.final(own)) < 0.25
     assert np.nanmax(arrays.sharpness(own, 1e-3)) < 1.2  # "about one or less"
     assert np.nanmax(arrays.sharpness(own, 1e-3)) < 3 * np.nanmin(arrays.sharpness(own, 1e-3))
@@ -150,8 +155,9 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     said = str(threshold.read_of_the_paper(["F1"]))
     assert "F1, 1 trial" in said  # the second, at four sizes, is no sweep
     assert "up to 600 test accuracy falls by 0.03 points, and beyond by 0.12; sharpness is multiplied by 1.85" in said
+    assert "by 1.85 up to there, and by 1.13 beyond" in said
     logs = [np.log(b) / np.log(a) for a, b in ((204, 6.6), (663, 6.8), (204, 43), (663, 147))]
-    assert all(0.2 < 1 - part < 0.72 for part in logs)  # "a quarter to two thirds"
+    assert all(0.2 < 1 - part < 0.72 for part in logs)  # "a quarter to seven tenths"
     assert str(threshold.leap()).split("| F1 | ")[1:] == [
         "each as it is | 0.97 and 0.21 | 200 and 140 | 200 and 660 |\n",
         "both with the short filters of 1,024 | 30 and 21 | 200 and 140 | 6.6 and 6.8 |\n",
