@@ -627,3 +627,83 @@ def test_the_eigenvalues_claim_is_judged_one_network_at_a_time():
     alone = {network: statistics.correlation(*pair).value for network, pair in both.items()}
     assert {cell.network: round(cell.ours.value, 6) for cell in of.cells} == {k: round(v, 6) for k, v in alone.items()}
     assert statistics.correlation(*(np.concatenate(side) for side in zip(*both.values()))).value > 0.8
+
+
+def numbers_of(of, digits=2):
+    """A contrast and its interval, to so many digits."""
+    return [f"{value:.{digits}g}" for value in (of.value, *(of.interval or ()))]
+
+
+def test_at_equal_loss_the_large_batch_of_speech_was_ahead_before_the_rate_fell():
+    small, large, at = [], [], []
+    for one, other in list(zip(*arrays.pairs("F2-lj").values()))[:3]:
+        goal = arrays.curves_of([one], "train_loss")[0][1][-1]
+        epochs, f = arrays.curves_of([other], "train_loss")[0]
+        nearest = np.abs(np.log(f / goal)).argmin()
+        at.append(epochs[nearest])
+        small.append(arrays.curves_of([one], "test_accuracy")[0][1][-1])
+        large.append(arrays.curves_of([other], "test_accuracy")[0][1][nearest])
+    assert set(at) == {19, 20} and numbers_of(statistics.contrast(large, small)) == ["1.2", "0.96", "1.5"]
+
+
+def test_running_averages_cost_c1_s_large_batch_three_points():
+    runs = arrays.pairs("C1-text")
+    lost = {arm: arrays.final(of)[:3] - arrays.final(of, "test", "frozen")[:3] for arm, of in runs.items()}
+    assert round(lost["LB"].mean(), 1) == 2.9
+    assert [round(v, 1) for v in (lost["SB"].min(), lost["SB"].max())] == [1.3, 2.8]
+    assert round(statistics.gap(*runs.values()).value - lost["LB"].mean() * -1 - lost["SB"].mean(), 1) == 4.2
+    for network, low, high in (("F1", 36, 38), ("F2-lj", 30, 32)):
+        both = [np.nanmean(loss(of)) for of in arrays.pairs(network).values()]
+        assert low < both[0] / both[1] < high  # "thirty to forty times lower"
+
+
+def test_how_much_steeper_depends_on_the_step():
+    steps = (1 / 2, 1 / 4, 1 / 8)
+
+    def times(runs, **match):
+        line = arrays.paths(*runs, **match)["linear"]
+        return [numbers_of(statistics.ratio(*statistics.rises(line, step).values())) for step in steps]
+
+    own = {n: [float(of[0]) for of in times(arrays.pairs(n).values())] for n in MEASURED}
+    assert all(far < near < nearest for far, near, nearest in own.values())
+    assert all(550 < own[n][2] < 650 for n in ("F2-lj", "C1-text"))
+    assert times(arrays.pairs("C1-text").values(), match="norms") == [
+        ["1.6", "1.6", "1.7"],
+        ["3.1", "2.6", "3.6"],
+        ["4.5", "3.3", "5.9"],
+    ]
+    assert [round(float(of[0]), 1) for of in times(arrays.pairs("F2-lj").values(), match="norms")] == [5.7, 27, 22]
+    assert [of[0] for of in times(same_function.ends("mlp").values())] == ["3.4", "1.7", "1.7"]
+
+
+def test_with_one_ruler_the_large_batch_has_more_steep_directions():
+    above = lambda of, height: sum(w for w, node in zip(of["weights"], of["nodes"]) if node >= height)
+    for network, told in (("F1", ["14"]), ("mlp", ["1.2", "1", "1.4"]), ("mlp-bn", ["1.5", "1.1", "2.2"])):
+        both = [arrays.each(units.spectrum, runs) for runs in arrays.pairs(network).values()]
+        pairs = [pair for pair in zip(*both) if all(pair)]
+        counted = [[above(of, 0.01 * small["top"][0]) for of in (small, large)] for small, large in pairs]
+        assert numbers_of(statistics.ratio(*np.array(counted).T)) == told
+        lowest = [[-of["bottom"] / of["top"][0] for of in pair] for pair in pairs]
+        assert np.max(lowest, 0)[0] < 0.055 and np.max(lowest, 0)[1] < 0.02
+
+
+def test_in_the_half_box_the_best_search_too_makes_the_small_batch_of_mlp_bn_the_sharper():
+    runs = [[scales.laboratory("mlp-bn", b, t) for t in scales.scale().trials] for b in (8, 1000)]
+    whole, half = (statistics.ratio(*(arrays.sharpness(of, e) for of in reversed(runs))) for e in (1e-3, 5e-4))
+    assert whole.side(1) == 0 and numbers_of(half) == ["2", "1.2", "3.4"]
+
+
+def test_a_hundred_times_the_loss_finds_over_half_in_the_whole_box_and_under_a_third_in_the_half_box():
+    large = arrays.pairs("F1")["LB"][:2]
+    part = [
+        arrays.sharpness(large, e, solver="literal", scale="metric") / arrays.sharpness(large, e) for e in (1e-3, 5e-4)
+    ]
+    assert (part[0] > 0.5).all() and (part[1] < 1 / 3).all()
+    small = arrays.sharpness(arrays.pairs("F1")["SB"][:3], 1e-3)
+    assert small[2] > 2 * small[:2].max()
+
+
+def test_c1_text_s_distance_at_one_loss_is_below_three():
+    runs = arrays.pairs("C1-text", (0,), **next(iter(figures.comparisons.run_settings("matched_loss", "C1-text"))))
+    far = [arrays.distance(of)[0] for of in runs.values()]
+    assert round(far[0] / far[1], 1) == 2.5
