@@ -52,18 +52,55 @@ def test_a_picture_loses_groups_that_say_nothing_and_no_mark():
     assert count(groups) == [3, 1] and count(whole) == count(bare) == [1, 1] and "tick" not in whole
 
 
+def saved(figure, path):
+    with plt.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(path)
+    plt.close(figure)
+    return path.read_text()
+
+
 def test_what_matplotlib_draws_can_be_laid_in(tmp_path):
     figure, ax = plt.subplots(facecolor="white")
     ax.plot([0, 1], [0, 1], "o-", color="#c1440e", mfc="white", label="$x^2$")
     ax.legend()
-    with plt.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(tmp_path / "a.svg")
-    plt.close(figure)
-    laid = pictures.part_of_the_page((tmp_path / "a.svg").read_text(), "a line", 3)
+    laid = pictures.part_of_the_page(saved(figure, tmp_path / "a.svg"), "a line", 3)
     left = re.sub(r"var\(--c-[0-9a-f]{6}, #[0-9a-f]{6}\)", "", laid)
     assert not re.findall(r"#[0-9a-f]{6}\b", left), "a colour that the page cannot change"
     names = {e.get("id") for e in ET.fromstring(laid).iter()}
     assert set(re.findall(r"""(?:href="|url\()#([^")]+)""", laid)) <= names
+
+
+def test_panels_side_by_side_can_be_seen_one_by_one(tmp_path):
+    """Each where matplotlib itself says that it draws it."""
+    figure, axes = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
+    for k, ax in enumerate(axes.flat):
+        ax.plot([1, 10], [1, 1000], label="a line")
+        ax.set(
+            title=f"panel {k}", ylabel="words that\nstand in two lines", xlabel="batch size", yscale="log", xscale="log"
+        )
+    axes[0, 1].twinx().plot([1, 10], [5, 6])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center")
+    figure.draw_without_rendering()
+    bounds = [ax.get_tightbbox().transformed(figure.dpi_scale_trans.inverted()) for ax in figure.axes]
+    found = pictures.panels(saved(figure, tmp_path / "a.svg"))
+    assert [ids for _, ids in found] == [["axes_1"], ["axes_2", "axes_5"], ["axes_3"], ["axes_4"], ["legend_1"]]
+    for (left, top, width, height), ids in found[:-1]:
+        for box in (bounds[int(id[-1]) - 1] for id in ids):
+            assert left - 1 < 72 * box.x0 and 72 * box.x1 < left + width + 1
+            assert top - 1 < 360 - 72 * box.y1 and 360 - 72 * box.y0 < top + height + 1
+    page = ET.fromstring(pictures.part_of_the_page((tmp_path / "a.svg").read_text(), "four", 3))
+    assert (page.tag, page.get("role"), page.get("aria-label"), len(page)) == ("div", "img", "four", 6)
+    ids = {e.get("id") for e in page.iter()}
+    assert {e.get("href")[1:] for panel in page[1:] for e in panel} <= ids
+    assert not [e for picture in page for e in picture.iter() if e is not picture and "--0" in e.get("style", "")[:3]]
+
+
+def test_panels_that_need_one_another_stay_together(tmp_path):
+    for name, shared in (("own", False), ("one axis for both", True)):
+        figure, axes = plt.subplots(1, 2, sharey=shared, layout="constrained")
+        assert bool(pictures.panels(saved(figure, tmp_path / "a.svg"))) != shared, name
+    figure, _ = plt.subplots(2, 1)
+    assert pictures.panels(saved(figure, tmp_path / "a.svg")) == pictures.panels(SVG) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -86,11 +123,13 @@ def test_every_colour_of_the_figures_shows_on_a_dark_page():
 def test_the_printed_book_is_unfolded_and_has_pictures_in_place_of_scripts():
     page = """<title>A book</title><nav>menu</nav><article><h1>One</h1><script>run()</script>
     <noscript><img src="a.png" alt="a slider"></noscript><details><summary>How sure</summary>95 %</details>
+    <div class="panels"><svg class="picture whole"></svg><svg class="picture panel"></svg></div>
     <img src="b.png" loading="lazy"></article><footer>foot</footer>"""
     text = extension("pdf").printable(page)
     assert "<title>A book</title>" in text and "One" in text and '<details open="">' in text
     assert '<img alt="a slider" src="a.png"/>' in text
-    assert not [word for word in ("script", "menu", "foot", "lazy") if word in text]
+    assert not [word for word in ("script", "menu", "foot", "lazy", "picture panel") if word in text]
+    assert "picture whole" in text
 
 
 def test_what_is_not_measured_has_no_caption():

@@ -35,6 +35,8 @@ def printable(html: str) -> str:
         script.decompose()
     for hidden in article("noscript"):
         hidden.unwrap()
+    for panel in article("svg", class_="panel"):
+        panel.decompose()  # of a picture that is there as a whole
     for fold in article("details"):
         fold["open"] = ""
     for image in article("img"):
