@@ -248,6 +248,7 @@ def test_what_warm_starts_gain():
         assert len(at) == 6 and low < min(of.value for of in found) < max(of.value for of in found) < high
         below = [p < 0.05 for p in claims.holm([of.p for of in found])]
         assert sum(below) == sure and below[0] == (network == "mlp-bn")
+        assert network == "mlp" or sum(of.side(0) == 1 for of in found) == 5
         if network == "mlp":
             assert (at[0], at[-1]) == (1, 13) and found[0].side(0) == 0 and round(found[-1].value, 2) == 0.99
             second = found[list(at).index(2)]
@@ -422,6 +423,14 @@ def test_counted_by_steps_the_small_batch_is_nearer_the_edge():
         ways = [(edge_of_stability.along(of), edge_of_stability.levels(of)["preconditioned"]) for of in runs]
         share[arm] = [float(way["preconditioned"][list(way["epoch"]).index(at)] / level) for way, level in ways]
     assert min(share["SB"]) > 0.55 and max(share["LB"]) < 0.27
+    later = {}
+    for arm, at in (("SB", (2, 4)), ("LB", (60, 100))):  # after 64 and 128 steps, and after 60 and 100
+        runs = arrays.pairs("mlp", arrays.trials("edge"))[arm]
+        ways = [(edge_of_stability.along(of), edge_of_stability.levels(of)["preconditioned"]) for of in runs]
+        later[arm] = [[way["preconditioned"][list(way["epoch"]).index(k)] / level for way, level in ways] for k in at]
+    assert min(later["SB"][0]) > 0.995 * max(later["LB"][0])
+    assert np.round(np.sort(later["LB"][1]), 2).tolist() == [0.07, 0.09]
+    assert np.round(np.sort(later["SB"][1]), 2).tolist() == [0.03, 0.05]
 
 
 def test_the_curve_of_speech_leaps_up_just_beyond_the_large_batch():
@@ -707,3 +716,37 @@ def test_c1_text_s_distance_at_one_loss_is_below_three():
     runs = arrays.pairs("C1-text", (0,), **next(iter(figures.comparisons.run_settings("matched_loss", "C1-text"))))
     far = [arrays.distance(of)[0] for of in runs.values()]
     assert round(far[0] / far[1], 1) == 2.5
+
+
+def test_in_half_the_box_the_way_down_of_mlp_is_told_otherwise():
+    both = zip(*arrays.pairs("mlp").values())
+    found = [{arm: arrays.descent(of, 5e-4) for arm, of in zip(("SB", "LB"), pair)} for pair in both]
+    at = [np.array([why_small_batches_escape.at_one_f(of, pick) for of in found]).T for pick in (max, min)]
+    start, end = (statistics.ratio(*pair) for pair in at)
+    assert numbers_of(end) == ["1.2", "1.1", "1.3"] and 0.6 < start.value < 0.68 and start.side(1) == -1
+
+
+def test_the_batch_size_matters_for_sharpness_at_two_of_the_rates():
+    of = batch_or_rate.rates("mlp")
+    at, sizes = {rate: k for k, rate in enumerate(of.rates)}, scales.scale().laboratory
+    for rate in (3e-3, 1e-2):
+        sharp = np.exp(np.log(of.sharpness[at[rate]]).mean(1))
+        assert of.arrived[at[rate]].all() and sharp.max() > 20 * sharp.min()
+    k, middle = at[1e-2], list(sizes).index(128)
+    ahead = [statistics.contrast(of.accuracy[k, middle], of.accuracy[k, end]) for end in (0, -1)]
+    assert [numbers_of(lead, 1) for lead in ahead] == [["0.8", "0.2", "1"], ["0.8", "0.1", "2"]]
+    assert [round(lead.interval[1], 1) for lead in ahead] == [1.4, 1.5]
+
+
+def test_longer_training_is_flatter_in_half_the_box_and_gains_nothing():
+    (longer,) = (s for s in scores.scores("mlp") if s.title == "longer training")
+    half = [arrays.sharpness(runs, 5e-4) for runs in (arrays.pairs("mlp")["LB"], longer.runs)]
+    assert numbers_of(statistics.ratio(*half)) == ["0.25", "0.21", "0.3"]
+    assert [round(v, 1) for v in longer.gain.interval] == [-0.3, 0.3]
+
+
+def test_conservative_and_stability_training_move_the_large_batch_by_an_eighth_of_a_point():
+    by = {s.title: s.gain for s in scores.scores("mlp")}
+    for title in ("conservative training", "stability training"):
+        assert max(map(abs, by[title].interval)) <= 0.13
+    assert by["adversarial training"].interval[0] < -1 and by["adversarial training"].interval[1] > 1

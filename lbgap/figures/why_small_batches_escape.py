@@ -106,10 +106,10 @@ def way_down_verdict(networks: Networks = LABS) -> Text:
         last = {arm: contrast([of[arm][1][-1] / of[arm][1][0] for of in found], scale="ratio") for arm in ARMS}
         peak = spread([of["LB"][1].max() / of["LB"][1][-1] for of in found], 1)
         end = "; ".join(
-            f"{arm} ends {number(of.value, 2)} times as sharp as after its first epoch ({interval(of.interval)})"
+            f"last measured, {arm} is {number(of.value, 2)} times as sharp as after one epoch ({interval(of.interval)})"
             for arm, of in last.items()
         )
-        more = f"On its way LB was up to {peak} times as sharp as at its end."
+        more = f"On its way LB was up to {peak} times as sharp as where last measured."
         return folded(f"{network}: {told(True)}.", f"{capital(told(False))}. {end}. {more}")
 
     return by_network(networks, sentence)
