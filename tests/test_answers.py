@@ -312,6 +312,10 @@ def test_flatness_may_be_a_part_of_the_cause_and_is_not_the_whole():
         flat = statistics.ratio(*map(comparisons.sharpness_of, (small, grid[cell])))
         left = statistics.gap(small, grid[cell])
         assert flat.side(1) == 0 and left.side(0) == 1 and abs(left.value / gap - stays) < 0.06
+        lags, whole = (arrays.final(small) - arrays.final(runs) for runs in (grid[cell], large))
+        shares = np.linspace(0, 1, 1001)  # Fieller: those that a t test of lags - share * whole does not refuse
+        kept = shares[[scipy.stats.ttest_1samp(lags - share * whole, 0).pvalue > 0.05 for share in shares]]
+        assert kept[[0, -1]].round(1).tolist() == ([0.4, 0.9] if stays == 1 / 2 else [0.1, 0.6])
 
 
 def test_two_of_twenty_remedies_gain_five_flatten_and_one_does_both():
