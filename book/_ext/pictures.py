@@ -89,18 +89,17 @@ def _words(group: ET.Element) -> list[tuple]:
     """(left, right, top, bottom) of each text of a group, about: a letter is taken for six tenths of its height."""
     above, out = {child: parent for parent in group.iter() for child in parent}, []
     for text in (e for e in group.iter() if e.tag.endswith("}text")):
-        moved = re.search(
-            r"translate\((-?[\d.]+)[ ,](-?[\d.]+)\)", text.get("transform") or above[text].get("transform", "")
-        )
+        turned = text.get("transform", "")
+        moved = re.search(r"translate\((-?[\d.]+)[ ,](-?[\d.]+)\)", turned or above[text].get("transform", ""))
         x, y = map(float, moved.groups() if moved else (text.get("x"), text.get("y")))
         size = float(re.search(r"([\d.]+)px", ET.tostring(text, encoding="unicode"))[1])
         long = 0.6 * size * len(re.sub(r"\n\s*", "", "".join(text.itertext())))
         anchor = re.search(r"text-anchor: (\w+)", text.get("style", ""))
         before = long * {"middle": 1 / 2, "end": 1}.get(anchor and anchor[1], 0)
-        upright = "rotate(-90" in text.get("transform", "")
-        out.append(
-            (x - size, x, y + before - long, y + before) if upright else (x - before, x - before + long, y - size, y)
-        )
+        if "rotate(-90" in turned:
+            out.append((x - size, x, y + before - long, y + before))
+        else:
+            out.append((x - before, x - before + long, y - size, y))
     return out
 
 
