@@ -100,10 +100,13 @@ def test_the_verdict_turns_the_ranking_round_by_twins_alone(store):
     flattest."""
     along(store, drift=0.02)
     text = str(figures.twins_verdict("mlp"))
-    assert "ranking can be turned round.** mlp: with a twin chosen for each, the other end comes out 8 times" in text
+    assert (
+        "ranking can be turned round.** mlp: with a twin chosen for each, a trial's flatter end comes out 8 times"
+        in text
+    )
     assert "SB from 0.12 to 16.00, 1.50 ± 0.71 (1.00, 2.00) as found; LB from 1.00 to 128.00" in text
     assert (
-        "LB is the sharper in 2 of 2; with a twin chosen for each, the other end comes out 8.0 times as sharp" in text
+        "LB is the sharper in 2 of 2; with a twin chosen for each, the flatter end comes out 8.0 times as sharp" in text
     )
     assert "f moves by 2 % at most, and the adaptive metric by 1 %: SB 0.0300" in text
     assert "LB / SB 0.50 (95 % interval 0.50 to 0.50): LB is the flatter there" in text  # in both trials alike

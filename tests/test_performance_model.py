@@ -212,7 +212,7 @@ def test_the_figure_has_what_is_measured_by_device(made):  # noqa: F811
     figure = figures.throughput("F1")
     (ax,) = figure.axes
     drawn = {bar.get_label(): bar.lines[0].get_xydata().tolist() for bar in ax.containers}
-    assert drawn == {"CPU": [[32, 1000], [256, 3000]], "GPU": [[256, 50000]]}
+    assert drawn == {"CPU core": [[32, 1000], [256, 3000]], "GPU": [[256, 50000]]}
     bars = [segment.tolist() for bar in ax.containers for segment in bar.lines[2][0].get_segments()]
     assert bars[1] == [[256, 1500], [256, 6000]]
 
@@ -226,7 +226,9 @@ def test_whether_it_pays_by_hand(made):  # noqa: F811
     assert "Not measured yet" in str(figures.pays())  # the speeds are not there
     speed(made, 256, 1000.0, spread=1.01), speed(made, 6000, 2000.0, spread=1.01)
     text = str(figures.pays())  # breaks even at 2 * 256 / 6000 = 0.085
-    assert text.startswith("**Verdict: F1 on one CPU: the large batch pays in 1 and does not pay in 1 of 2 trials.**")
+    assert text.startswith(
+        "**Verdict: F1 on one CPU core: the large batch pays in 1 and does not pay in 1 of 2 trials.**"
+    )
     assert "97.50 % in the mean" in text
     assert "| 0 | 470 | 30 | 0.064 | pays |\n| 1 | 235 | never | never | does not pay |" in text
     assert "less than 0.085 times SB's iterations; a trial between 0.084 and 0.087 is" in text  # times 1.01 squared
@@ -263,7 +265,7 @@ def test_whether_larger_batches_are_faster_follows_the_speeds(made, values, word
     for size, value in zip((32, 256, 6000), values):
         speed(made, size, value, spread=1.01)
     text = str(figures.fills("F1"))
-    assert text.startswith(f"F1 on one CPU: {words[0]}") and words[-1] in text
+    assert text.startswith(f"F1 on one CPU core: {words[0]}") and words[-1] in text
 
 
 def test_a_trial_in_which_neither_comes_there_decides_nothing(made):  # noqa: F811

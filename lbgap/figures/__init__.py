@@ -11,7 +11,7 @@ import importlib
 SHOWN = {  # by chapter, what needs no arguments
     "flat_and_sharp": "fig1",
     "one_minute_laboratory": "laboratory where_ended",
-    "generalisation_gap": "table2 verdict2 fig2 peaks modes2 evaluator benches bench_gaps",
+    "generalisation_gap": "table2 verdict2 fig2 peaks modes2 loss2 evaluator benches bench_gaps",
     "walking_between_minima": "fig3 fig7 path_verdict norm_matched_paths weight_decay sisters",
     "measuring_sharpness": "table3 verdict3 table4 epsilon_grid solver_starts solvers literal_ranking",
     "few_steep_directions": "curvature_verdict metric_and_curvature spectrum directions top_space steep_share",

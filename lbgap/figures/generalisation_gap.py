@@ -38,6 +38,7 @@ from .words import (
     spread,
     table,
     trials,
+    with_interval,
 )
 
 MODES = {  # of batch norm in evaluation
@@ -122,6 +123,17 @@ def modes2(networks: Networks = SHOWN) -> Text:
             value = claims.contrast(small, large).value
             rows.append([network, words, spread(small), spread(large), "" if np.isnan(value) else number(value)])
     return table("network | batch norm in evaluation | SB (%) | LB (%) | gap, points", rows)
+
+
+def loss2(networks: Networks = SHOWN) -> Text:
+    """Table 2 by the mean loss of a test example, which also counts how sure a network was."""
+    rows = []
+    for network in names(networks):
+        small, large = (arrays.final(runs, what="loss") for runs in arrays.pairs(network).values())
+        lead = claims.contrast(small, large)
+        lower = by_side(lead, 0, "LB", "SB", "not told apart")
+        rows.append([network, spread(small, 3), spread(large, 3), with_interval(lead), lower])
+    return table("network | test loss, SB | LB | SB less LB | the lower", rows)
 
 
 def evaluator(networks: Networks = SHOWN) -> Text:

@@ -74,12 +74,12 @@ def _verdict(network):
         for arm in ARMS
     )
     return folded(
-        f"**Verdict: Metric 2.1's ranking {word}.** {network}: with a twin chosen for each, the other end comes out"
-        f" {short(np.exp(np.log(over).mean()))} times as sharp, in the geometric mean; f stays where it is.",
+        f"**Verdict: Metric 2.1's ranking {word}.** {network}: with a twin chosen for each, a trial's flatter end"
+        f" comes out {short(np.exp(np.log(over).mean()))} times as sharp, in the geometric mean; f stays where it is.",
         f"{plural(len(over))}. Metric 2.1 of the twins from factor {Fraction(factors[0])} to {Fraction(factors[-1])}:"
-        f" {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each, the"
-        f" other end comes out {most} times as sharp. All the while f moves by {100 * moved(f):.2g} % at most, and the"
-        f" adaptive metric by {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB"
+        f" {ranges}. As found, LB is the sharper in {sharper.sum()} of {len(over)}; with a twin chosen for each,"
+        f" the flatter end comes out {most} times as sharp. All the while f moves by {100 * moved(f):.2g} % at most,"
+        f" and the adaptive metric by {100 * moved(adaptive):.2g} %: SB {dots(adaptive['SB'][one], 4)}, LB"
         f" {dots(adaptive['LB'][one], 4)}, LB / SB {number(found.value)} ({interval(found.interval)}):"
         f" {by_side(found, 1, *orders, 'one trial tells no order')}.",
     )
@@ -115,9 +115,9 @@ def norms_verdict(networks: Networks = None) -> Text:
             word = words[min(sides)]
         told = lambda found: sharper(found).removeprefix("LB is ")
         return folded(
-            f"**{network}: as found LB is {short(plain.value)} times as sharp as SB; with the filters of both as long"
-            f" as SB's {short(small.value)} times, with both as long as LB's {short(large.value)} times. Verdict:"
-            f" {word}.**",
+            f"**{network}, at epsilon {EPSILON:g}: as found LB is {short(plain.value)} times as sharp as SB;"
+            f" with the filters of both as long as SB's {short(small.value)} times, with both as long as LB's"
+            f" {short(large.value)} times. Verdict: {word}.**",
             f"{plural(both.sum())}: as they were found, LB is {told(plain)}; with both at SB's filter norms,"
             f" {told(small)}; with both at LB's, {told(large)}. So the scale of the weights alone makes a factor of"
             f" {short(plain.value / small.value)} or {short(plain.value / large.value)}, and Metric 2.1 gives"

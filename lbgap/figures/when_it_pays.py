@@ -12,7 +12,7 @@ from .comparisons import networks_of
 from .panels import Picture, each, look, named
 from .words import ARMS, Networks, Text, by_network, folded, known, number, table
 
-DEVICE = {"cpu": ("CPU", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
+DEVICE = {"cpu": ("CPU core", "SB"), "cuda": ("GPU", "LB")}  # its name, and whose colour, mark and line it has
 
 
 def throughput(networks: Networks = None) -> Picture:
