@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
-from lbgap import claims, figures
+import lbgap
+from lbgap import claims, figures, paper
 from lbgap.campaign import experiments, scales
 from lbgap.figures import comparisons, noisy_labels, statistics, when_it_pays
 from lbgap.results import arrays
@@ -118,3 +120,98 @@ def test_with_frozen_statistics_two_of_the_eight_contrasts_at_one_length_are_not
             small = arrays.sharpness(small, epsilon, "frozen")
         found = statistics.ratio(small, large)
         assert found.side(1) == 0 and found.value == pytest.approx(value, rel=0.03)
+
+
+def test_at_one_loss_f1_s_ratio_is_by_the_epoch_at_which_the_small_batch_is_taken():
+    plain = arrays.pairs("F1", (0,))
+    goal = arrays.pairs("F1", (0,), **comparisons.run_settings("matched_loss", "F1")[0])
+    assert arrays.epochs(goal["SB"]) == 62
+    on = {arm: arrays.iterates(of[0], lambda runs: arrays.sharpness(runs, BASE)) for arm, of in plain.items()}
+    at = lambda arm, epoch: on[arm][1][on[arm][0].index(epoch)]
+    small = [arrays.sharpness(goal["SB"], BASE)[0], at("SB", 60), at("SB", 100)]
+    large = [arrays.sharpness(goal["LB"], BASE)[0], at("LB", 15), at("LB", 15)]
+    assert np.round(np.divide(large, small), -1).tolist() == [140, 330, 940]
+    assert 6.5 < small[0] / small[2] < 7.5
+    f, _ = zip(*(arrays.descent(of[0], BASE) for of in plain.values()))
+    assert np.allclose([f[0][-2], f[0][-1], f[1][4], comparisons.training_loss(goal["SB"])[0]], 0.0009, atol=1e-4)
+    half = [arrays.sharpness(of["LB"], HALF)[0] / arrays.sharpness(of["SB"], HALF)[0] for of in (plain, goal)]
+    assert np.round(half, -1).tolist() == [1160, 440]
+
+
+def test_the_falling_rate_puts_twelve_times_on_f1_s_ratio_and_parts_c1_text_s_losses():
+    def change(network, epsilon):
+        before, after = (
+            [arrays.sharpness(of[arm], epsilon) for arm in ("SB", "LB")]
+            for of in (three(network), three(network, experiments.settled))
+        )
+        return statistics.ratio(*before).value, statistics.ratio(*after).value
+
+    assert [round(after / before) for before, after in (change("F1", BASE), change("F1", HALF))] == [12, 21]
+    assert [round(v) for v in change("C1-text", BASE)] == [38, 50]
+    assert change("C1-text", HALF)[0] > 40 and change("C1-text", HALF)[1] > 120
+    f = {arm: comparisons.training_loss(runs).mean() for arm, runs in three("C1-text", experiments.settled).items()}
+    assert round(f["LB"] / f["SB"]) == 14
+
+
+def test_only_with_frozen_statistics_does_c1_text_s_ratio_change_much():
+    for network, values in (("F1", (970, 1010)), ("F2-lj", (15, 15, 15)), ("C1-text", (38, 38, 12))):
+        runs = arrays.pairs(network)
+        for what, value in zip(("value", "recalibrated", "frozen"), values):
+            found = statistics.ratio(*(arrays.sharpness(runs[arm], BASE, what) for arm in ("SB", "LB")))
+            assert found.value == pytest.approx(value, rel=0.03)
+    assert [round(v) for v in found.interval] == [6, 26]
+    for epsilon, most in ((BASE, 0.1), (HALF, 0.205)):
+        plain, coarse = three("C1-text"), arrays.pairs("C1-text", (0,), precision="bf16")
+        moved = [arrays.sharpness(coarse[a], epsilon)[0] / arrays.sharpness(plain[a], epsilon)[0] - 1 for a in coarse]
+        assert most - 0.02 < np.abs(moved).max() < most
+
+
+def test_with_filters_of_one_length_c1_text_s_wall_all_but_goes():
+    for network, value in (("C1-text", 1.6), ("F2-lj", 5.7), ("F1", 640)):
+        line = arrays.paths(*arrays.pairs(network).values(), match="norms")["linear"]
+        found = statistics.ratio(*statistics.rises(line).values())
+        assert found.value == pytest.approx(value, rel=0.02)
+        assert network != "C1-text" or (found.n == 3 and found.interval[1] < 2)
+
+
+def test_ten_iterations_on_the_metric_do_not_turn_f1_s_ranking():
+    ends = {arm: runs[:2] for arm, runs in arrays.pairs("F1").items()}
+    small, large = (arrays.sharpness(ends[arm], BASE, solver="literal", scale="metric") for arm in ends)
+    assert (large / small > 500).all()
+    theirs = paper.cell("table3", "F1")
+    assert np.mean(large) / theirs["1e-3"]["LB"][0] == pytest.approx(1.8, abs=0.2)  # twice
+    half = arrays.sharpness(ends["LB"], HALF, solver="literal", scale="metric")
+    assert np.mean(half) / theirs["5e-4"]["LB"][0] == pytest.approx(1.1, abs=0.05)
+    best = [np.nanmean(arrays.sharpness(arrays.pairs("F1")["LB"], e)) for e in (BASE, HALF)]
+    assert [round(b / theirs[key]["LB"][0]) for b, key in zip(best, ("1e-3", "5e-4"))] == [3, 4]
+
+
+def test_entries_twice_as_large_would_make_the_half_subspace_box_the_whole_one():
+    """The columns' part of x is small beside 1, so that the box of z = A y goes with A times epsilon."""
+    x = lbgap.minimizer("F1-LB").x
+    A = torch.randn(len(x), 100, generator=torch.Generator().manual_seed(0))
+    assert (torch.linalg.lstsq(A, x[:, None]).solution.abs() < 0.01).all()
+    runs = arrays.pairs("F1")
+    found = statistics.ratio(*(arrays.sharpness(runs[arm], BASE, subspace=100) for arm in ("SB", "LB")))
+    assert round(found.value) == 48
+
+
+def test_the_paper_s_box_is_too_small_for_the_laboratory_with_batch_norm():
+    ends = [[scales.laboratory("mlp-bn", b, t) for t in scales.scale().trials] for b in (8, 1000)]
+    said = str(figures.at_every_epsilon(dict(zip(("SB", "LB"), ends))))
+    assert "from 1e-05 to 0.0005 LB is the flatter; from 0.001 to 0.002 the two are not told apart; " in said
+    assert "from 0.005 to 0.01 LB is the sharper; from 0.02 to 0.05 LB is the flatter." in said
+
+
+def test_the_paper_s_largest_contrasts():
+    ratio = lambda key: {n: row[key]["LB"][0] / row[key]["SB"][0] for n, row in paper.numbers()["table3"].items()}
+    base, half = ratio("1e-3"), ratio("5e-4")
+    assert {n: round(base[n]) for n in sorted(base, key=base.get)[-3:]} == {"C2": 107, "F1": 167, "F2": 223}
+    assert half["C2"] > half["F1"]
+
+
+def test_how_far_the_test_curves_fall_from_their_peaks():
+    told = {"C1-text": (1.8, 2.5), "C1-bf16": (0.3, 0.7), "F2-lj": (1.1, None)}
+    for network, wanted in told.items():
+        for (best, last), fall in zip(statistics.best_and_last(arrays.pairs(network)).values(), wanted):
+            assert fall is None or np.nanmean(best - last) == pytest.approx(fall, abs=0.05)

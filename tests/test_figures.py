@@ -296,7 +296,7 @@ def _path(made, kind, small, large):
 @pytest.mark.parametrize(
     "large, words",
     [
-        ((2.98, 3.0, 2.97), "**F1: on the curve both are about as steep.**"),
+        ((2.98, 3.0, 2.97), "**F1: 0.25 away on the curve both are about as steep.**"),
         ((2.98, 3.0, 2.97), "That LB is twice as steep at least: does not hold here."),
         (
             (2.98, 3.0, 2.97),

@@ -165,7 +165,7 @@ def idle(networks: Networks = None) -> Text:
             found = {arm: arrays.history(runs[arm], "adam_idle") for arm in ARMS}
             rows.append([network, words, *(spread([h[at] for h in found[arm]]) for arm in ARMS for at in (0, -1))])
     head = "network | idle coordinates (%) | SB, first epoch | SB, last | LB, first epoch | LB, last"
-    return table(head, rows)
+    return table(head, rows, below="Idle is a coordinate in which the root of Adam's v is under ten of its epsilon.")
 
 
 def temperature(networks: Networks = None) -> Text:

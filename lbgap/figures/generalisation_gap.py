@@ -133,7 +133,7 @@ def loss2(networks: Networks = SHOWN) -> Text:
         lead = claims.contrast(small, large)
         lower = by_side(lead, 0, "LB", "SB", "not told apart")
         rows.append([network, spread(small, 3), spread(large, 3), with_interval(lead), lower])
-    return table("network | test loss, SB | LB | SB less LB | the lower", rows)
+    return table("network | test loss, SB | LB | SB less LB | the lower", rows, ours=(2, 3))
 
 
 def evaluator(networks: Networks = SHOWN) -> Text:

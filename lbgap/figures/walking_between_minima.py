@@ -59,7 +59,7 @@ def path_verdict(networks: Networks = SHOWN, pairs: Callable = arrays.pairs, **s
             rise = rises(p, step)
             ours = ratio(rise["SB"], rise["LB"])
             brief, steeper = _steeper(ours)
-            said.append(f"on the {path} {brief}")
+            said.append(f"{step:g} away on the {path} {brief}")
             lines.append(
                 f"On the {path}, {step:g} away, f rises by {spread(rise['SB'])} round SB and by {spread(rise['LB'])}"
                 f" round LB ({steeper}; {counted(ours.n, ours.diverged).replace('trial', 'pair')}). That LB is twice as"
