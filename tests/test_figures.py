@@ -532,8 +532,7 @@ def test_the_printed_variant_is_held_against_the_papers_accuracy(made):
     made.pairs("C1", accuracy=([70.0, 70.2], [67.2, 67.4]), variant="text")
     text = str(figures.text_variant("C1"))
     assert (
-        "paper's 80.04 and 77.26 % in the mean of the two, nearest first: the code's by 0.05, the text's by 9.95."
-        in text
+        "paper's 80.04 and 77.26 %, their mean, nearest first: the code's by 0.05, the text's by 9.95 points." in text
     )
 
 

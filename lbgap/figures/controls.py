@@ -49,7 +49,7 @@ def text_variant(networks: Networks = None) -> Text:
             return None
         told = ", ".join(f"{words} by {number(off[words])}" for words in sorted(off, key=off.get))
         theirs = " and ".join(str(cell[arm][0]) for arm in ARMS)
-        return f"{network}, points off the paper's {theirs} % in the mean of the two, nearest first: {told}."
+        return f"{network}: how far SB and LB lie off the paper's {theirs} %, their mean, nearest first: {told} points."
 
     chosen = networks_of("text_variant", networks)
     rows = [row(n, words, arrays.pairs(n, **settings)) for n in chosen for words, settings in ways.items()]

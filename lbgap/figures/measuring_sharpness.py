@@ -208,7 +208,9 @@ def at_every_epsilon(runs: dict[str, list], **settings: Any) -> Text:
     told = "; ".join(f"{at(first, last)} {words[side]}" for side, first, last in stretches)
     shown = [e for e in dict.fromkeys((min(alone), EPSILON, max(alone))) if e in alone]
     share = ", ".join(f"{short(alone[e])} % at {e:g}" for e in shown)
-    return Text(f"**By epsilon: {told}.** Of that the leftover gradient alone would give {share} (means of both ends).")
+    return Text(
+        f"**By epsilon: {told}.** Of the rise the leftover gradient alone would be {share} (mean of both ends)."
+    )
 
 
 STARTS = {
