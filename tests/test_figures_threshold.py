@@ -117,6 +117,9 @@ def test_on_c1_sharpness_climbs_and_accuracy_sinks_without_a_leap():
     )
     assert round(learned.pop(4500), 1) == 98.2 and min(learned.values()) > 99
     assert 1.6 < f[4500] / f[5000] < f[4500] / f[4000] < 2.5 and min(f.values()) > 0.01 and round(f[4500], 2) == 0.06
+    second = [scales.run("C1-text", b, 1) for b in (512, 1000)]
+    assert [round(v) for v in arrays.sharpness(second, 1e-3)] == [65, 159] and round(at(sharp)[512]) == 70
+    assert 0.6 < at(accuracy)[1000] - arrays.final(second)[1] < 0.75 and 0.4 < 0.68 / fall < 0.6
     assert 50_000 % 4500 == 500 and 50_000 // 4500 == 11
     said = str(threshold.read_of_the_paper(["C1-text"]))
     assert "sharpness is multiplied by 2.04 up to there, and by 1.92 beyond" in said

@@ -199,8 +199,9 @@ def distances(networks: Networks = SHOWN) -> Text:
         steps = number(np.nanmean(walk), 1)
         more = ": farther than that" if said.direction == claims.FAILS and found.value > 10 else ""
         return folded(
-            f"**Verdict, 3 to 10 times as far: {said.direction}{more}.** {network}: SB ends {short(found.value)} times as far from"
-            f" the start as LB; the paper has 3 to 10, a random walk of as many steps {steps}.",
+            f"**Verdict, 3 to 10 times as far: {said.direction}{more}.** {network}: SB ends"
+            f" {short(found.value)} times as far from the start as LB; the paper has 3 to 10, a random walk of as many"
+            f" steps {steps}.",
             f"{number(found.value)} times ({interval(found.interval)}; {counted(found.n, missing)}). SB ends"
             f" {dots(small, 1)} from the start, LB {dots(large, 1)}. That LB stays nearer than its fewer steps explain"
             f" (conjecture iii) {clause(nearer.direction)}: SB's distance is {number(beyond.value)} times what its"
