@@ -144,7 +144,7 @@ def test_in_a_very_small_box_the_leftover_gradient_ranks_the_ends():
     )
     adaptive = [str(figures.at_every_epsilon(same_function.ends(n), offset=0.0)) for n in scales.LABS]
     assert "from 0.005 to 0.05 LB is the sharper" in adaptive[0] and "LB is the sharper" not in adaptive[1]
-    assert " would give 99 % at 1e-05, 5.6 % at 0.001, 0.02 % at 0.05 (means" in said
+    assert " would be 99 % at 1e-05, 5.6 % at 0.001, 0.02 % at 0.05 (mean" in said
 
 
 def test_the_large_batchs_minimum_is_ten_to_a_thousand_times_as_sharp():
