@@ -190,7 +190,8 @@ def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
         for of, told in zip(sharp, (before, after)):
             assert statistics.ratio(of["SB"][there], of["LB"][there]).value == pytest.approx(told, rel=0.03)
     f1 = fallen(arrays.pairs("F1"))
-    plain = comparisons.sharpness_of(arrays.pairs("F1")["LB"]) / comparisons.sharpness_of(arrays.pairs("F1")["SB"])
+    small, large = (comparisons.sharpness_of(runs[:3]) for runs in arrays.pairs("F1").values())
+    plain = large / small
     assert 520 < np.nanmin(plain) < 540 and 1390 < np.nanmax(plain) < 1410
     after = comparisons.sharpness_of(f1["LB"]) / comparisons.sharpness_of(f1["SB"])
     assert 11000 < np.nanmin(after) < np.nanmax(after) < 12500 and (~np.isnan(after)).sum() == 3
@@ -756,3 +757,12 @@ def test_conservative_and_stability_training_move_the_large_batch_by_an_eighth_o
     for title in ("conservative training", "stability training"):
         assert max(map(abs, by[title].interval)) <= 0.13
     assert by["adversarial training"].interval[0] < -1 and by["adversarial training"].interval[1] > 1
+
+
+def test_the_large_batchs_minimum_is_from_fifteen_to_some_eight_hundred_times_as_sharp():
+    told = {"F1": (830, 4), "F2-lj": (15, 3), "C1-text": (38, 3)}
+    for network, (times, pairs) in told.items():
+        found = statistics.ratio(*map(comparisons.sharpness_of, arrays.pairs(network).values()))
+        assert found.side(1) == 1 and found.n == pairs and found.value == pytest.approx(times, rel=0.03)
+    steep = {k: statistics.rises(p, 0.25) for k, p in arrays.paths(*arrays.pairs("F1").values()).items()}
+    assert {k: int((~np.isnan(of["SB"])).sum()) for k, of in steep.items()} == {"linear": 4, "curvilinear": 3}
