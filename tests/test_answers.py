@@ -88,7 +88,7 @@ def test_the_small_batch_tests_better_once_it_is_trained_to_the_end():
 
 
 def test_the_large_batchs_valley_is_narrower_on_the_line_and_on_the_curve():
-    for network, low, high, bent in (("F1", 2000, 10_000, 52), ("F2-lj", 20, 35, 15), ("C1-text", 14, 20, 10)):
+    for network, low, high, bent in (("F1", 2000, 10_000, 49), ("F2-lj", 20, 35, 15), ("C1-text", 14, 20, 10)):
         both = arrays.paths(*arrays.pairs(network).values())
         line, curve = statistics.rises(both["linear"]), statistics.rises(both["curvilinear"], 0.25)
         assert low < statistics.ratio(line["SB"], line["LB"]).value < high
@@ -111,7 +111,7 @@ def test_the_curve_s_claim_was_amended_since_half_a_unit_tells_no_two_networks_a
 def test_just_beyond_the_large_batch_the_curve_leaps_and_beyond_the_small_one_it_is_level():
     curve = arrays.paths(*arrays.pairs("F1").values())["curvilinear"]
     at = lambda alpha: curve["train_loss"][:, np.abs(curve["alpha"] - alpha).argmin()]
-    assert at(1.125).min() > 4 and at(-0.25).max() < 0.06
+    assert at(1.125).min() > 4 and at(-0.25).max() < 0.062
     ends = {arm: loss(runs[:3]).mean() for arm, runs in arrays.pairs("F1").items()}
     assert 25 < ends["SB"] / ends["LB"] < 35
 
@@ -199,8 +199,13 @@ def test_where_the_rate_has_fallen_to_0_the_half_box_tells_more_of_a_contrast():
 
 def test_another_goal_gives_another_answer_to_whether_f1_pays():
     runs = arrays.pairs("F1")
-    level = np.nanmean(arrays.final(runs["LB"])) + 0.03
-    assert when_it_pays.iterations(runs["LB"], level)[:4].tolist() == [920, math.inf, math.inf, math.inf]
+    sure = 256 / 6000 * when_it_pays.speeds("F1")[6000]["low"] / when_it_pays.speeds("F1")[256]["high"]
+    for level, pays in ((97.7, 0), (97.9, 4), (98.0, 0)):
+        small, large = (when_it_pays.iterations(of, level) for of in runs.values())
+        assert (large / small < sure).sum() == pays and len(large) == 5
+        if pays:
+            assert [large.min(), large.max(), small.min(), small.max()] == [60, 100, 940, 1645]
+    assert round(np.mean(arrays.final(runs["LB"])), 1) == 98.1
     assert max(when_it_pays.speeds("C1")) == 2048
 
 
@@ -343,7 +348,7 @@ def test_half_the_box_has_a_hundredth_of_f1_s_rise_in_random_subspaces():
 
 def test_f1_large_batch_does_not_surely_pay_on_one_cpu():
     said = str(figures.pays("F1"))
-    assert "does not pay in 3 and is undecided in 1 of 4 trials" in said
+    assert said.startswith("**Verdict: F1 on one CPU core: the large batch does not pay.**") and "| 4 |" in said
     found = figures.when_it_pays.speeds("F1", "cpu")
     assert round(found[6000]["value"] / found[256]["value"], 1) == 1.4
 
@@ -668,9 +673,9 @@ def test_running_averages_cost_c1_s_large_batch_three_points():
     assert round(lost["LB"].mean(), 1) == 2.9
     assert [round(v, 1) for v in (lost["SB"].min(), lost["SB"].max())] == [1.3, 2.8]
     assert round(statistics.gap(*runs.values()).value + lost["LB"].mean() - lost["SB"].mean(), 1) == 4.2
-    for network, low, high in (("F1", 36, 38), ("F2-lj", 30, 32)):
+    for network, low, high in (("F1", 70, 80), ("F2-lj", 30, 32)):
         both = [np.nanmean(loss(of)) for of in arrays.pairs(network).values()]
-        assert low < both[0] / both[1] < high  # "thirty to forty times lower"
+        assert low < both[0] / both[1] < high  # "some seventy-five times lower, on F2-lj some thirty"
 
 
 def test_how_much_steeper_depends_on_the_step():
@@ -759,10 +764,10 @@ def test_conservative_and_stability_training_move_the_large_batch_by_an_eighth_o
     assert by["adversarial training"].interval[0] < -1 and by["adversarial training"].interval[1] > 1
 
 
-def test_the_large_batchs_minimum_is_from_fifteen_to_some_eight_hundred_times_as_sharp():
-    told = {"F1": (830, 4), "F2-lj": (15, 3), "C1-text": (38, 3)}
+def test_the_large_batchs_minimum_is_from_fifteen_to_some_seven_hundred_times_as_sharp():
+    told = {"F1": (700, 5), "F2-lj": (15, 3), "C1-text": (38, 3)}
     for network, (times, pairs) in told.items():
         found = statistics.ratio(*map(comparisons.sharpness_of, arrays.pairs(network).values()))
         assert found.side(1) == 1 and found.n == pairs and found.value == pytest.approx(times, rel=0.03)
     steep = {k: statistics.rises(p, 0.25) for k, p in arrays.paths(*arrays.pairs("F1").values()).items()}
-    assert {k: int((~np.isnan(of["SB"])).sum()) for k, of in steep.items()} == {"linear": 4, "curvilinear": 3}
+    assert {k: int((~np.isnan(of["SB"])).sum()) for k, of in steep.items()} == {"linear": 5, "curvilinear": 4}

@@ -8,7 +8,7 @@ import torch
 import lbgap
 from lbgap import claims, figures, paper
 from lbgap.campaign import experiments, scales
-from lbgap.figures import comparisons, noisy_labels, statistics, when_it_pays
+from lbgap.figures import comparisons, noisy_labels, statistics
 from lbgap.results import arrays
 
 BASE, HALF = scales.EPSILONS
@@ -22,19 +22,6 @@ def apart(runs, **what):
 def three(network, change=lambda of: of):
     """The first three pairs of a network, or what they go on to."""
     return {arm: [change(of) for of in runs[:3]] for arm, runs in arrays.pairs(network).items()}
-
-
-def test_f1_s_large_batch_pays_where_its_goal_is_a_fifth_of_a_point_lower():
-    runs, found = arrays.pairs("F1"), when_it_pays.speeds("F1")
-    last = np.nanmean(arrays.final(runs["LB"]))
-    sure = 256 / 6000 * found[6000]["low"] / found[256]["high"]
-    for level in (last - 0.2, 97.9, 97.88, 97.91):
-        small, large = (when_it_pays.iterations(runs[arm], level)[:4] for arm in ("SB", "LB"))
-        assert (large / small < sure).all()
-        assert (large.min(), large.max()) == (60, 80) and (small.min(), small.max()) == (1175, 1645)
-    for level in (97.85, 98.05):
-        small, large = (when_it_pays.iterations(runs[arm], level)[:4] for arm in ("SB", "LB"))
-        assert not (large / small < sure).all()
 
 
 def test_by_the_test_loss_the_small_batch_wins_on_f1_and_mlp_only():
@@ -157,7 +144,7 @@ def test_the_falling_rate_puts_twelve_times_on_f1_s_ratio_and_parts_c1_text_s_lo
 
 
 def test_only_with_frozen_statistics_does_c1_text_s_ratio_change_much():
-    for network, values in (("F1", (830, 860)), ("F2-lj", (15, 15, 15)), ("C1-text", (38, 38, 12))):
+    for network, values in (("F1", (700, 725)), ("F2-lj", (15, 15, 15)), ("C1-text", (38, 38, 12))):
         runs = arrays.pairs(network)
         for what, value in zip(("value", "recalibrated", "frozen"), values):
             found = statistics.ratio(*(arrays.sharpness(runs[arm], BASE, what) for arm in ("SB", "LB")))

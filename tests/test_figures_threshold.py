@@ -142,10 +142,10 @@ def test_on_f1_sharpness_leaps_where_accuracy_is_level_and_accuracy_drops_elsewh
     assert [round(far[b]) for b in (512, 1024)] == [88, 23]
     own = arrays.pairs("F1")["SB"]
     fall = statistics.gap(*arrays.pairs("F1").values())
-    assert [round(v, 2) for v in (fall.value, *fall.interval)] == [0.35, 0.2, 0.5] and fall.n == 4
+    assert [round(v, 2) for v in (fall.value, *fall.interval)] == [0.33, 0.2, 0.45] and fall.n == 5
     assert np.nanmax(arrays.final(own)) - np.nanmin(arrays.final(own)) < 0.25
-    assert np.nanmax(arrays.sharpness(own, 1e-3)) < 1.2  # "about one or less"
-    assert np.nanmax(arrays.sharpness(own, 1e-3)) < 3 * np.nanmin(arrays.sharpness(own, 1e-3))
+    assert [round(v, 1) for v in np.sort(arrays.sharpness(own, 1e-3))[-2:]] == [1.2, 1.7]  # "in one of five 1.7"
+    assert np.nanmax(arrays.sharpness(own, 1e-3)) < 4.1 * np.nanmin(arrays.sharpness(own, 1e-3))
     (below,), (above,) = (arrays.curves_of([scales.run("F1", b, 0)], "train_loss") for b in (512, 1024))
     assert 5e-6 < below[1].min() < 7e-6 and below[0][below[1].argmin()] == 70 and below[1][-5:].max() > 4e-3
     assert (above[1][above[0] >= 25] < 1e-4).all() and (above[1][above[0] < 25] > 1e-3).all()
