@@ -764,10 +764,10 @@ def test_conservative_and_stability_training_move_the_large_batch_by_an_eighth_o
     assert by["adversarial training"].interval[0] < -1 and by["adversarial training"].interval[1] > 1
 
 
-def test_the_large_batchs_minimum_is_from_fifteen_to_some_seven_hundred_times_as_sharp():
-    told = {"F1": (700, 5), "F2-lj": (15, 3), "C1-text": (38, 3)}
+def test_the_large_batchs_minimum_is_from_fifteen_to_some_seven_hundred_and_fifty_times_as_sharp():
+    told = {"F1": (756, 4), "F2-lj": (15, 3), "C1-text": (38, 3)}
     for network, (times, pairs) in told.items():
         found = statistics.ratio(*map(comparisons.sharpness_of, arrays.pairs(network).values()))
         assert found.side(1) == 1 and found.n == pairs and found.value == pytest.approx(times, rel=0.03)
     steep = {k: statistics.rises(p, 0.25) for k, p in arrays.paths(*arrays.pairs("F1").values()).items()}
-    assert {k: int((~np.isnan(of["SB"])).sum()) for k, of in steep.items()} == {"linear": 5, "curvilinear": 4}
+    assert {k: int((~np.isnan(of["SB"])).sum()) for k, of in steep.items()} == {"linear": 4, "curvilinear": 4}
